@@ -1,0 +1,132 @@
+//! Describe mode: runs Phase 1 of a module in an interpreter, and reads what it declared.
+
+use crate::{BuildError, error::io};
+use realgar_wire::Description;
+use std::{fs, path::Path};
+use wasmi::{Caller, Config, Engine, Error, ExternType, Func, Instance, Linker, Module, Store, Val};
+
+const DESCRIBE: &str = "__realgar_describe";
+const DESCRIBE_PANIC: &str = "__realgar_describe_panic";
+
+/// How many instructions Phase 1 may run. Binding resources takes some thousands.
+const FUEL: u64 = 1_000_000_000;
+
+/// Reads the description of the module at `path`, which is as cargo linked it: before wasm-bindgen.
+pub(crate) fn run(path: &Path) -> Result<Description, BuildError> {
+    let bytes = fs::read(path).map_err(io("read", path))?;
+    let mut interpreter = Interpreter::new(&bytes)?;
+    let json = interpreter.text(DESCRIBE)?;
+    let outcome: Result<Description, String> = serde_json::from_str(&json)
+        .map_err(|error| unexpected(format!("its description is of another version ({error})")))?;
+    outcome.map_err(|message| BuildError::BadDeclaration { message })
+}
+
+/// The import that the program called, as a trap.
+#[derive(Debug)]
+struct CalledImport(String);
+
+impl std::fmt::Display for CalledImport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl wasmi::errors::HostError for CalledImport {}
+
+struct Interpreter {
+    store: Store<()>,
+    instance: Instance,
+}
+
+impl Interpreter {
+    fn new(bytes: &[u8]) -> Result<Self, BuildError> {
+        let mut config = Config::default();
+        config.consume_fuel(true);
+        let engine = Engine::new(&config);
+        let module = Module::new(&engine, bytes).map_err(|error| unexpected(error.to_string()))?;
+        let mut store = Store::new(&engine, ());
+        store.set_fuel(FUEL).map_err(|error| unexpected(error.to_string()))?;
+        let mut linker = Linker::new(&engine);
+        for import in module.imports() {
+            let ExternType::Func(signature) = import.ty() else { continue };
+            let name = function_name(import.name());
+            let trap = Func::new(&mut store, signature.clone(), move |_: Caller<'_, ()>, _: &[Val], _: &mut [Val]| {
+                Err(Error::host(CalledImport(name.clone())))
+            });
+            linker
+                .define(import.module(), import.name(), trap)
+                .map_err(|error| unexpected(error.to_string()))?;
+        }
+        let instance = linker
+            .instantiate_and_start(&mut store, &module)
+            .map_err(|error| unexpected(error.to_string()))?;
+        Ok(Self { store, instance })
+    }
+
+    /// Calls an export that returns the address and length of a text.
+    fn text(&mut self, export: &str) -> Result<String, BuildError> {
+        let function = self
+            .instance
+            .get_typed_func::<(), u64>(&self.store, export)
+            .map_err(|error| unexpected(error.to_string()))?;
+        let packed = match function.call(&mut self.store, ()) {
+            Ok(packed) => packed,
+            Err(trap) => return Err(self.explain(&trap, export)),
+        };
+        let memory = self
+            .instance
+            .get_memory(&self.store, "memory")
+            .ok_or_else(|| unexpected("it exports no memory".into()))?;
+        let (address, length) = ((packed >> 32) as usize, (packed & 0xffff_ffff) as usize);
+        let bytes = memory
+            .data(&self.store)
+            .get(address..address + length)
+            .ok_or_else(|| unexpected("its description lies outside of its memory".into()))?;
+        String::from_utf8(bytes.to_vec()).map_err(|error| unexpected(error.to_string()))
+    }
+
+    fn explain(&mut self, trap: &Error, export: &str) -> BuildError {
+        if let Some(CalledImport(import)) = trap.downcast_ref() {
+            return BuildError::InitCallsJavaScript { import: import.clone() };
+        }
+        if trap.as_trap_code() == Some(wasmi::TrapCode::OutOfFuel) {
+            return BuildError::InitTooLong { instructions: FUEL };
+        }
+        // A panic has left its text behind; another trap has not.
+        let message = match export {
+            DESCRIBE => self.text(DESCRIBE_PANIC).unwrap_or_default(),
+            _ => String::new(),
+        };
+        BuildError::InitPanicked {
+            message: if message.is_empty() { trap.to_string() } else { message },
+        }
+    }
+}
+
+/// `__wbg_now_2c3f0a…` is what wasm-bindgen calls the import `now` before it has run.
+fn function_name(symbol: &str) -> String {
+    let Some(name) = symbol.strip_prefix("__wbg_") else { return symbol.into() };
+    match name.rsplit_once('_') {
+        Some((name, hash)) if hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()) => name.into(),
+        _ => name.into(),
+    }
+}
+
+fn unexpected(reason: String) -> BuildError {
+    BuildError::Unexpected {
+        what: "the linked module cannot be described",
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn imports_are_named_as_the_source_names_them() {
+        assert_eq!(function_name("__wbg_now_a56fd12eb0b3f2ac"), "now");
+        assert_eq!(function_name("__wbg_get_random_values_a56fd12eb0b3f2ac"), "get_random_values");
+        assert_eq!(function_name("__wbindgen_throw"), "__wbindgen_throw");
+    }
+}

@@ -1,0 +1,125 @@
+//! What can go wrong in a build, with what to do about it.
+
+use std::{io, path::PathBuf};
+
+/// Why a Worker could not be built. The message says what to do, where there is something to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no Worker in that folder.
+    #[error("no Worker in `{path}`: {reason}")]
+    NoWorker {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// The crate is no Worker crate.
+    #[error("`{package}` is not a Worker crate: {reason}")]
+    NotAWorkerCrate {
+        /// The package.
+        package: String,
+        /// What to change.
+        reason: String,
+    },
+    /// A tool is missing, or is of a version that does not work.
+    #[error("{tool} {problem}; {remedy}")]
+    Tool {
+        /// The tool.
+        tool: &'static str,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// A tool ran and failed.
+    #[error("{tool} failed ({status}){}", details(.output))]
+    ToolFailed {
+        /// The tool.
+        tool: String,
+        /// How it ended.
+        status: String,
+        /// What it printed; empty where it was shown as progress.
+        output: String,
+    },
+    /// A crate's version in the lock file does not fit this tool.
+    #[error("the lock file has {krate} {found}, and this version of Realgar needs {needed}; run `cargo update -p {krate} --precise {needed}`")]
+    Version {
+        /// The crate.
+        krate: &'static str,
+        /// What the lock file has.
+        found: String,
+        /// What is needed.
+        needed: String,
+    },
+    /// Phase 1 called JavaScript.
+    #[error(
+        "the init phase calls JavaScript (`{import}`), which does not exist at build time; \
+         move the call to Phase 2, into the closure that `init` returns, or into a handler"
+    )]
+    InitCallsJavaScript {
+        /// The function that was called, as far as its symbol says.
+        import: String,
+    },
+    /// Phase 1 panicked.
+    #[error("the init phase panicked: {message}")]
+    InitPanicked {
+        /// The text of the panic.
+        message: String,
+    },
+    /// Phase 1 did not end within its fuel.
+    #[error("the init phase did not end after {instructions} instructions; it must only bind resources")]
+    InitTooLong {
+        /// The limit.
+        instructions: u64,
+    },
+    /// Phase 1 ran, and its result cannot be deployed.
+    #[error("the init phase declares something that cannot be deployed: {message}")]
+    BadDeclaration {
+        /// Why.
+        message: String,
+    },
+    /// The module has no description.
+    #[error("`{package}` exports no Worker; write `realgar::export!(YourWorker);` once, at the top level of the crate")]
+    NoExport {
+        /// The package.
+        package: String,
+    },
+    /// The module, or what a tool made of it, is not what this version knows how to handle.
+    #[error("{what}: {reason}")]
+    Unexpected {
+        /// What it is about.
+        what: &'static str,
+        /// How it differs.
+        reason: String,
+    },
+    /// A configuration file is wrong.
+    #[error("`{path}`: {reason}")]
+    Configuration {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        reason: String,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+fn details(output: &str) -> String {
+    if output.trim().is_empty() { String::new() } else { format!(":\n{}", output.trim_end()) }
+}
+
+/// For `map_err`: an I/O error with what was tried on which file.
+pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> BuildError {
+    let path = path.into();
+    move |source| BuildError::Io { action, path, source }
+}

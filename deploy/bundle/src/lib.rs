@@ -1,0 +1,191 @@
+//! A Worker crate to what a deployment uploads: wasm, an entry module, a manifest, a `wrangler.toml`.
+//!
+//! [`build`] runs cargo (linking one module to describe and one to ship), reads the description, generates the glue and the
+//! entry module, and writes the folder. [`read_plain`] makes the same [`Bundle`] of a folder with a plain JavaScript Worker.
+//! Nothing here prints: what happens is told through [`Progress`].
+
+mod bindgen;
+mod cargo;
+mod describe;
+mod entry;
+mod error;
+mod linker;
+mod optimize;
+mod output;
+mod plain;
+mod tools;
+mod worker_build;
+mod wrangler;
+
+pub use bindgen::run_as_wasm_bindgen;
+pub use error::BuildError;
+pub use plain::read_plain;
+pub use tools::{Tools, node_tools};
+pub use worker_build::ensure_worker_build;
+
+use realgar_wire::{COMPATIBILITY_DATE, Description, MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
+use std::path::{Path, PathBuf};
+
+/// What to build, and how.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// The folder of the Worker crate.
+    pub path: PathBuf,
+    /// Small and fast instead of quick to build.
+    pub profile: Profile,
+    /// What turns the crate into wasm and glue.
+    pub builder: Builder,
+    /// Whether cargo's messages may have colours.
+    pub color: bool,
+}
+
+/// How much work to put into the wasm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// cargo's `dev` profile, and no `wasm-opt`.
+    Dev,
+    /// cargo's `release` profile, for size, and `wasm-opt`.
+    Release,
+}
+
+impl Profile {
+    /// The name of the folder.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// What turns the crate into wasm and glue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builder {
+    /// This crate.
+    Realgar,
+    /// Cloudflare's `worker-build`, with our entry module over its output. Recovery from panics is that of `worker-build`.
+    WorkerBuild,
+}
+
+/// Something that happened during a build, for a person to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A step begins that may take a while.
+    Step(String),
+    /// A line that a tool printed.
+    Output(String),
+    /// Something to know, which does not stop the build.
+    Warning(String),
+}
+
+/// A built Worker, on disk.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// The folder that holds the modules, `manifest.json` and `wrangler.toml`.
+    pub folder: PathBuf,
+    /// What is in it.
+    pub manifest: Manifest,
+    /// The files it was made of: a change in one of these folders makes it stale.
+    pub sources: Vec<PathBuf>,
+}
+
+impl Bundle {
+    /// The sizes of all modules together, raw and as gzip (level 9) makes each of them.
+    ///
+    /// # Errors
+    /// When a module cannot be read.
+    pub fn size(&self) -> Result<Size, BuildError> {
+        output::size(&self.folder, &self.manifest)
+    }
+}
+
+/// The size of a bundle in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// As uploaded.
+    pub raw: u64,
+    /// Compressed.
+    pub gzip: u64,
+}
+
+/// Builds the Worker crate in `options.path`.
+///
+/// # Errors
+/// When a tool is missing and cannot be installed, when cargo fails, when Phase 1 does what it may not, or when the folder
+/// cannot be written. An earlier build's folder then stays as it was.
+pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Result<Bundle, BuildError> {
+    let package = cargo::find(&options.path)?;
+    cargo::check_toolchain(progress)?;
+    let tools = match (options.profile, options.builder) {
+        (Profile::Dev, Builder::Realgar) => None,
+        _ => Some(node_tools(progress)?),
+    };
+    let linked = cargo::link(&package, options, progress)?;
+    progress(Progress::Step("Reading the init phase".into()));
+    let description = describe::run(&linked.describe)?;
+    let folder = package.output_folder(options.profile);
+    let stage = output::Stage::new(&folder)?;
+    let (modules, main_module) = match options.builder {
+        Builder::Realgar => {
+            progress(Progress::Step("Generating the glue and the entry module".into()));
+            let glue = bindgen::generate(&linked.ship, options.profile)?;
+            let wasm = match tools {
+                Some(tools) => {
+                    progress(Progress::Step("Optimising the wasm".into()));
+                    optimize::run(&tools, &glue.wasm, stage.path())?
+                }
+                None => glue.wasm,
+            };
+            let mut modules = glue.snippets;
+            modules.push(output::File::text(entry::GLUE, glue.js));
+            modules.push(output::File::wasm(entry::WASM, wasm));
+            modules.push(output::File::text(entry::RUNTIME, entry::RUNTIME_SOURCE.into()));
+            modules.push(output::File::text(entry::MAIN, entry::generate(&description)));
+            (modules, entry::MAIN)
+        }
+        Builder::WorkerBuild => {
+            let modules = worker_build::run(&package, options, tools.as_ref(), &description, progress)?;
+            (modules, entry::MAIN)
+        }
+    };
+    for module in &modules {
+        stage.write(module)?;
+    }
+    let manifest = manifest(description, &modules, main_module);
+    stage.write_manifest(&manifest)?;
+    stage.write_wrangler(&wrangler::render(&manifest, &package))?;
+    stage.publish()?;
+    Ok(Bundle {
+        folder,
+        manifest,
+        sources: package.source_folders(),
+    })
+}
+
+/// The deployment metadata: what the program said of itself, and the files it became.
+fn manifest(description: Description, files: &[output::File], main_module: &str) -> Manifest {
+    let Description { worker, objects, bindings } = description;
+    let modules = files.iter().map(|file| Module { name: file.name.clone(), kind: file.kind });
+    Manifest {
+        schema: MANIFEST_SCHEMA,
+        worker,
+        compatibility_date: COMPATIBILITY_DATE.into(),
+        compatibility_flags: Vec::new(),
+        main_module: main_module.into(),
+        modules: modules.collect(),
+        objects,
+        bindings,
+    }
+}
+
+/// How the runtime reads the file `name`, by its extension.
+fn kind_of(name: &Path) -> Option<ModuleKind> {
+    match name.extension()?.to_str()? {
+        "js" | "mjs" => Some(ModuleKind::EsModule),
+        "wasm" => Some(ModuleKind::Wasm),
+        "txt" | "html" | "sql" => Some(ModuleKind::Text),
+        "bin" => Some(ModuleKind::Data),
+        _ => None,
+    }
+}

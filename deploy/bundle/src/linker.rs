@@ -1,0 +1,55 @@
+//! Linking twice from the same objects: one module to describe, one to ship.
+//!
+//! rustc passes each exported symbol to the linker as `--export NAME`, and the linker drops what nothing exported reaches.
+//! So the program in `linker/main.rs` stands in for the linker: it links once with the describe exports, beside the output,
+//! and once without them. No tool that works on a linked module can drop as much: it keeps every function whose address is
+//! in the table.
+//!
+//! It is a program of its own, compiled once with the user's rustc, because cargo wants the path of an executable, and a
+//! test process that builds Workers has none to offer.
+
+use crate::error::{self, BuildError};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+const SOURCE: &str = include_str!("linker/main.rs");
+
+/// Where the linker puts the module to describe that belongs to the module `ship`. cargo links in the folder `deps`, and
+/// then makes the file one level up.
+pub(crate) fn describe_module(ship: &Path) -> PathBuf {
+    let mut name = ship.file_name().unwrap_or_default().to_os_string();
+    name.push(".describe");
+    ship.with_file_name("deps").join(name)
+}
+
+/// Compiles the linker into `folder`, unless it is there.
+pub(crate) fn ensure(folder: &Path) -> Result<PathBuf, BuildError> {
+    let source = folder.join("linker.rs");
+    let program = folder.join(format!("linker{}", std::env::consts::EXE_SUFFIX));
+    if program.exists() && fs::read_to_string(&source).is_ok_and(|text| text == SOURCE) {
+        return Ok(program);
+    }
+    fs::create_dir_all(folder).map_err(error::io("create", folder))?;
+    // Several builds may get here at once: each compiles its own file, and the last rename wins.
+    let fresh = folder.join(format!("linker-{}{}", std::process::id(), std::env::consts::EXE_SUFFIX));
+    let input = fresh.with_extension("rs");
+    fs::write(&input, SOURCE).map_err(error::io("write", &input))?;
+    let output = Command::new("rustc")
+        .args(["--edition=2024", "-Copt-level=1", "--crate-name=linker", "-o"])
+        .args([&fresh, &input])
+        .output()
+        .map_err(error::io("run", "rustc"))?;
+    if !output.status.success() {
+        return Err(BuildError::ToolFailed {
+            tool: "rustc".into(),
+            status: output.status.to_string(),
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        });
+    }
+    fs::rename(&fresh, &program).map_err(error::io("rename", &fresh))?;
+    fs::rename(&input, &source).map_err(error::io("rename", &input))?;
+    Ok(program)
+}

@@ -1,0 +1,98 @@
+//! `wasm-opt`, from the npm package `binaryen`.
+
+use crate::{BuildError, Tools, error::io};
+use std::{fs, path::Path, process::Command};
+
+/// What the modules of rustc and wasm-bindgen use. Not `--all-features`, which emits what V8 does not take.
+const FEATURES: [&str; 7] = [
+    "mutable-globals",
+    "sign-ext",
+    "nontrapping-float-to-int",
+    "bulk-memory",
+    "multivalue",
+    "reference-types",
+    "exception-handling",
+];
+
+/// Where the module with the names of its functions goes, relative to the bundle: for reading a trap's stack, not for upload.
+pub(crate) const NAMED: &str = "symbols/worker.wasm";
+
+/// Optimises `wasm`. `folder` is the bundle's.
+pub(crate) fn run(tools: &Tools, wasm: &[u8], folder: &Path) -> Result<Vec<u8>, BuildError> {
+    let named = folder.join(NAMED);
+    let input = named.with_extension("in.wasm");
+    if let Some(parent) = named.parent() {
+        fs::create_dir_all(parent).map_err(io("create", parent))?;
+    }
+    fs::write(&input, wasm).map_err(io("write", &input))?;
+    let mut command = match &tools.wasm_opt {
+        Some(program) => Command::new(program),
+        None => {
+            let mut node = Command::new("node");
+            node.arg(tools.modules.join("binaryen/bin/wasm-opt"));
+            node
+        }
+    };
+    command.args(["-O", "--debuginfo"]).args(FEATURES.map(|feature| format!("--enable-{feature}")));
+    let output = command.arg(&input).arg("-o").arg(&named).output().map_err(io("run", "wasm-opt"))?;
+    if !output.status.success() {
+        return Err(BuildError::ToolFailed {
+            tool: "wasm-opt".into(),
+            status: output.status.to_string(),
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        });
+    }
+    fs::remove_file(&input).map_err(io("remove", &input))?;
+    let optimised = fs::read(&named).map_err(io("read", &named))?;
+    without_custom_sections(&optimised).ok_or_else(|| BuildError::Unexpected {
+        what: "wasm-opt wrote no wasm module",
+        reason: named.display().to_string(),
+    })
+}
+
+/// Drops the custom sections: the names alone are a fifth of a module's gzip size. `None` if it is not a module.
+fn without_custom_sections(module: &[u8]) -> Option<Vec<u8>> {
+    const HEADER: usize = 8;
+    const CUSTOM: u8 = 0;
+    let mut kept = module.get(..HEADER)?.to_vec();
+    let mut at = HEADER;
+    while at < module.len() {
+        let (length, start) = leb128(module, at + 1)?;
+        let end = start.checked_add(length)?;
+        let section = module.get(at..end)?;
+        if section[0] != CUSTOM {
+            kept.extend_from_slice(section);
+        }
+        at = end;
+    }
+    Some(kept)
+}
+
+/// An unsigned number and the place after it.
+fn leb128(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
+    let mut value = 0;
+    for shift in (0..35).step_by(7) {
+        let byte = *bytes.get(at)?;
+        at += 1;
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some((value, at));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_custom_sections_go() {
+        let header = [0, b'a', b's', b'm', 1, 0, 0, 0];
+        let custom = [0, 3, 1, b'n', 0xff];
+        let types = [1, 1, 0];
+        let module = [&header[..], &custom, &types, &custom].concat();
+        assert_eq!(without_custom_sections(&module).unwrap(), [&header[..], &types].concat());
+        assert_eq!(without_custom_sections(&module[..module.len() - 1]), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! A folder with a plain JavaScript Worker and a `wrangler.toml`, as a bundle: so that it can run beside ours, bound to it.
+
+use crate::{Bundle, BuildError, error::io, kind_of};
+use realgar_wire::{Binding, BindingKind, MANIFEST_SCHEMA, Manifest, Module, Object, WorkerClass};
+use serde::Deserialize;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// The part of wrangler's configuration that a local run needs.
+#[derive(Deserialize)]
+struct Wrangler {
+    name: String,
+    main: PathBuf,
+    compatibility_date: String,
+    #[serde(default)]
+    compatibility_flags: Vec<String>,
+    #[serde(default)]
+    durable_objects: DurableObjects,
+    #[serde(default)]
+    d1_databases: Vec<D1>,
+    #[serde(default)]
+    migrations: Vec<Migration>,
+}
+
+#[derive(Default, Deserialize)]
+struct DurableObjects {
+    #[serde(default)]
+    bindings: Vec<DurableObject>,
+}
+
+#[derive(Deserialize)]
+struct DurableObject {
+    name: String,
+    class_name: String,
+    script_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct D1 {
+    binding: String,
+    database_name: String,
+}
+
+#[derive(Deserialize)]
+struct Migration {
+    #[serde(default)]
+    new_sqlite_classes: Vec<String>,
+}
+
+/// Reads the Worker that `wrangler.toml` in `path` describes.
+///
+/// # Errors
+/// When there is no such file, or it or a module cannot be read.
+pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
+    let file = path.join("wrangler.toml");
+    let bad = |reason: String| BuildError::Configuration { path: file.clone(), reason };
+    let source = fs::read_to_string(&file).map_err(io("read", &file))?;
+    let config: Wrangler = toml::from_str(&source).map_err(|error| bad(error.to_string()))?;
+    let main = path.join(&config.main);
+    let (Some(folder), Some(main_module)) = (main.parent(), main.file_name().and_then(|name| name.to_str())) else {
+        return Err(bad(format!("`main` names no file: `{}`", config.main.display())));
+    };
+    if !main.is_file() {
+        return Err(bad(format!("`main` names `{}`, which does not exist", main.display())));
+    }
+    let mut modules = Vec::new();
+    collect(folder, folder, &mut modules)?;
+    modules.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Bundle {
+        folder: folder.into(),
+        sources: vec![path.into()],
+        manifest: Manifest {
+            schema: MANIFEST_SCHEMA,
+            worker: WorkerClass { class: "default".into(), script: config.name.clone() },
+            compatibility_date: config.compatibility_date,
+            compatibility_flags: config.compatibility_flags,
+            main_module: main_module.into(),
+            modules,
+            objects: config.migrations.iter().flat_map(|step| &step.new_sqlite_classes).map(plain_object).collect(),
+            bindings: bindings(&config.name, config.durable_objects.bindings, config.d1_databases),
+        },
+    })
+}
+
+fn plain_object(class: &String) -> Object {
+    Object { class: class.clone(), handlers: Vec::new(), methods: Vec::new() }
+}
+
+fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>) -> Vec<Binding> {
+    let objects = objects.into_iter().map(|object| Binding {
+        name: object.name,
+        kind: BindingKind::DurableObjectNamespace {
+            class: object.class_name,
+            script: object.script_name.filter(|script| script != own),
+        },
+    });
+    let databases = databases.into_iter().map(|database| Binding {
+        name: database.binding,
+        kind: BindingKind::D1 { database: database.database_name },
+    });
+    objects.chain(databases).collect()
+}
+
+/// Every module in `folder` and below, except for what npm installed.
+fn collect(root: &Path, folder: &Path, modules: &mut Vec<Module>) -> Result<(), BuildError> {
+    for entry in fs::read_dir(folder).map_err(io("read", folder))? {
+        let path = entry.map_err(io("read", folder))?.path();
+        if path.is_dir() {
+            if path.file_name().is_some_and(|name| name != "node_modules") {
+                collect(root, &path, modules)?;
+            }
+        } else if let Some(kind) = kind_of(&path)
+            && let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str)
+        {
+            modules.push(Module { name: name.replace('\\', "/"), kind });
+        }
+    }
+    Ok(())
+}

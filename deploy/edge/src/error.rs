@@ -1,0 +1,63 @@
+//! What can go wrong while Workers run.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+/// Why the edge could not do something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EdgeError {
+    /// A port could not be had.
+    #[error("cannot listen on {address}; choose another with `--port`")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another edge has the folder.
+    #[error("`{folder}` is in use by another run; end it first")]
+    DataInUse {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A binding leads nowhere.
+    #[error("the binding `{binding}` of the Worker `{script}` leads nowhere: {reason}")]
+    Unbound {
+        /// The script.
+        script: String,
+        /// The binding.
+        binding: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// A new version has a name that no old one has.
+    #[error("the Worker is now called `{name}`; start again to run it under its new name")]
+    RenamedScript {
+        /// The new name.
+        name: String,
+    },
+    /// workerd ended before it served.
+    #[error("workerd refuses to start:\n{output}")]
+    Refused {
+        /// What it printed.
+        output: String,
+    },
+    /// A file or a process could not be handled.
+    #[error("cannot {action} `{path}`")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// For `map_err`: an I/O error with what was tried on which file.
+pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EdgeError {
+    let path = path.into();
+    move |source| EdgeError::Io { action, path, source }
+}

@@ -1,0 +1,71 @@
+//! Describe mode: the Worker's self-description, as JSON in linear memory.
+//!
+//! Reachable from the describe exports only. The shipped module is linked from the same objects without those exports, so
+//! nothing here, and nothing only this needs, is in it.
+
+use super::object::ObjectList;
+use crate::{Declaration, Init, LiveWorker, Worker, WorkerClass, init::Resource};
+use realgar_wire::{Binding, BindingKind, Description};
+use std::cell::RefCell;
+
+thread_local! {
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Called by the code `export!` generates: runs Phase 1 of everything `W` exports, and returns the address (upper half) and
+/// length (lower half) of the description: `{"Ok":{..}}` or `{"Err":"message"}`.
+pub fn describe<W: Worker>() -> u64 {
+    std::panic::set_hook(Box::new(|info| PANIC.set(info.to_string())));
+    let outcome = collect::<W>();
+    let json = serde_json::to_string(&outcome).unwrap_or_else(|error| format!("{{\"Err\":\"{error}\"}}"));
+    leak(json)
+}
+
+/// Called by the code `export!` generates: what [`describe`] panicked with, in the same form, as plain text.
+pub fn describe_panic() -> u64 {
+    leak(PANIC.take())
+}
+
+fn leak(text: String) -> u64 {
+    let text = text.leak();
+    ((text.as_ptr() as u64) << 32) | text.len() as u64
+}
+
+fn collect<W: Worker>() -> Result<Description, String> {
+    let script = <W::Class as WorkerClass>::NAME;
+    let mut description = Description {
+        worker: realgar_wire::WorkerClass {
+            class: <W::Class as WorkerClass>::CLASS.into(),
+            script: script.into(),
+        },
+        objects: Vec::new(),
+        bindings: Vec::new(),
+    };
+    let mut declarations = Vec::new();
+    <W as LiveWorker>::Objects::describe(&mut description.objects, &mut declarations);
+    let mut init = Init::describing();
+    drop(W::init(&mut init));
+    declarations.extend(init.into_declarations());
+    for declaration in declarations {
+        description
+            .add_binding(binding(declaration, script))
+            .map_err(|conflict| conflict.to_string())?;
+    }
+    Ok(description)
+}
+
+fn binding(declaration: Declaration, own_script: &str) -> Binding {
+    let kind = match declaration.resource {
+        Resource::D1 { database } => BindingKind::D1 {
+            database: database.into(),
+        },
+        Resource::Namespace { class, script } => BindingKind::DurableObjectNamespace {
+            class: class.into(),
+            script: script.filter(|script| *script != own_script).map(Into::into),
+        },
+    };
+    Binding {
+        name: declaration.name.into(),
+        kind,
+    }
+}

@@ -1,0 +1,235 @@
+//! The tables of a class: what it can do, found by looking at which traits its type implements.
+
+use super::Reply;
+use crate::{
+    Declaration, DurableObject, Fetch, Init, Instantiate, LiveObject, ObjectClass, Result, RpcErrorKind, State,
+    rpc::Failure,
+};
+use js_sys::Array;
+use std::{future::Future, marker::PhantomData, pin::Pin, rc::Rc};
+use worker::Request;
+
+/// One RPC method of `T`.
+pub struct Method<T> {
+    /// How many parameters it has.
+    pub parameters: u32,
+    /// Decodes the arguments and runs it.
+    pub call: fn(Rc<T>, Array) -> Reply,
+}
+
+impl<T> std::fmt::Debug for Method<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Method").field("parameters", &self.parameters).finish_non_exhaustive()
+    }
+}
+
+/// The methods of `T`. `#[rpc]` implements it.
+pub trait Rpc: Sized + 'static {
+    /// A call refers to a method by its index here. Only callables: whatever describes them must stay out of reach of the
+    /// shipped module.
+    const METHODS: &'static [Method<Self>];
+
+    /// The same methods, for the manifest.
+    fn describe() -> Vec<realgar_wire::Method>;
+}
+
+/// Everything the platform can call on `T`.
+pub struct ObjectTable<T: 'static> {
+    /// Its methods.
+    pub methods: &'static [Method<T>],
+    /// Its HTTP handler.
+    pub fetch: Option<fn(Rc<T>, Request) -> Reply>,
+}
+
+impl<T> std::fmt::Debug for ObjectTable<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ObjectTable").field("methods", &self.methods.len()).finish_non_exhaustive()
+    }
+}
+
+/// Finds out at compile time which optional traits `T` implements.
+///
+/// `(&Probe::<T>::NEW).methods()` picks [`RpcPresent`] where it applies, because that needs no further reference, and
+/// [`RpcAbsent`] otherwise. It works for concrete types only, so generated code spells the two calls out.
+#[derive(Debug)]
+pub struct Probe<T>(PhantomData<T>);
+
+impl<T> Probe<T> {
+    /// The only value.
+    pub const NEW: Self = Self(PhantomData);
+}
+
+/// `T` has methods.
+pub trait RpcPresent<T> {
+    /// Them, callable.
+    fn methods(&self) -> &'static [Method<T>];
+    /// Them, for the manifest.
+    fn describe_methods(&self) -> Vec<realgar_wire::Method>;
+}
+
+impl<T: Rpc> RpcPresent<T> for Probe<T> {
+    fn methods(&self) -> &'static [Method<T>] {
+        T::METHODS
+    }
+
+    fn describe_methods(&self) -> Vec<realgar_wire::Method> {
+        T::describe()
+    }
+}
+
+/// `T` has no methods.
+pub trait RpcAbsent<T: 'static> {
+    /// None.
+    fn methods(&self) -> &'static [Method<T>] {
+        &[]
+    }
+    /// None.
+    fn describe_methods(&self) -> Vec<realgar_wire::Method> {
+        Vec::new()
+    }
+}
+
+impl<T: 'static> RpcAbsent<T> for &Probe<T> {}
+
+/// `T` answers HTTP requests.
+pub trait FetchPresent<T> {
+    /// How.
+    fn fetch(&self) -> Option<fn(Rc<T>, Request) -> Reply>;
+    /// The names of the handlers this stands for.
+    fn describe_fetch(&self) -> Vec<String>;
+}
+
+impl<T: Fetch> FetchPresent<T> for Probe<T> {
+    fn fetch(&self) -> Option<fn(Rc<T>, Request) -> Reply> {
+        Some(|object, request| {
+            Reply(Box::pin(async move {
+                let response = object.fetch(request).await.map_err(Failure::from)?;
+                Ok(worker::web_sys::Response::from(response).into())
+            }))
+        })
+    }
+
+    fn describe_fetch(&self) -> Vec<String> {
+        vec!["fetch".into()]
+    }
+}
+
+/// `T` answers no HTTP requests.
+pub trait FetchAbsent<T> {
+    /// It does not.
+    fn fetch(&self) -> Option<fn(Rc<T>, Request) -> Reply> {
+        None
+    }
+    /// None.
+    fn describe_fetch(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<T> FetchAbsent<T> for &Probe<T> {}
+
+/// The objects that a Worker hosts, as nested pairs: `(A, (B, ()))`.
+pub trait ObjectList: 'static {
+    /// Appends what makes factories, in order.
+    fn factories(list: &mut Vec<fn() -> Rc<dyn Factory>>);
+    /// Appends what describes them, in order, and what their init phases declare.
+    fn describe(objects: &mut Vec<realgar_wire::Object>, declarations: &mut Vec<Declaration>);
+}
+
+impl ObjectList for () {
+    fn factories(_: &mut Vec<fn() -> Rc<dyn Factory>>) {}
+    fn describe(_: &mut Vec<realgar_wire::Object>, _: &mut Vec<Declaration>) {}
+}
+
+impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
+    fn factories(list: &mut Vec<fn() -> Rc<dyn Factory>>) {
+        list.push(|| Rc::new(Phase2::<Head, _>::new(Head::init(&mut Init::live()))));
+        Tail::factories(list);
+    }
+
+    fn describe(objects: &mut Vec<realgar_wire::Object>, declarations: &mut Vec<Declaration>) {
+        let mut init = Init::describing();
+        drop(Head::init(&mut init));
+        objects.push(Head::describe());
+        declarations.extend(init.into_declarations());
+        Tail::describe(objects, declarations);
+    }
+}
+
+/// Makes instances of one class: its Phase 1 has run.
+pub trait Factory {
+    /// The name of the class.
+    fn class(&self) -> &'static str;
+    /// Runs Phase 2.
+    fn make(&self, state: State) -> Pin<Box<dyn Future<Output = Result<Rc<dyn Instance>>>>>;
+}
+
+/// One object instance, of any class.
+pub trait Instance {
+    /// Runs the method with this index.
+    fn call(&self, method: u32, arguments: Array) -> Reply;
+    /// Answers an HTTP request.
+    fn fetch(&self, request: Request) -> Reply;
+}
+
+/// The closure that Phase 1 returned, as a factory.
+struct Phase2<T, I> {
+    instantiate: I,
+    object: PhantomData<fn() -> T>,
+}
+
+impl<T, I> Phase2<T, I> {
+    fn new(instantiate: I) -> Self {
+        Self {
+            instantiate,
+            object: PhantomData,
+        }
+    }
+}
+
+impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
+    fn class(&self) -> &'static str {
+        <T::Class as ObjectClass>::NAME
+    }
+
+    fn make(&self, state: State) -> Pin<Box<dyn Future<Output = Result<Rc<dyn Instance>>>>> {
+        let making = self.instantiate.instantiate(state);
+        Box::pin(async {
+            let instance: Rc<dyn Instance> = Rc::new(Hosted {
+                object: Rc::new(making.await?),
+                table: T::table(),
+            });
+            Ok(instance)
+        })
+    }
+}
+
+/// An object beside its table.
+struct Hosted<T: LiveObject> {
+    object: Rc<T>,
+    table: ObjectTable<T>,
+}
+
+impl<T: LiveObject> Instance for Hosted<T> {
+    fn call(&self, method: u32, arguments: Array) -> Reply {
+        let Some(method) = self.table.methods.get(method as usize) else {
+            return failed(RpcErrorKind::UnknownMethod, "the entry module is of another build".into());
+        };
+        if arguments.length() > method.parameters {
+            let (expected, got) = (method.parameters, arguments.length());
+            return failed(RpcErrorKind::BadArguments, format!("expected {expected} arguments, got {got}"));
+        }
+        (method.call)(self.object.clone(), arguments)
+    }
+
+    fn fetch(&self, request: Request) -> Reply {
+        match self.table.fetch {
+            Some(fetch) => fetch(self.object.clone(), request),
+            None => failed(RpcErrorKind::UnknownMethod, "the entry module is of another build".into()),
+        }
+    }
+}
+
+fn failed(kind: RpcErrorKind, message: String) -> Reply {
+    Reply(Box::pin(std::future::ready(Err(Failure::new(kind, message)))))
+}

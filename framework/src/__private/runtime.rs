@@ -1,0 +1,197 @@
+//! The wasm side of the runtime: the one class that the entry module delegates to, and the life of a call.
+//!
+//! A call is not a promise made by wasm. The entry module keeps a record of it and passes that in; the call's future is
+//! polled at once, and most calls settle their record before the export returns. If the instance breaks, the entry module
+//! still holds the records and rejects them: nobody waits for ever.
+
+use super::{
+    Reply,
+    object::{Factory, Instance, ObjectList},
+};
+use crate::{Context, LiveWorker, RpcErrorKind, State, Worker, js, rpc::Failure};
+use js_sys::Array;
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    future::Future,
+    pin::Pin,
+    rc::Rc,
+    task::{self, Poll, Waker},
+};
+use wasm_bindgen::prelude::*;
+use worker::Request;
+
+thread_local! {
+    static PROGRAM: OnceCell<Program> = const { OnceCell::new() };
+    /// The call that is being polled; 0 outside of any.
+    static CURRENT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// What this module exports. Phase 1 of each part runs when the part is used first.
+struct Program {
+    worker: fn() -> Rc<dyn AnyWorker>,
+    started_worker: OnceCell<Rc<dyn AnyWorker>>,
+    objects: Vec<fn() -> Rc<dyn Factory>>,
+    started_objects: RefCell<Vec<Option<Rc<dyn Factory>>>>,
+}
+
+impl Program {
+    fn worker(&self) -> Rc<dyn AnyWorker> {
+        self.started_worker.get_or_init(self.worker).clone()
+    }
+
+    fn object(&self, class: usize) -> Option<Rc<dyn Factory>> {
+        if let Some(started) = self.started_objects.borrow().get(class).cloned().flatten() {
+            return Some(started);
+        }
+        // Not borrowed here: Phase 1 is the user's code.
+        let started = self.objects.get(class)?();
+        self.started_objects.borrow_mut()[class] = Some(started.clone());
+        Some(started)
+    }
+}
+
+/// Called by the code `export!` generates, once per wasm instance: says what this module exports.
+pub fn register<W: Worker>() {
+    let mut objects = Vec::new();
+    <W as LiveWorker>::Objects::factories(&mut objects);
+    PROGRAM.with(|program| {
+        let _ = program.set(Program {
+            worker: || Rc::new(W::init(&mut crate::Init::live())),
+            started_worker: OnceCell::new(),
+            started_objects: RefCell::new(vec![None; objects.len()]),
+            objects,
+        });
+    });
+}
+
+/// A Worker of any class.
+trait AnyWorker {
+    fn fetch(self: Rc<Self>, request: Request, context: Context) -> Reply;
+}
+
+impl<W: Worker> AnyWorker for W {
+    fn fetch(self: Rc<Self>, request: Request, context: Context) -> Reply {
+        Reply(Box::pin(async move {
+            let response = Worker::fetch(&*self, request, &context).await.map_err(Failure::from)?;
+            Ok(worker::web_sys::Response::from(response).into())
+        }))
+    }
+}
+
+/// One object instance, as the entry module holds it.
+#[wasm_bindgen(js_name = RealgarObject)]
+pub struct ObjectHandle {
+    instance: Rc<dyn Instance>,
+}
+
+impl std::fmt::Debug for ObjectHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ObjectHandle")
+    }
+}
+
+#[wasm_bindgen(js_class = RealgarObject)]
+impl ObjectHandle {
+    /// Calls the method with this index.
+    pub fn call(&self, record: JsValue, call: u32, method: u32, arguments: Array) {
+        start(record, call, || self.instance.call(method, arguments));
+    }
+
+    /// Forwards an HTTP request.
+    pub fn fetch(&self, record: JsValue, call: u32, request: worker::web_sys::Request) {
+        start(record, call, || self.instance.fetch(request.into()));
+    }
+}
+
+/// Makes an instance of class `class`: Phase 1, if it did not run yet in this wasm instance, and Phase 2. Settles with an
+/// [`ObjectHandle`].
+#[wasm_bindgen(js_name = realgarObject)]
+pub fn object(record: JsValue, call: u32, class: u32, state: JsValue) {
+    start(record, call, || {
+        let factory = PROGRAM.with(|program| program.get()?.object(class as usize));
+        Reply(Box::pin(async move {
+            let factory = factory.ok_or_else(other_build)?;
+            let made = factory.make(State::new(state)).await;
+            let instance = made.map_err(|error| {
+                let message = format!("`{}` could not start: {error}", factory.class());
+                Failure::new(RpcErrorKind::InitFailed, message)
+            })?;
+            Ok(ObjectHandle { instance }.into())
+        }))
+    });
+}
+
+/// Answers an HTTP request to the Worker.
+#[wasm_bindgen(js_name = realgarFetch)]
+pub fn fetch(record: JsValue, call: u32, request: worker::web_sys::Request, context: JsValue) {
+    start(record, call, || {
+        let worker = PROGRAM.with(|program| program.get().map(Program::worker));
+        match worker {
+            Some(worker) => worker.fetch(request.into(), Context::new(context)),
+            None => Reply(Box::pin(std::future::ready(Err(other_build())))),
+        }
+    });
+}
+
+/// Replaces the base crate's panic hook and abort handler. To be called once per wasm instance, after its start functions:
+/// the base crate's handler re-creates the instance below the frames of the old one.
+#[wasm_bindgen(js_name = realgarArm)]
+pub fn arm() {
+    std::panic::set_hook(Box::new(|info| js::panicked(CURRENT.get(), &info.to_string())));
+    wasm_bindgen::handler::set_on_abort(|| js::aborted(CURRENT.get()));
+}
+
+fn other_build() -> Failure {
+    Failure::new(RpcErrorKind::Remote, "the entry module is of another build than the wasm".into())
+}
+
+/// The call that is being polled.
+pub(crate) fn current_call() -> u32 {
+    CURRENT.get()
+}
+
+/// Runs `begin` and the future it returns as part of call `call`.
+fn start(record: JsValue, call: u32, begin: impl FnOnce() -> Reply) {
+    let Reply(future) = within(call, begin);
+    run(record, call, future);
+}
+
+/// Polls `future` at once, leaves it to the event loop if it waits, and settles `record` with its result.
+pub(crate) fn run(record: JsValue, call: u32, future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>) {
+    let mut call = Call { record, call, future };
+    // Without a waker: every future must register the waker of its last poll, and the event loop polls it again.
+    let first = Pin::new(&mut call).poll(&mut task::Context::from_waker(Waker::noop()));
+    if first.is_pending() {
+        wasm_bindgen_futures::spawn_local(call);
+    }
+}
+
+/// A call under way.
+struct Call {
+    record: JsValue,
+    call: u32,
+    future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>,
+}
+
+impl Future for Call {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
+        let call = self.call;
+        match task::ready!(within(call, || self.future.as_mut().poll(cx))) {
+            Ok(value) => js::settle(&self.record, &value),
+            Err(Failure { code, message, path, data }) => {
+                js::fail(&self.record, code, &message, path.as_deref(), &data);
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Attributes a panic inside `body` to `call`.
+fn within<T>(call: u32, body: impl FnOnce() -> T) -> T {
+    let outer = CURRENT.replace(call);
+    let result = body();
+    CURRENT.set(outer);
+    result
+}

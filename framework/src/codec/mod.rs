@@ -1,0 +1,125 @@
+//! Serde to and from JavaScript values: the lane on which a method looks to JavaScript like what it is.
+//!
+//! Written for this boundary instead of taken from `serde-wasm-bindgen`, because a wrong argument must be an error that
+//! names the path inside the value, integers must keep their value, `Vec<u8>` must be bytes, and hostile nesting must not
+//! overflow the stack.
+
+mod decode;
+mod encode;
+
+use serde::{Serialize, de::DeserializeOwned};
+use std::fmt;
+use wasm_bindgen::JsValue;
+
+/// How deep values may nest, in both directions. The limit that `serde_json` has.
+const DEPTH_MAX: u32 = 128;
+
+/// The largest integer up to which every integer is a `Number` of its own: 2^53 - 1.
+pub(crate) const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
+
+/// Encodes `value` as a JavaScript value.
+pub(crate) fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, CodecError> {
+    value.serialize(encode::Encoder::new())
+}
+
+/// Decodes a JavaScript value.
+pub(crate) fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T, CodecError> {
+    T::deserialize(decode::Decoder::new(value))
+}
+
+/// A value that does not fit a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodecError {
+    /// The segments of the path, innermost first: they are known on the way out.
+    path: Vec<Segment>,
+    message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Field(String),
+    Index(usize),
+}
+
+impl CodecError {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            path: Vec::new(),
+            message: message.into(),
+        }
+    }
+
+    fn too_deep() -> Self {
+        Self::new(format!("the value nests deeper than {DEPTH_MAX} levels"))
+    }
+
+    /// The same error, seen from the value whose field `name` it is about.
+    pub(crate) fn inside(mut self, name: &str) -> Self {
+        self.path.push(Segment::Field(name.into()));
+        self
+    }
+
+    fn at(mut self, index: usize) -> Self {
+        self.path.push(Segment::Index(index));
+        self
+    }
+
+    /// Where in the value: `order.items[2].price`. Empty for the value itself.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let mut path = String::new();
+        for segment in self.path.iter().rev() {
+            match segment {
+                Segment::Index(index) => path.push_str(&format!("[{index}]")),
+                Segment::Field(name) if path.is_empty() => path.push_str(name),
+                Segment::Field(name) => {
+                    path.push('.');
+                    path.push_str(name);
+                }
+            }
+        }
+        path
+    }
+
+    /// What is wrong there.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "`{}`: {}", self.path(), self.message)
+        }
+    }
+}
+
+impl std::error::Error for CodecError {}
+
+impl serde::ser::Error for CodecError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+}
+
+impl serde::de::Error for CodecError {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_reads_from_the_outside_in() {
+        let error = CodecError::new("expected a string").inside("name").at(2).inside("items").inside("order");
+        assert_eq!(error.path(), "order.items[2].name");
+        assert_eq!(error.to_string(), "`order.items[2].name`: expected a string");
+    }
+}

@@ -1,0 +1,33 @@
+//! What belongs to one event of a Worker.
+
+use crate::js;
+use std::future::Future;
+use wasm_bindgen::JsValue;
+
+/// The execution context of one event.
+#[derive(Clone, Debug)]
+pub struct Context {
+    raw: JsValue,
+}
+
+impl Context {
+    pub(crate) fn new(raw: JsValue) -> Self {
+        Self { raw }
+    }
+
+    /// Runs `future` beside the response and keeps the event alive until it ends, up to the platform's limit (30 s after
+    /// the response).
+    pub fn wait_until(&self, future: impl Future<Output = ()> + 'static) {
+        wait_until(&self.raw, future);
+    }
+}
+
+/// Starts `future` and tells the event `raw` to wait for it.
+pub(crate) fn wait_until(raw: &JsValue, future: impl Future<Output = ()> + 'static) {
+    let promise = wasm_bindgen_futures::future_to_promise(async move {
+        future.await;
+        Ok(JsValue::UNDEFINED)
+    });
+    // `waitUntil` throws only where the event is over, and then there is nothing left to keep alive.
+    let _ = js::invoke1(raw, "waitUntil", &promise);
+}

@@ -1,0 +1,132 @@
+//! Stateful Cloudflare apps in one type-checked Rust program.
+//!
+//! Annotate structs to author Workers and Durable Objects. What a Worker binds in its init phase *is* its deployment
+//! metadata: the same function runs at build time, where each bind is recorded, and in the isolate, where it returns a client.
+//!
+//! ```no_run
+//! use realgar::prelude::*;
+//! use std::cell::Cell;
+//!
+//! #[durable_object]
+//! pub struct Counter {
+//!     state: State,
+//!     count: Cell<u64>,
+//! }
+//!
+//! impl DurableObject for Counter {
+//!     fn init(_cx: &mut Init) -> impl Instantiate<Self> {
+//!         |state: State| async move {
+//!             let count = state.storage().get("count").await?.unwrap_or(0);
+//!             Ok(Counter { state, count: Cell::new(count) })
+//!         }
+//!     }
+//! }
+//!
+//! #[rpc]
+//! impl Counter {
+//!     pub async fn increment(&self, by: u64) -> Result<u64> {
+//!         let next = self.count.get() + by;
+//!         self.count.set(next);
+//!         self.state.storage().put("count", &next).await?;
+//!         Ok(next)
+//!     }
+//! }
+//!
+//! #[worker(hosts(Counter))]
+//! pub struct Api {
+//!     counters: Namespace<Counter>,
+//! }
+//!
+//! impl Worker for Api {
+//!     fn init(cx: &mut Init) -> Self {
+//!         Api { counters: cx.bind(Counter::from::<Api>()) }
+//!     }
+//!
+//!     async fn fetch(&self, _request: Request, _cx: &Context) -> Result<Response> {
+//!         let value = self.counters.get_by_name("user-123").increment(1).await?;
+//!         Ok(Response::from_json(&value)?)
+//!     }
+//! }
+//!
+//! realgar::export!(Api);
+//! # fn main() {}
+//! ```
+//!
+//! # Two phases
+//!
+//! | phase | runs | may |
+//! |---|---|---|
+//! | 1: [`DurableObject::init`], [`Worker::init`] | once at build time, and once per wasm instance (an isolate has one) | bind resources; no I/O, no JavaScript |
+//! | 2: the closure that [`DurableObject::init`] returns | once per object instance, before any event is delivered | await storage and calls |
+//!
+//! # Numbers, bytes and `None` on the wire
+//!
+//! A method is to JavaScript what it looks like: positional plain values. Integers are `Number` up to 2^53 - 1 and `BigInt`
+//! beyond, both are accepted where they fit, and nothing is rounded. `Vec<u8>` is a `Uint8Array`. `None` is `null`, and
+//! `null` or `undefined` are `None`. Structs are plain objects, enums are tagged as serde's derive tags them.
+
+mod codec;
+mod context;
+mod d1;
+mod entrypoint;
+mod error;
+mod init;
+mod js;
+mod namespace;
+mod object;
+pub(crate) mod rpc;
+mod sql;
+mod state;
+mod storage;
+mod time;
+
+#[doc(hidden)]
+pub mod __private;
+
+pub use codec::CodecError;
+pub use context::Context;
+pub use d1::{D1Client, D1Database};
+pub use entrypoint::{Hosts, LiveWorker, Worker, WorkerClass};
+pub use error::{Error, Exception, Result};
+pub use init::{Bindable, Declaration, Init};
+pub use namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId, Stub};
+pub use object::{DurableObject, Fetch, Instantiate, LiveObject, ObjectClass};
+pub use rpc::{CallError, RpcError, RpcErrorKind};
+pub use sql::{Params, Sql, SqlValue};
+pub use state::State;
+pub use storage::{ListOptions, Storage, Transaction};
+pub use time::sleep;
+
+/// The base crate: requests, responses and the rest of the platform.
+pub use ::worker;
+
+/// Marks a struct as a Durable Object class.
+///
+/// It gives the class its name (`#[durable_object(name = "..")]` for another one than the struct's), its stub type
+/// (`CounterStub` for `Counter`) and `Counter::from::<Host>()`, the binding to its namespace. The behaviour is in
+/// [`DurableObject`], [`Fetch`] and an inherent `impl` marked [`macro@rpc`].
+pub use realgar_macros::durable_object;
+
+/// Exports a Worker and the objects it hosts from this `cdylib`. Once per crate, with the type that [`macro@worker`] marks.
+pub use realgar_macros::export;
+
+/// Makes the `pub` methods of an inherent `impl` callable from other isolates.
+///
+/// A method takes `&self` and owned parameters that serde can decode; it returns a value that serde can encode, or a
+/// `Result` of one. Its name on the wire is the camelCase form, or what `#[rpc(name = "..")]` on the method says.
+pub use realgar_macros::rpc;
+
+/// Marks a struct as a Worker.
+///
+/// `hosts(A, B)` lists the Durable Object classes that live in its script; `name = ".."` is the script's name, by default
+/// the struct's in kebab case.
+pub use realgar_macros::worker;
+
+/// What nearly every Worker needs.
+pub mod prelude {
+    pub use crate::{
+        Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, Result, State,
+        Worker, durable_object, rpc, worker,
+    };
+    pub use worker::{Method, Request, Response};
+}

@@ -1,0 +1,74 @@
+//! Durable Objects: the identity of a class, its implementation, and its two phases.
+
+use crate::{__private::object::ObjectTable, Init, Result, State, Stub};
+use std::{future::Future, pin::Pin};
+use worker::{Request, Response};
+
+/// The identity of a Durable Object class. [`macro@crate::durable_object`] implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a Durable Object class",
+    note = "put `#[durable_object]` on the struct"
+)]
+pub trait ObjectClass: 'static {
+    /// The name of the exported class.
+    const NAME: &'static str;
+
+    /// What a caller holds: the class's methods as calls.
+    type Stub: From<Stub>;
+}
+
+/// A type that implements an object class. [`macro@crate::durable_object`] implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not implement a Durable Object class",
+    note = "put `#[durable_object]` on the struct, and implement `DurableObject` for it"
+)]
+pub trait LiveObject: Sized + 'static {
+    /// The class it implements.
+    type Class: ObjectClass;
+
+    #[doc(hidden)]
+    fn table() -> ObjectTable<Self>;
+
+    #[doc(hidden)]
+    fn describe() -> realgar_wire::Object;
+}
+
+/// The two phases of a Durable Object.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no init phase",
+    note = "implement `DurableObject` for it: `fn init(cx: &mut Init) -> impl Instantiate<Self>`"
+)]
+pub trait DurableObject: LiveObject {
+    /// Phase 1: binds what all instances share, and returns Phase 2, the closure that makes one instance.
+    ///
+    /// Phase 2 is async and runs before any event is delivered to the instance, also after the object was evicted or woke
+    /// from hibernation. Its error is what the event that woke the object fails with; the next event tries again.
+    fn init(cx: &mut Init) -> impl Instantiate<Self>;
+}
+
+/// An object that answers HTTP requests, which a caller forwards with the stub's `fetch`.
+pub trait Fetch: LiveObject {
+    /// Answers `request`.
+    fn fetch(&self, request: Request) -> impl Future<Output = Result<Response>>;
+}
+
+/// Phase 2: makes one instance. Implemented by every `Fn(State) -> impl Future<Output = Result<T>>`.
+#[diagnostic::on_unimplemented(
+    message = "this is not an instance closure of `{T}`",
+    note = "return `move |state: State| async move {{ Ok({T} {{ .. }}) }}` from `init`"
+)]
+pub trait Instantiate<T>: 'static {
+    /// Makes the instance that `state` belongs to.
+    fn instantiate(&self, state: State) -> Pin<Box<dyn Future<Output = Result<T>>>>;
+}
+
+impl<T, F, Fut> Instantiate<T> for F
+where
+    T: 'static,
+    F: Fn(State) -> Fut + 'static,
+    Fut: Future<Output = Result<T>> + 'static,
+{
+    fn instantiate(&self, state: State) -> Pin<Box<dyn Future<Output = Result<T>>>> {
+        Box::pin(self(state))
+    }
+}

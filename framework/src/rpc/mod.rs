@@ -1,0 +1,15 @@
+//! Calls between isolates: the errors a caller sees, and the two ends of a call.
+//!
+//! On the wire a call is a method call on a stub with positional plain values, and a failure is a thrown `Error` whose own
+//! properties carry the data. So a JavaScript caller needs no adapter, and neither does a JavaScript object.
+
+mod arguments;
+pub(crate) mod call;
+mod error;
+
+pub use error::{CallError, RpcError, RpcErrorKind};
+
+pub(crate) use arguments::decode_argument;
+pub use call::Argument;
+pub(crate) use call::{call, call_fallible, fetch};
+pub(crate) use error::Failure;

@@ -1,0 +1,201 @@
+//! The SQLite database of a Durable Object.
+
+use crate::{Error, Result, codec, js};
+use js_sys::{Array, Uint8Array};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast, JsValue};
+
+/// The SQLite database of one object. Statements run at once, without an `await`.
+///
+/// Values go in as parameters, never as text: the statement is a `&'static str` and its `?` are filled from [`Params`].
+///
+/// ```no_run
+/// # use realgar::{State, Result};
+/// # use serde::Deserialize;
+/// #[derive(Deserialize)]
+/// struct Entry { id: i64, text: String }
+///
+/// # fn example(state: &State) -> Result<()> {
+/// let sql = state.sql();
+/// sql.execute("INSERT INTO entries (text) VALUES (?)", ("hello",))?;
+/// let entries: Vec<Entry> = sql.query("SELECT id, text FROM entries WHERE id > ?", (10,))?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Sql {
+    raw: JsValue,
+}
+
+impl Sql {
+    pub(crate) fn new(raw: JsValue) -> Self {
+        Self { raw }
+    }
+
+    /// Runs a statement for its effect. Returns how many rows it wrote, rows of indexes included.
+    ///
+    /// # Errors
+    /// What SQLite reports, with the statement.
+    pub fn execute(&self, statement: &'static str, params: impl Params) -> Result<u64> {
+        let cursor = self.cursor(statement, params)?;
+        // A cursor that is not read to its end has not run to its end.
+        js::invoke0(&cursor, "toArray").map_err(|thrown| failed(statement, thrown))?;
+        let written = js::get(&cursor, "rowsWritten").map_err(|thrown| failed(statement, thrown))?;
+        Ok(written.as_f64().unwrap_or_default() as u64)
+    }
+
+    /// All rows of a query. A row is a struct with a field for each column.
+    ///
+    /// # Errors
+    /// What SQLite reports, with the statement; or the row and column that does not fit `T`. An integer beyond 2^53 - 1 is
+    /// an error, because the platform hands it out rounded: select `CAST(column AS TEXT)`.
+    pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
+        let cursor = self.cursor(statement, params)?;
+        let rows = js::invoke0(&cursor, "toArray").map_err(|thrown| failed(statement, thrown))?;
+        Ok(codec::from_js(&rows).map_err(|error| error.inside("rows"))?)
+    }
+
+    /// The row of a query that has exactly one.
+    ///
+    /// # Errors
+    /// As [`Sql::query`], and when there is no row or more than one.
+    pub fn query_one<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<T> {
+        let mut rows = self.query(statement, params)?;
+        match (rows.pop(), rows.len()) {
+            (Some(row), 0) => Ok(row),
+            (None, _) => Err(format!("expected one row, got none from `{statement}`").into()),
+            (Some(_), more) => Err(format!("expected one row, got {} from `{statement}`", more + 1).into()),
+        }
+    }
+
+    /// The size of the database in bytes. The platform's limit is 10 GB.
+    #[must_use]
+    pub fn database_size(&self) -> u64 {
+        js::field(&self.raw, "databaseSize").as_f64().unwrap_or_default() as u64
+    }
+
+    fn cursor(&self, statement: &'static str, params: impl Params) -> Result<JsValue> {
+        let arguments = Array::of1(&statement.into());
+        for value in params.into_values() {
+            arguments.push(&value.into_js()?);
+        }
+        js::invoke(&self.raw, "exec", &arguments).map_err(|thrown| failed(statement, thrown))
+    }
+}
+
+fn failed(statement: &str, thrown: JsValue) -> Error {
+    let exception = crate::Exception::from(thrown);
+    Error::Message(format!("{}, in `{statement}`", exception.message))
+}
+
+/// A value that SQLite stores.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SqlValue {
+    /// `NULL`.
+    Null,
+    /// An integer. The platform takes integers up to 2^53 - 1; a larger one is an error, not a rounded one.
+    Integer(i128),
+    /// A floating-point number.
+    Real(f64),
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Blob(Vec<u8>),
+}
+
+impl SqlValue {
+    pub(crate) fn into_js(self) -> Result<JsValue> {
+        Ok(match self {
+            Self::Null => JsValue::NULL,
+            Self::Integer(v) if v.unsigned_abs() > u128::from(codec::SAFE_INTEGER_MAX) => {
+                return Err(format!(
+                    "the integer {v} is beyond 2^53 - 1, which the platform would round; store it as text"
+                )
+                .into());
+            }
+            Self::Integer(v) => JsValue::from_f64(v as f64),
+            Self::Real(v) => v.into(),
+            Self::Text(v) => v.into(),
+            Self::Blob(v) => Uint8Array::from(v.as_slice()).unchecked_into::<js_sys::Object>().into(),
+        })
+    }
+}
+
+macro_rules! sql_values {
+    ($($type:ty => |$value:ident| $made:expr;)*) => {$(
+        impl From<$type> for SqlValue {
+            fn from($value: $type) -> Self {
+                $made
+            }
+        }
+    )*};
+}
+
+sql_values! {
+    bool => |v| Self::Integer(v.into());
+    i8 => |v| Self::Integer(v.into());
+    i16 => |v| Self::Integer(v.into());
+    i32 => |v| Self::Integer(v.into());
+    i64 => |v| Self::Integer(v.into());
+    u8 => |v| Self::Integer(v.into());
+    u16 => |v| Self::Integer(v.into());
+    u32 => |v| Self::Integer(v.into());
+    u64 => |v| Self::Integer(v.into());
+    f32 => |v| Self::Real(v.into());
+    f64 => |v| Self::Real(v);
+    &str => |v| Self::Text(v.into());
+    &String => |v| Self::Text(v.clone());
+    String => |v| Self::Text(v);
+    &[u8] => |v| Self::Blob(v.into());
+    Vec<u8> => |v| Self::Blob(v);
+}
+
+impl<T: Into<SqlValue>> From<Option<T>> for SqlValue {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::Null, Into::into)
+    }
+}
+
+/// The parameters of a statement: a tuple, an array or a `Vec` of values, or `()` for none.
+pub trait Params {
+    /// The values, in the order of the statement's `?`.
+    fn into_values(self) -> Vec<SqlValue>;
+}
+
+impl Params for () {
+    fn into_values(self) -> Vec<SqlValue> {
+        Vec::new()
+    }
+}
+
+impl<T: Into<SqlValue>> Params for Vec<T> {
+    fn into_values(self) -> Vec<SqlValue> {
+        self.into_iter().map(Into::into).collect()
+    }
+}
+
+impl<T: Into<SqlValue>, const N: usize> Params for [T; N] {
+    fn into_values(self) -> Vec<SqlValue> {
+        self.into_iter().map(Into::into).collect()
+    }
+}
+
+macro_rules! tuple_params {
+    ($($name:ident)*) => {
+        impl<$($name: Into<SqlValue>),*> Params for ($($name,)*) {
+            #[expect(non_snake_case, reason = "one identifier names both the type and the value")]
+            fn into_values(self) -> Vec<SqlValue> {
+                let ($($name,)*) = self;
+                vec![$($name.into()),*]
+            }
+        }
+    };
+}
+
+tuple_params!(A);
+tuple_params!(A B);
+tuple_params!(A B C);
+tuple_params!(A B C D);
+tuple_params!(A B C D E);
+tuple_params!(A B C D E F);
+tuple_params!(A B C D E F G);
+tuple_params!(A B C D E F G H);

@@ -1,0 +1,47 @@
+//! What a Durable Object instance gets from the platform.
+
+use crate::{ObjectId, Sql, Storage, context, js};
+use std::future::Future;
+use wasm_bindgen::JsValue;
+
+/// The state of one object: its id, its storage, its lifetime. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct State {
+    raw: JsValue,
+}
+
+impl State {
+    pub(crate) fn new(raw: JsValue) -> Self {
+        Self { raw }
+    }
+
+    /// The id of this object.
+    #[must_use]
+    pub fn id(&self) -> ObjectId {
+        ObjectId::from_js(&js::field(&self.raw, "id"))
+    }
+
+    /// The name this object was reached by, if it was reached by one.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        js::string_field(&js::field(&self.raw, "id"), "name")
+    }
+
+    /// The transactional key-value storage of this object.
+    #[must_use]
+    pub fn storage(&self) -> Storage {
+        Storage::new(self.raw.clone(), js::field(&self.raw, "storage"))
+    }
+
+    /// The SQLite database of this object.
+    #[must_use]
+    pub fn sql(&self) -> Sql {
+        Sql::new(js::field(&js::field(&self.raw, "storage"), "sql"))
+    }
+
+    /// Runs `future` beside the current event. A Durable Object stays in memory while it runs, also without this; a panic
+    /// in it interrupts every call in the isolate.
+    pub fn wait_until(&self, future: impl Future<Output = ()> + 'static) {
+        context::wait_until(&self.raw, future);
+    }
+}

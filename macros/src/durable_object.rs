@@ -1,0 +1,156 @@
+//! `#[durable_object]`: the identity of a class, its stub type and its tables.
+
+use crate::{errors::Errors, names, options::Options};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use syn::{Ident, ItemStruct};
+
+/// The struct, taken apart.
+struct Model {
+    item: ItemStruct,
+    krate: TokenStream,
+    class: String,
+    stub: Ident,
+}
+
+pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    match parse(options, item.clone(), &mut errors) {
+        Some(model) if errors.is_empty() => expand(&model),
+        Some(model) => {
+            // The stub type too, so that code which names it has no second error.
+            let (item, stub, errors) = (&model.item, stub(&model), errors.into_compile_errors());
+            quote!(#item #stub #errors)
+        }
+        None => {
+            let errors = errors.into_compile_errors();
+            quote!(#item #errors)
+        }
+    }
+}
+
+fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Model> {
+    let options = Options::parse(options, &["name", "crate"], errors);
+    let item = parse_struct("durable_object", item, errors)?;
+    let class = match &options.name {
+        Some(name) => name.value(),
+        None => names::plain(&item.ident),
+    };
+    if let Some(problem) = names::class_name_problem(&class) {
+        match &options.name {
+            Some(name) => errors.at(name, problem),
+            None => errors.at(&item.ident, problem),
+        }
+    }
+    Some(Model {
+        krate: options.krate(),
+        class,
+        stub: stub_name(&item.ident),
+        item,
+    })
+}
+
+/// The type of a class's stub: `CounterStub` for `Counter`.
+pub(crate) fn stub_name(class: &Ident) -> Ident {
+    format_ident!("{}Stub", names::plain(class), span = class.span())
+}
+
+/// Parses the struct that `#[attribute]` is on, which may not be generic.
+pub(crate) fn parse_struct(attribute: &str, item: TokenStream, errors: &mut Errors) -> Option<ItemStruct> {
+    let item: ItemStruct = match syn::parse2::<syn::Item>(item) {
+        Ok(syn::Item::Struct(item)) => item,
+        Ok(other) => {
+            errors.at(other, format!("`#[{attribute}]` goes on a struct"));
+            return None;
+        }
+        Err(error) => {
+            errors.push(error);
+            return None;
+        }
+    };
+    if !item.generics.params.is_empty() {
+        errors.at(
+            &item.generics,
+            format!("a `#[{attribute}]` struct cannot be generic: the platform knows one class by one name"),
+        );
+    }
+    Some(item)
+}
+
+fn expand(model: &Model) -> TokenStream {
+    let Model { item, krate, class, stub: stub_name } = model;
+    let name = &item.ident;
+    let stub = stub(model);
+    quote! {
+        #item
+        #stub
+
+        impl #name {
+            /// The binding to the objects of this class that live in the Worker `W`.
+            #[must_use]
+            pub fn from<W: #krate::Hosts<Self>>() -> #krate::NamespaceBinding<Self> {
+                #krate::NamespaceBinding::hosted_by::<W>()
+            }
+
+            /// The binding to the objects of this class that live in the script of that name. Nothing checks that it
+            /// hosts them; `from` does.
+            #[must_use]
+            pub fn from_script(script: &'static #krate::__private::core::primitive::str) -> #krate::NamespaceBinding<Self> {
+                #krate::NamespaceBinding::in_script(script)
+            }
+        }
+
+        impl #krate::ObjectClass for #name {
+            const NAME: &'static #krate::__private::core::primitive::str = #class;
+            type Stub = #stub_name;
+        }
+
+        impl #krate::LiveObject for #name {
+            type Class = Self;
+
+            fn table() -> #krate::__private::ObjectTable<Self> {
+                use #krate::__private::{FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _};
+                #krate::__private::ObjectTable {
+                    methods: (&#krate::__private::Probe::<Self>::NEW).methods(),
+                    fetch: (&#krate::__private::Probe::<Self>::NEW).fetch(),
+                }
+            }
+
+            fn describe() -> #krate::__private::wire::Object {
+                use #krate::__private::{FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _};
+                #krate::__private::wire::Object {
+                    class: #krate::__private::core::convert::From::from(#class),
+                    handlers: (&#krate::__private::Probe::<Self>::NEW).describe_fetch(),
+                    methods: (&#krate::__private::Probe::<Self>::NEW).describe_methods(),
+                }
+            }
+        }
+    }
+}
+
+fn stub(model: &Model) -> TokenStream {
+    let Model { item, krate, class, stub } = model;
+    let visibility = &item.vis;
+    let doc = format!("A reference to one `{class}` object: its methods as calls.");
+    quote! {
+        #[doc = #doc]
+        #[derive(#krate::__private::core::clone::Clone, #krate::__private::core::fmt::Debug)]
+        #visibility struct #stub {
+            stub: #krate::Stub,
+        }
+
+        impl #krate::__private::core::convert::From<#krate::Stub> for #stub {
+            fn from(stub: #krate::Stub) -> Self {
+                Self { stub }
+            }
+        }
+
+        impl #krate::__private::core::ops::Deref for #stub {
+            type Target = #krate::Stub;
+
+            fn deref(&self) -> &#krate::Stub {
+                &self.stub
+            }
+        }
+    }
+}

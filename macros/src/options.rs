@@ -1,0 +1,78 @@
+//! The options in the parentheses of a macro.
+
+use crate::errors::Errors;
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{LitStr, Path, Token, meta::ParseNestedMeta, parse::Parser, punctuated::Punctuated};
+
+/// What was given. Each macro says which of them it knows.
+#[derive(Default)]
+pub(crate) struct Options {
+    /// `name = ".."`
+    pub(crate) name: Option<LitStr>,
+    /// `hosts(A, B)`
+    pub(crate) hosts: Vec<Path>,
+    krate: Option<Path>,
+}
+
+impl Options {
+    /// Parses `tokens`. Options outside of `known` are mistakes.
+    pub(crate) fn parse(tokens: TokenStream, known: &[&str], errors: &mut Errors) -> Self {
+        let mut options = Self::default();
+        let parser = syn::meta::parser(|meta| options.option(&meta, known, errors));
+        if let Err(error) = parser.parse2(tokens) {
+            errors.push(error);
+        }
+        options
+    }
+
+    /// The path of the crate `realgar`: `crate = path` for those who renamed it.
+    pub(crate) fn krate(&self) -> TokenStream {
+        self.krate.as_ref().map_or_else(|| quote!(::realgar), |path| quote!(#path))
+    }
+
+    fn option(&mut self, meta: &ParseNestedMeta<'_>, known: &[&str], errors: &mut Errors) -> syn::Result<()> {
+        let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+        if !known.contains(&name.as_str()) {
+            let expected = known.iter().map(|name| format!("`{}`", usage(name))).collect::<Vec<_>>().join(", ");
+            errors.at(&meta.path, format!("unknown option; expected one of: {expected}"));
+            return skip(meta);
+        }
+        match name.as_str() {
+            "name" => {
+                let value: LitStr = meta.value()?.parse()?;
+                if self.name.replace(value).is_some() {
+                    errors.at(&meta.path, "`name` is given twice");
+                }
+            }
+            "crate" => self.krate = Some(meta.value()?.call(Path::parse_mod_style)?),
+            _ => {
+                let content;
+                syn::parenthesized!(content in meta.input);
+                let hosts = Punctuated::<Path, Token![,]>::parse_terminated(&content)?;
+                self.hosts.extend(hosts);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn usage(option: &str) -> &'static str {
+    match option {
+        "name" => "name = \"..\"",
+        "hosts" => "hosts(A, B)",
+        _ => "crate = path",
+    }
+}
+
+/// Passes over the value of an unknown option, so that what follows it is looked at too.
+fn skip(meta: &ParseNestedMeta<'_>) -> syn::Result<()> {
+    if meta.input.peek(Token![=]) {
+        meta.value()?.parse::<syn::Expr>()?;
+    } else if meta.input.peek(syn::token::Paren) {
+        let content;
+        syn::parenthesized!(content in meta.input);
+        content.parse::<TokenStream>()?;
+    }
+    Ok(())
+}

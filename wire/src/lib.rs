@@ -1,0 +1,18 @@
+//! Plain serde types that cross a process boundary.
+//!
+//! A Worker describes itself as a [`Description`] at build time, in wasm; the bundler turns that into the [`Manifest`] it
+//! writes beside the modules; the edge, and later the deploy engine, read it back. Nothing here does I/O or knows JavaScript.
+
+mod description;
+mod manifest;
+
+pub use description::{
+    Binding, BindingConflict, BindingKind, Description, Method, Object, Parameter, WorkerClass,
+};
+pub use manifest::{MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
+
+/// The oldest compatibility date a Realgar Worker runs with, and the one a bundle gets unless it asks for another.
+///
+/// Since this date the own properties of a thrown `Error` cross a call (`enhanced_error_serialization`); typed errors
+/// depend on it.
+pub const COMPATIBILITY_DATE: &str = "2026-04-21";
