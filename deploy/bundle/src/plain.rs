@@ -54,6 +54,7 @@ struct Migration {
 /// # Errors
 /// When there is no such file, or it or a module cannot be read.
 pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
+    let path = &path.canonicalize().map_err(io("find", path))?;
     let file = path.join("wrangler.toml");
     let bad = |reason: String| BuildError::Configuration { path: file.clone(), reason };
     let source = fs::read_to_string(&file).map_err(io("read", &file))?;

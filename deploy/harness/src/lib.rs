@@ -1,1 +1,81 @@
-//! Placeholder.
+//! Test Realgar Workers on real workerd, from `cargo test`.
+//!
+//! ```no_run
+//! use realgar_test::App;
+//!
+//! #[test]
+//! fn the_count_survives_eviction() {
+//!     let app = App::start("examples/counter");
+//!     app.post("/ada").send().expect_status(200);
+//!     app.object("counter", "Counter", "ada").evict();
+//!     assert_eq!(app.get("/ada").send().text(), r#"{"value":1}"#);
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! An app is built once per process, gets free ports and an empty data folder, and is torn down when it is dropped, also when
+//! the test fails; then its log is printed. What goes wrong in the harness itself panics with the reason: there is nothing a
+//! test could do about it.
+
+mod app;
+mod http;
+
+pub use app::{App, AppBuilder, ObjectRef, Sockets};
+pub use http::{Request, Response};
+pub use realgar_bundle::{BuildError, Builder, Bundle, Profile};
+pub use realgar_edge::LogLine;
+
+use realgar_bundle::{BuildOptions, build};
+use std::{
+    collections::HashMap,
+    path::Path,
+    sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
+};
+
+/// Builds the Worker crate in `path`, relative to the workspace that cargo runs the test in. Once per process: further calls
+/// return the same bundle.
+///
+/// # Errors
+/// When the build fails, with what the compiler said.
+pub fn bundle(path: impl AsRef<Path>, profile: Profile) -> Result<Bundle, String> {
+    bundle_with(path, profile, Builder::Realgar)
+}
+
+/// As [`bundle`], with a builder of your choice.
+///
+/// # Errors
+/// As [`bundle`].
+pub fn bundle_with(path: impl AsRef<Path>, profile: Profile, builder: Builder) -> Result<Bundle, String> {
+    type Built = Arc<OnceLock<Result<Bundle, String>>>;
+    static BUILT: LazyLock<Mutex<HashMap<String, Built>>> = LazyLock::new(Mutex::default);
+    let path = path.as_ref();
+    let key = format!("{} {} {builder:?}", path.display(), profile.name());
+    let cell = lock(&BUILT).entry(key).or_default().clone();
+    cell.get_or_init(|| {
+        let mut output = String::new();
+        let options = BuildOptions { path: path.into(), profile, builder, color: false };
+        build(&options, &mut |progress| {
+            if let realgar_bundle::Progress::Output(line) = progress {
+                output.push_str(&line);
+                output.push('\n');
+            }
+        })
+        .map_err(|error| format!("cannot build `{}`: {}\n{output}", path.display(), chain(&error)))
+    })
+    .clone()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}

@@ -52,7 +52,8 @@ class Life {
     this.call ||= call;
     // Not below the frames of the dead instance; and by then the exception of the trap has been reported.
     queueMicrotask(() => {
-      const why = this.text ?? String(this.cause ?? "the instance was aborted");
+      // The glue wraps an exception of an import in an error of its own.
+      const why = this.text ?? String(this.cause?.cause ?? this.cause ?? "the instance was aborted");
       console.error(`Realgar: a wasm instance died: ${why}`);
       for (const record of this.records) record.reject(deathOf(this, record, why));
       this.records.clear();
@@ -111,11 +112,10 @@ function hostOf(life) {
       life.die(call);
     },
     transaction: (state, call, run) =>
-      guarded(life, () => state.storage.transaction((transaction) => {
-        return life.track((record) => run(record, call, transaction), call).then((commit) => {
-          if (!commit) transaction.rollback();
-        });
-      })),
+      state.storage.transaction(async (transaction) => {
+        const commit = await guarded(life, () => life.track((record) => run(record, call, transaction), call));
+        if (!commit) transaction.rollback();
+      }),
     ...host,
   };
 }
@@ -181,8 +181,8 @@ function kind(value) {
 }
 
 /**
- * Awaits `section()`, which keeps the input gate closed. A rejection from another object's event does not get through that
- * gate, so a timer of this object's own looks whether the instance lives.
+ * Awaits `section()` behind a closed input gate. A rejection that another object's event causes does not get through that
+ * gate, so a timer that starts here, inside, looks whether the instance lives.
  */
 async function guarded(life, section) {
   let timer;

@@ -1,0 +1,302 @@
+//! A running app: its Workers, its data folder, its log.
+
+use crate::{Request, Response, bundle_with, chain, lock};
+use realgar_bundle::{Builder, Bundle, Profile, node_tools, read_plain};
+use realgar_edge::{Edge, EdgeOptions, LogLine, Script};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+use ureq::Agent;
+
+/// How long a response may take. A test that waits longer has found a hang.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct AppBuilder {
+    workers: Vec<Source>,
+    profile: Profile,
+    builder: Builder,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    Crate(PathBuf),
+    Plain(PathBuf),
+    Bundle(Bundle),
+}
+
+impl AppBuilder {
+    /// Adds the Worker crate in `path`. The first Worker is the one that [`App::get`] and the like talk to.
+    #[must_use]
+    pub fn worker(mut self, path: impl AsRef<Path>) -> Self {
+        self.workers.push(Source::Crate(path.as_ref().into()));
+        self
+    }
+
+    /// Adds the plain JavaScript Worker in `path`, with its `wrangler.toml`.
+    #[must_use]
+    pub fn plain(mut self, path: impl AsRef<Path>) -> Self {
+        self.workers.push(Source::Plain(path.as_ref().into()));
+        self
+    }
+
+    /// Adds a Worker that is built already.
+    #[must_use]
+    pub fn bundle(mut self, bundle: Bundle) -> Self {
+        self.workers.push(Source::Bundle(bundle));
+        self
+    }
+
+    /// Builds as for a deployment: slower to build, faster to run.
+    #[must_use]
+    pub fn release(mut self) -> Self {
+        self.profile = Profile::Release;
+        self
+    }
+
+    /// Builds with `worker-build`.
+    #[must_use]
+    pub fn worker_build(mut self) -> Self {
+        self.builder = Builder::WorkerBuild;
+        self
+    }
+
+    /// Builds what is not built, and starts everything.
+    ///
+    /// # Panics
+    /// When something does not build or start, with the reason.
+    #[must_use]
+    pub fn start(&self) -> App {
+        self.try_start().unwrap_or_else(|error| panic!("the app does not start: {error}"))
+    }
+
+    /// As [`AppBuilder::start`], for tests of what does not start.
+    ///
+    /// # Errors
+    /// When something does not build or start.
+    pub fn try_start(&self) -> Result<App, String> {
+        let scripts = self.workers.iter().map(|source| self.script(source)).collect::<Result<Vec<_>, _>>()?;
+        let tools = node_tools(&mut |_| {}).map_err(|error| chain(&error))?;
+        let data = fresh_folder().map_err(|error| error.to_string())?;
+        let log: Arc<Mutex<Vec<LogLine>>> = Arc::default();
+        let sink = log.clone();
+        let options = EdgeOptions {
+            workerd: tools.workerd,
+            data: data.0.clone(),
+            port: None,
+            log: Arc::new(move |line| lock(&sink).push(line)),
+        };
+        let main = scripts.first().map(|script| script.name().to_string()).ok_or("there is no Worker to run")?;
+        let edge = Edge::start(scripts, options).map_err(|error| chain(&error))?;
+        let agent: Agent = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(RESPONSE_TIMEOUT))
+            .build()
+            .into();
+        Ok(App { edge: Mutex::new(edge), agent, main, log, _data: data })
+    }
+
+    fn script(&self, source: &Source) -> Result<Script, String> {
+        let bundle = match source {
+            Source::Crate(path) => bundle_with(path, self.profile, self.builder)?,
+            Source::Plain(path) => read_plain(path).map_err(|error| chain(&error))?,
+            Source::Bundle(bundle) => bundle.clone(),
+        };
+        Ok(Script { folder: bundle.folder, manifest: bundle.manifest })
+    }
+}
+
+/// A running app. Dropping it ends it and removes its data.
+#[derive(Debug)]
+pub struct App {
+    // Dropped first: workerd writes to the data folder until it ends.
+    edge: Mutex<Edge>,
+    agent: Agent,
+    main: String,
+    log: Arc<Mutex<Vec<LogLine>>>,
+    _data: DataFolder,
+}
+
+impl App {
+    /// Builds and starts the Worker crate in `path`.
+    ///
+    /// # Panics
+    /// When it does not build or start, with the reason.
+    #[must_use]
+    pub fn start(path: impl AsRef<Path>) -> Self {
+        Self::builder().worker(path).start()
+    }
+
+    /// For an app of several Workers.
+    #[must_use]
+    pub fn builder() -> AppBuilder {
+        AppBuilder { workers: Vec::new(), profile: Profile::Dev, builder: Builder::Realgar }
+    }
+
+    /// A GET request to the first Worker.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Request {
+        self.request("GET", &self.main, path)
+    }
+
+    /// A POST request to the first Worker.
+    #[must_use]
+    pub fn post(&self, path: &str) -> Request {
+        self.request("POST", &self.main, path)
+    }
+
+    /// A request to the Worker `script`.
+    ///
+    /// # Panics
+    /// When there is no such Worker.
+    #[must_use]
+    pub fn request(&self, method: &str, script: &str, path: &str) -> Request {
+        Request::new(&self.agent, method, &format!("{}{path}", self.url(script)))
+    }
+
+    /// The address of the Worker `script`, without a slash at its end.
+    ///
+    /// # Panics
+    /// When there is no such Worker.
+    #[must_use]
+    pub fn url(&self, script: &str) -> String {
+        lock(&self.edge).url(script).unwrap_or_else(|| panic!("the app has no Worker `{script}`"))
+    }
+
+    /// The object called `name` of the class `class` in the Worker `script`.
+    #[must_use]
+    pub fn object<'a>(&'a self, script: &str, class: &str, name: &str) -> ObjectRef<'a> {
+        ObjectRef { app: self, class: format!("{script}/{class}"), name: name.into() }
+    }
+
+    /// Evicts every object that is in memory. Hibernating WebSockets stay open.
+    ///
+    /// # Panics
+    /// When the runtime refuses.
+    pub fn evict_all(&self) {
+        let _ = self.admin("/evict-all").expect_status(200);
+    }
+
+    /// Ends workerd in order and starts it again, as a new version or a reboot does.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    pub fn restart(&self) {
+        lock(&self.edge).restart().unwrap_or_else(|error| panic!("cannot restart: {}", chain(&error)));
+    }
+
+    /// Kills workerd and starts it again, as a power failure does.
+    ///
+    /// # Panics
+    /// When it does not start again.
+    pub fn kill(&self) {
+        lock(&self.edge).kill().unwrap_or_else(|error| panic!("cannot restart: {}", chain(&error)));
+    }
+
+    /// Replaces the Worker that has the name of `bundle`, as a deployment does.
+    ///
+    /// # Errors
+    /// When the new version does not start. The old one then goes on.
+    pub fn update(&self, bundle: &Bundle) -> Result<(), String> {
+        let script = Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone() };
+        lock(&self.edge).update(vec![script]).map_err(|error| chain(&error))
+    }
+
+    /// What was logged so far.
+    #[must_use]
+    pub fn logs(&self) -> Vec<LogLine> {
+        lock(&self.log).clone()
+    }
+
+    fn admin(&self, path: &str) -> Response {
+        let url = lock(&self.edge).admin_url().unwrap_or_default();
+        Request::new(&self.agent, "POST", &format!("{url}{path}")).send()
+    }
+}
+
+impl Drop for App {
+    #[expect(clippy::print_stderr, reason = "the log of a failed test belongs beside its panic")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for LogLine { level, message } in lock(&self.log).iter() {
+                eprintln!("[{level}] {message}");
+            }
+        }
+    }
+}
+
+/// One object of an app.
+#[derive(Debug)]
+pub struct ObjectRef<'a> {
+    app: &'a App,
+    class: String,
+    name: String,
+}
+
+/// What becomes of the WebSockets of an evicted object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sockets {
+    /// They stay open, and the next message wakes a new instance.
+    Hibernate,
+    /// They are closed.
+    Close,
+}
+
+impl ObjectRef<'_> {
+    /// Evicts the object: its instance is gone, and the next event makes a new one. Hibernating WebSockets stay open.
+    ///
+    /// # Panics
+    /// When the object is not in memory: then the test would show nothing.
+    pub fn evict(&self) {
+        self.evict_with(Sockets::Hibernate);
+    }
+
+    /// As [`ObjectRef::evict`], with a choice for its WebSockets.
+    ///
+    /// # Panics
+    /// As [`ObjectRef::evict`].
+    pub fn evict_with(&self, sockets: Sockets) {
+        let sockets = match sockets {
+            Sockets::Hibernate => "hibernate",
+            Sockets::Close => "close",
+        };
+        let (class, name) = (escape(&self.class), escape(&self.name));
+        let response = self.app.admin(&format!("/evict?class={class}&name={name}&webSockets={sockets}"));
+        assert_eq!(response.status(), 200, "cannot evict `{}` of {}: {}", self.name, self.class, response.text());
+    }
+}
+
+/// Percent-encodes for a query.
+fn escape(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
+    text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// A folder that is removed when it is dropped.
+#[derive(Debug)]
+struct DataFolder(PathBuf);
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn fresh_folder() -> std::io::Result<DataFolder> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("realgar-test-{}-{number}", std::process::id()));
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    Ok(DataFolder(folder))
+}

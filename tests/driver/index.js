@@ -1,0 +1,64 @@
+// A plain JavaScript Worker that calls what a test tells it to, and tells what came back.
+//
+// POST / with [{"class", "name", "method", "args", "delay"?}, …]: the calls run side by side, each after its delay. JSON has no
+// BigInt, bytes and so on; `{"$": kind, "value": …}` stands for them, both ways.
+
+export default {
+  async fetch(request, env) {
+    const calls = await request.json();
+    const results = await Promise.all(calls.map((call) => run(env, call)));
+    return Response.json(results);
+  },
+};
+
+async function run(env, { class: name, name: object, method, args, delay }) {
+  if (delay) await new Promise((resolve) => setTimeout(resolve, delay));
+  const started = Date.now();
+  try {
+    const stub = env[name].getByName(object);
+    const result = await stub[method](...args.map(decode));
+    return { ok: encode(result), ms: Date.now() - started };
+  } catch (error) {
+    const { name, message, code, path, data, stack } = error;
+    return { error: { name, message, code, path, data: encode(data), stack }, ms: Date.now() - started };
+  }
+}
+
+function decode(value) {
+  if (Array.isArray(value)) return value.map(decode);
+  if (value === null || typeof value !== "object") return value;
+  switch (value.$) {
+    case undefined: return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, decode(inner)]));
+    case "bigint": return BigInt(value.value);
+    case "bytes": return new Uint8Array(value.value);
+    case "undefined": return undefined;
+    case "number": return Number(value.value);
+    case "map": return new Map(decode(value.value));
+    case "set": return new Set(decode(value.value));
+    case "date": return new Date(value.value);
+    case "surrogate": return "\ud800";
+    case "cycle": {
+      const cycle = { text: "around" };
+      cycle.cycle = cycle;
+      return cycle;
+    }
+    case "deep": {
+      let deep = [];
+      for (let i = 0; i < value.value; i++) deep = [deep];
+      return deep;
+    }
+    case "function": return () => {};
+  }
+}
+
+function encode(value) {
+  if (value === undefined) return { $: "undefined" };
+  if (typeof value === "bigint") return { $: "bigint", value: String(value) };
+  if (value instanceof Uint8Array) return { $: "bytes", value: [...value] };
+  if (value instanceof Map) return { $: "map", value: [...value].map(encode) };
+  if (Array.isArray(value)) return value.map(encode);
+  if (value !== null && typeof value === "object") {
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, encode(inner)]));
+  }
+  return value;
+}

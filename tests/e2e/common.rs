@@ -1,0 +1,67 @@
+//! The kitchen with the driver beside it: Rust objects, called by plain JavaScript.
+
+use realgar_test::App;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Starts both. The kitchen is the first Worker.
+pub(crate) fn kitchen() -> App {
+    App::builder().worker("tests/workers/kitchen").plain("tests/driver").start()
+}
+
+/// A call for the driver to make.
+pub(crate) fn call(class: &str, name: &str, method: &str, args: Value) -> Value {
+    json!({ "class": class, "name": name, "method": method, "args": args })
+}
+
+/// How a call ended.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Outcome {
+    #[serde(default)]
+    pub(crate) ok: Value,
+    pub(crate) error: Option<Thrown>,
+    pub(crate) ms: u64,
+}
+
+/// What a JavaScript caller caught.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Thrown {
+    pub(crate) name: String,
+    pub(crate) message: String,
+    #[serde(default)]
+    pub(crate) code: String,
+    #[serde(default)]
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) data: Value,
+    #[serde(default)]
+    pub(crate) stack: String,
+}
+
+impl Outcome {
+    /// The error.
+    #[track_caller]
+    pub(crate) fn thrown(self) -> Thrown {
+        let ok = self.ok;
+        self.error.unwrap_or_else(|| panic!("the call did not fail, but returned {ok}"))
+    }
+
+    /// The result.
+    #[track_caller]
+    pub(crate) fn value(self) -> Value {
+        if let Some(error) = self.error {
+            panic!("the call failed: {error:?}");
+        }
+        self.ok
+    }
+}
+
+/// Makes the calls side by side.
+pub(crate) fn drive(app: &App, calls: &[Value]) -> Vec<Outcome> {
+    app.request("POST", "driver", "/").json(&calls).send().expect_status(200).json()
+}
+
+/// Calls a method of the menu `name`.
+pub(crate) fn menu(app: &App, name: &str, method: &str, args: Value) -> Outcome {
+    drive(app, &[call("Menu", name, method, args)]).remove(0)
+}

@@ -1,0 +1,73 @@
+//! What objects store.
+
+use crate::common::{kitchen, menu};
+use serde_json::{Value, json};
+
+#[test]
+fn entries_are_put_listed_and_deleted() {
+    let app = kitchen();
+    let on = |method: &str, args: Value| menu(&app, "storage", method, args).value();
+    for (key, value) in [("a:1", 1), ("a:2", 2), ("a:3", 3), ("b:1", 4)] {
+        let _ = on("put", json!([key, value]));
+    }
+    assert_eq!(on("getKey", json!(["a:2"])), 2);
+    assert_eq!(on("getKey", json!(["nothing"])), Value::Null);
+    assert_eq!(on("listKeys", json!(["a:", 2, false])), json!([["a:1", 1], ["a:2", 2]]));
+    assert_eq!(on("listKeys", json!(["a:", 9, true])), json!([["a:3", 3], ["a:2", 2], ["a:1", 1]]));
+    assert_eq!(on("deleteKey", json!(["a:2"])), true);
+    assert_eq!(on("deleteKey", json!(["a:2"])), false);
+    app.kill();
+    assert_eq!(menu(&app, "storage", "listKeys", json!(["a:", 9, false])).value(), json!([["a:1", 1], ["a:3", 3]]));
+}
+
+#[test]
+fn a_stored_value_of_another_type_is_an_error_that_names_the_key() {
+    let app = kitchen();
+    let _ = menu(&app, "storage", "put", json!(["a:1", {"x": 1}])).value();
+    let thrown = menu(&app, "storage", "listKeys", json!(["a:", 9, false])).thrown();
+    assert_eq!(thrown.message, "`a:1`: expected u32, got an object");
+    assert_eq!(menu(&app, "storage", "getKey", json!(["a:1"])).value(), json!({"x": 1}));
+}
+
+#[test]
+fn an_exception_of_the_storage_is_an_error_and_not_a_trap() {
+    let app = kitchen();
+    let thrown = menu(&app, "storage", "listKeys", json!(["", 0, false])).thrown();
+    assert_eq!(thrown.message, "TypeError: List limit must be positive.");
+    assert_eq!(menu(&app, "storage", "echoU64", json!([1])).value(), 1);
+}
+
+#[test]
+fn rows_are_typed_and_values_never_mix_into_text() {
+    let app = kitchen();
+    assert_eq!(
+        menu(&app, "sql", "sqlRoundTrip", json!([])).value(),
+        json!([
+            {"id": 1, "name": "Robert'); DROP TABLE dishes;--", "price": 9.5, "photo": {"$": "bytes", "value": [0, 255]}},
+            {"id": 9007199254740991_i64, "name": "naïve 🦀", "price": null, "photo": {"$": "bytes", "value": []}},
+        ])
+    );
+}
+
+#[test]
+fn sql_errors_name_the_statement_and_nothing_is_rounded() {
+    let app = kitchen();
+    let fails = |what: &str| menu(&app, "sql", "sqlBad", json!([what])).thrown().message;
+    assert_eq!(fails("syntax"), "near \"SELEKT\": syntax error at offset 0: SQLITE_ERROR, in `SELEKT 1`");
+    assert!(fails("lazy").starts_with("integer overflow"), "{}", fails("lazy"));
+    assert_eq!(
+        fails("large"),
+        "the integer 9223372036854775807 is beyond 2^53 - 1, which the platform would round; store it as text"
+    );
+    assert!(fails("rounded").contains("beyond 2^53 - 1"), "{}", fails("rounded"));
+    assert_eq!(fails("none"), "expected one row, got none from `SELECT id FROM dishes WHERE id = ?`");
+}
+
+#[test]
+fn a_transaction_is_all_or_nothing() {
+    let app = kitchen();
+    assert_eq!(menu(&app, "txn", "transact", json!([false])).value(), 7);
+    assert_eq!(menu(&app, "txn", "transact", json!([true])).value(), Value::Null);
+    assert_eq!(menu(&app, "txn", "transactSync", json!([false])).value(), 1);
+    assert_eq!(menu(&app, "txn", "transactSync", json!([true])).value(), 0);
+}

@@ -1,0 +1,3 @@
+//! The Worker that hosts the library's object.
+
+realgar::export!(pantry::PantryHost);
