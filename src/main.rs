@@ -1,12 +1,74 @@
-//! The command line.
-use realgar_bundle::*;
-use realgar_edge::*;
-fn main() {
-    let path = std::env::args().nth(1).unwrap();
-    let release = std::env::args().nth(2).is_some();
-    let b = build(&BuildOptions{path: path.into(), profile: if release {Profile::Release} else {Profile::Dev}, builder: Builder::Realgar, color:false}, &mut |p| println!("{p:?}")).map_err(|e| println!("{e}")).unwrap();
-    println!("{:?}", b.size());
-    let t = node_tools(&mut |p| println!("{p:?}")).unwrap();
-    let e = Edge::start(vec![Script{folder:b.folder,manifest:b.manifest}], EdgeOptions{workerd:t.workerd,data:"/tmp/edge".into(),port:Some(8787),log:std::sync::Arc::new(|l| println!("{l:?}"))});
-    match e { Ok(e) => { println!("{:?}", e.url("counter")); std::thread::sleep(std::time::Duration::from_secs(3600)); }, Err(e) => println!("{e}") }
+//! The command line of Realgar: arguments, rendering, exit codes. What is done is in the libraries under `deploy/`.
+
+mod build;
+mod dev;
+mod output;
+
+use clap::{Parser, Subcommand};
+use realgar_bundle::Builder;
+use std::{path::PathBuf, process::ExitCode};
+
+/// Exit code: done.
+pub const EXIT_DONE: u8 = 0;
+/// Exit code: something failed, and what it was is on standard error. (Wrong usage exits with 2.)
+pub const EXIT_FAILED: u8 = 1;
+
+/// Build and run stateful Cloudflare apps written in Rust.
+#[derive(Debug, Parser)]
+#[command(name = "realgar", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build a Worker crate into a folder with its modules, `manifest.json` and `wrangler.toml`.
+    Build {
+        /// The folder of the crate.
+        #[arg(default_value = ".")]
+        path: PathBuf,
+        /// Build quickly instead of small and fast.
+        #[arg(long)]
+        dev: bool,
+        /// What turns the crate into wasm and glue.
+        #[arg(long, value_enum, default_value = "realgar")]
+        builder: BuilderName,
+    },
+    /// Run Workers on this machine, and rebuild them when their sources change.
+    Dev {
+        /// The folders: Worker crates, and plain JavaScript Workers with a `wrangler.toml`.
+        #[arg(default_value = ".")]
+        paths: Vec<PathBuf>,
+        /// The port of the first Worker on 127.0.0.1; the others get the ports after it. 0 takes any free ports.
+        #[arg(long, default_value_t = 8787)]
+        port: u16,
+    },
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum BuilderName {
+    /// Realgar's own.
+    Realgar,
+    /// Cloudflare's worker-build, with Realgar's entry module over its output.
+    WorkerBuild,
+}
+
+impl From<BuilderName> for Builder {
+    fn from(name: BuilderName) -> Self {
+        match name {
+            BuilderName::Realgar => Self::Realgar,
+            BuilderName::WorkerBuild => Self::WorkerBuild,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    if let Some(arguments) = build::as_wasm_bindgen() {
+        return output::exit(realgar_bundle::run_as_wasm_bindgen(&arguments).map_err(Into::into));
+    }
+    output::exit(match Arguments::parse().command {
+        Command::Build { path, dev, builder } => build::run(path, dev, builder.into()),
+        Command::Dev { paths, port } => dev::run(&paths, port),
+    })
 }

@@ -18,13 +18,16 @@ impl Parse for Model {
         let worker = input.parse()?;
         let mut krate = quote!(::realgar);
         if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+            if !input.peek(Token![crate]) {
+                return Err(input.error("`export!` takes one Worker, because a crate is one script, and `crate = path`"));
+            }
             input.parse::<Token![crate]>()?;
             input.parse::<Token![=]>()?;
             let path = input.call(Path::parse_mod_style)?;
             krate = quote!(#path);
         }
         if !input.is_empty() {
-            return Err(input.error("`export!` takes one Worker; a crate is one script"));
+            return Err(input.error("`export!` takes one Worker, because a crate is one script, and `crate = path`"));
         }
         Ok(Self { worker, krate })
     }

@@ -19,9 +19,9 @@ mod wrangler;
 
 pub use bindgen::run_as_wasm_bindgen;
 pub use error::BuildError;
+pub use output::read;
 pub use plain::read_plain;
 pub use tools::{Tools, node_tools};
-pub use worker_build::ensure_worker_build;
 
 use realgar_wire::{COMPATIBILITY_DATE, Description, MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,9 @@ pub struct BuildOptions {
     pub builder: Builder,
     /// Whether cargo's messages may have colours.
     pub color: bool,
+    /// A program that calls [`run_as_wasm_bindgen`] when its name is `wasm-bindgen`, for `worker-build`. Without it,
+    /// `WASM_BINDGEN_BIN` must name one.
+    pub wasm_bindgen: Option<PathBuf>,
 }
 
 /// How much work to put into the wasm.
@@ -117,42 +120,16 @@ pub struct Size {
 pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Result<Bundle, BuildError> {
     let package = cargo::find(&options.path)?;
     cargo::check_toolchain(progress)?;
-    let tools = match (options.profile, options.builder) {
-        (Profile::Dev, Builder::Realgar) => None,
-        _ => Some(node_tools(progress)?),
-    };
-    let linked = cargo::link(&package, options, progress)?;
-    progress(Progress::Step("Reading the init phase".into()));
-    let description = describe::run(&linked.describe)?;
     let folder = package.output_folder(options.profile);
     let stage = output::Stage::new(&folder)?;
-    let (modules, main_module) = match options.builder {
-        Builder::Realgar => {
-            progress(Progress::Step("Generating the glue and the entry module".into()));
-            let glue = bindgen::generate(&linked.ship, options.profile)?;
-            let wasm = match tools {
-                Some(tools) => {
-                    progress(Progress::Step("Optimising the wasm".into()));
-                    optimize::run(&tools, &glue.wasm, stage.path())?
-                }
-                None => glue.wasm,
-            };
-            let mut modules = glue.snippets;
-            modules.push(output::File::text(entry::GLUE, glue.js));
-            modules.push(output::File::wasm(entry::WASM, wasm));
-            modules.push(output::File::text(entry::RUNTIME, entry::RUNTIME_SOURCE.into()));
-            modules.push(output::File::text(entry::MAIN, entry::generate(&description)));
-            (modules, entry::MAIN)
-        }
-        Builder::WorkerBuild => {
-            let modules = worker_build::run(&package, options, tools.as_ref(), &description, progress)?;
-            (modules, entry::MAIN)
-        }
+    let (description, modules) = match options.builder {
+        Builder::Realgar => make(&package, options, stage.path(), progress)?,
+        Builder::WorkerBuild => worker_build::make(&package, options, progress)?,
     };
     for module in &modules {
         stage.write(module)?;
     }
-    let manifest = manifest(description, &modules, main_module);
+    let manifest = manifest(description, &modules);
     stage.write_manifest(&manifest)?;
     stage.write_wrangler(&wrangler::render(&manifest, &package))?;
     stage.publish()?;
@@ -163,8 +140,38 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     })
 }
 
+/// Realgar's own way from the crate to its modules.
+fn make(
+    package: &cargo::Package,
+    options: &BuildOptions,
+    stage: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Description, Vec<output::File>), BuildError> {
+    let optimizer = match options.profile {
+        Profile::Dev => None,
+        Profile::Release => Some(node_tools(progress)?),
+    };
+    let linked = cargo::link(package, options, progress)?;
+    progress(Progress::Step("Reading the init phase".into()));
+    let description = describe::run(&linked.describe)?;
+    progress(Progress::Step("Generating the glue and the entry module".into()));
+    let glue = bindgen::generate(&linked.ship, options.profile)?;
+    let wasm = match optimizer {
+        Some(tools) => {
+            progress(Progress::Step("Optimising the wasm".into()));
+            optimize::run(&tools, &glue.wasm, stage)?
+        }
+        None => glue.wasm,
+    };
+    let mut modules = glue.snippets;
+    modules.push(output::File::text(entry::GLUE, glue.js));
+    modules.push(output::File::wasm(entry::WASM, wasm));
+    modules.extend(entry::modules(&description));
+    Ok((description, modules))
+}
+
 /// The deployment metadata: what the program said of itself, and the files it became.
-fn manifest(description: Description, files: &[output::File], main_module: &str) -> Manifest {
+fn manifest(description: Description, files: &[output::File]) -> Manifest {
     let Description { worker, objects, bindings } = description;
     let modules = files.iter().map(|file| Module { name: file.name.clone(), kind: file.kind });
     Manifest {
@@ -172,7 +179,7 @@ fn manifest(description: Description, files: &[output::File], main_module: &str)
         worker,
         compatibility_date: COMPATIBILITY_DATE.into(),
         compatibility_flags: Vec::new(),
-        main_module: main_module.into(),
+        main_module: entry::MAIN.into(),
         modules: modules.collect(),
         objects,
         bindings,

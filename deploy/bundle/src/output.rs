@@ -1,13 +1,32 @@
 //! The folder of a bundle: written beside its place and then moved there, so that a reader never sees half of one.
 
-use crate::{BuildError, Size, error::io};
+use crate::{BuildError, Bundle, Size, error::io};
 use flate2::{Compression, write::GzEncoder};
-use realgar_wire::{Manifest, ModuleKind};
+use realgar_wire::{MANIFEST_SCHEMA, Manifest, ModuleKind};
 use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
 };
+
+const MANIFEST: &str = "manifest.json";
+
+/// Reads a bundle that was built earlier.
+///
+/// # Errors
+/// When there is no `manifest.json` in `folder`, or another version wrote it.
+pub fn read(folder: &Path) -> Result<Bundle, BuildError> {
+    let path = folder.join(MANIFEST);
+    let text = fs::read_to_string(&path).map_err(io("read", &path))?;
+    let bad = |reason: String| BuildError::Configuration { path: path.clone(), reason };
+    // The version first: the rest may have another form.
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+    if value["schema"] != MANIFEST_SCHEMA {
+        return Err(bad(format!("it has the schema {}, and this version knows {MANIFEST_SCHEMA}; build again", value["schema"])));
+    }
+    let manifest = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
+    Ok(Bundle { folder: folder.into(), manifest, sources: vec![folder.into()] })
+}
 
 /// One module, in memory.
 #[derive(Debug)]
@@ -68,7 +87,7 @@ impl Stage {
             reason: error.to_string(),
         })?;
         json.push('\n');
-        self.put("manifest.json", json.as_bytes())
+        self.put(MANIFEST, json.as_bytes())
     }
 
     pub(crate) fn write_wrangler(&self, text: &str) -> Result<(), BuildError> {
@@ -83,8 +102,11 @@ impl Stage {
         fs::write(&path, content).map_err(io("write", &path))
     }
 
-    /// Puts the folder in its place.
+    /// Puts the folder in its place. One with the same content stays: somebody may be reading it.
     pub(crate) fn publish(self) -> Result<(), BuildError> {
+        if same(&self.folder, &self.target).unwrap_or(false) {
+            return Ok(());
+        }
         let old = self.target.with_extension(format!("{}.old", std::process::id()));
         match fs::rename(&self.target, &old) {
             Ok(()) => {}
@@ -104,6 +126,27 @@ impl Drop for Stage {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Whether two folders have the same content.
+fn same(one: &Path, other: &Path) -> std::io::Result<bool> {
+    let count = |folder: &Path| fs::read_dir(folder).map(Iterator::count);
+    if count(one)? != count(other)? {
+        return Ok(false);
+    }
+    for entry in fs::read_dir(one)? {
+        let entry = entry?;
+        let twin = other.join(entry.file_name());
+        let equal = match (entry.file_type()?.is_dir(), twin.is_dir()) {
+            (true, true) => same(&entry.path(), &twin)?,
+            (false, false) => fs::read(entry.path())? == fs::read(&twin)?,
+            _ => false,
+        };
+        if !equal {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 pub(crate) fn size(folder: &Path, manifest: &Manifest) -> Result<Size, BuildError> {

@@ -1,11 +1,8 @@
 //! `--builder worker-build`.
 
-use crate::{BuildError, BuildOptions, Progress, Tools, cargo::Package, output::File};
+use crate::{BuildError, BuildOptions, Progress, cargo::Package, output::File};
 use realgar_wire::Description;
-use std::path::PathBuf;
 
-pub(crate) fn run(_p: &Package, _o: &BuildOptions, _t: Option<&Tools>, _d: &Description, _pr: &mut dyn FnMut(Progress)) -> Result<Vec<File>, BuildError> {
-    Ok(vec![])
+pub(crate) fn make(_p: &Package, _o: &BuildOptions, _pr: &mut dyn FnMut(Progress)) -> Result<(Description, Vec<File>), BuildError> {
+    todo!()
 }
-/// x
-pub fn ensure_worker_build() -> Option<PathBuf> { None }

@@ -1,7 +1,7 @@
 //! A running app: its Workers, its data folder, its log.
 
-use crate::{Request, Response, bundle_with, chain, lock};
-use realgar_bundle::{Builder, Bundle, Profile, node_tools, read_plain};
+use crate::{Request, Response, bundle, chain, lock};
+use realgar_bundle::{Bundle, Profile, node_tools, read_plain};
 use realgar_edge::{Edge, EdgeOptions, LogLine, Script};
 use std::{
     fs,
@@ -22,7 +22,6 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct AppBuilder {
     workers: Vec<Source>,
     profile: Profile,
-    builder: Builder,
 }
 
 #[derive(Clone, Debug)]
@@ -58,13 +57,6 @@ impl AppBuilder {
     #[must_use]
     pub fn release(mut self) -> Self {
         self.profile = Profile::Release;
-        self
-    }
-
-    /// Builds with `worker-build`.
-    #[must_use]
-    pub fn worker_build(mut self) -> Self {
-        self.builder = Builder::WorkerBuild;
         self
     }
 
@@ -106,7 +98,7 @@ impl AppBuilder {
 
     fn script(&self, source: &Source) -> Result<Script, String> {
         let bundle = match source {
-            Source::Crate(path) => bundle_with(path, self.profile, self.builder)?,
+            Source::Crate(path) => bundle(path, self.profile)?,
             Source::Plain(path) => read_plain(path).map_err(|error| chain(&error))?,
             Source::Bundle(bundle) => bundle.clone(),
         };
@@ -138,7 +130,7 @@ impl App {
     /// For an app of several Workers.
     #[must_use]
     pub fn builder() -> AppBuilder {
-        AppBuilder { workers: Vec::new(), profile: Profile::Dev, builder: Builder::Realgar }
+        AppBuilder { workers: Vec::new(), profile: Profile::Dev }
     }
 
     /// A GET request to the first Worker.

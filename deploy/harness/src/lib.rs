@@ -22,10 +22,10 @@ mod http;
 
 pub use app::{App, AppBuilder, ObjectRef, Sockets};
 pub use http::{Request, Response};
-pub use realgar_bundle::{BuildError, Builder, Bundle, Profile};
+pub use realgar_bundle::{Bundle, Profile, read as read_bundle};
 pub use realgar_edge::LogLine;
 
-use realgar_bundle::{BuildOptions, build};
+use realgar_bundle::{BuildOptions, Builder, build};
 use std::{
     collections::HashMap,
     path::Path,
@@ -38,22 +38,14 @@ use std::{
 /// # Errors
 /// When the build fails, with what the compiler said.
 pub fn bundle(path: impl AsRef<Path>, profile: Profile) -> Result<Bundle, String> {
-    bundle_with(path, profile, Builder::Realgar)
-}
-
-/// As [`bundle`], with a builder of your choice.
-///
-/// # Errors
-/// As [`bundle`].
-pub fn bundle_with(path: impl AsRef<Path>, profile: Profile, builder: Builder) -> Result<Bundle, String> {
     type Built = Arc<OnceLock<Result<Bundle, String>>>;
     static BUILT: LazyLock<Mutex<HashMap<String, Built>>> = LazyLock::new(Mutex::default);
     let path = path.as_ref();
-    let key = format!("{} {} {builder:?}", path.display(), profile.name());
+    let key = format!("{} {}", path.display(), profile.name());
     let cell = lock(&BUILT).entry(key).or_default().clone();
     cell.get_or_init(|| {
         let mut output = String::new();
-        let options = BuildOptions { path: path.into(), profile, builder, color: false };
+        let options = BuildOptions { path: path.into(), profile, builder: Builder::Realgar, color: false, wasm_bindgen: None };
         build(&options, &mut |progress| {
             if let realgar_bundle::Progress::Output(line) = progress {
                 output.push_str(&line);

@@ -39,6 +39,24 @@ impl<T, E> Fallible for Result<T, E> {
     type Error = E;
 }
 
+/// A value that leaves: an argument at the caller, a result at the method.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent in an RPC call",
+    note = "an argument or result travels to another isolate: derive `serde::Serialize` and `serde::Deserialize` for it"
+)]
+pub trait Sent: Serialize {}
+
+impl<T: Serialize> Sent for T {}
+
+/// A value that arrives: an argument at the method, a result at the caller.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be received in an RPC call",
+    note = "an argument or result travels to another isolate: derive `serde::Serialize` and `serde::Deserialize` for it"
+)]
+pub trait Received: DeserializeOwned {}
+
+impl<T: DeserializeOwned> Received for T {}
+
 /// An error of a method: it crosses to the caller as data, and to JavaScript with a message.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the error of an RPC method",
@@ -49,12 +67,12 @@ pub trait MethodError: Serialize + DeserializeOwned + Display {}
 impl<E: Serialize + DeserializeOwned + Display> MethodError for E {}
 
 /// Called by the code `#[rpc]` generates: decodes argument `index`, which the source calls `name`.
-pub fn argument<T: DeserializeOwned>(arguments: &Array, index: u32, name: &str) -> Result<T, BadArgument> {
+pub fn argument<T: Received>(arguments: &Array, index: u32, name: &str) -> Result<T, BadArgument> {
     rpc::decode_argument(arguments, index, name).map_err(BadArgument)
 }
 
 /// Called by the code `#[rpc]` generates: runs a method that returns a plain value.
-pub fn reply<T: Serialize>(method: impl Future<Output = Result<T, BadArgument>> + 'static) -> Reply {
+pub fn reply<T: Sent>(method: impl Future<Output = Result<T, BadArgument>> + 'static) -> Reply {
     Reply(Box::pin(async {
         let value = method.await.map_err(|error| error.0)?;
         codec::to_js(&value).map_err(|error| Failure::result(&error))
@@ -62,7 +80,7 @@ pub fn reply<T: Serialize>(method: impl Future<Output = Result<T, BadArgument>> 
 }
 
 /// Called by the code `#[rpc]` generates: runs a method that returns a `Result`.
-pub fn reply_fallible<T: Serialize, E: MethodError>(
+pub fn reply_fallible<T: Sent, E: MethodError>(
     method: impl Future<Output = Result<Result<T, E>, BadArgument>> + 'static,
 ) -> Reply {
     Reply(Box::pin(async {
@@ -74,7 +92,7 @@ pub fn reply_fallible<T: Serialize, E: MethodError>(
 }
 
 /// Called by the code `#[rpc]` generates: calls a method that returns a plain value.
-pub async fn call<T: DeserializeOwned>(
+pub async fn call<T: Received>(
     stub: &Stub,
     method: &str,
     arguments: &[(&str, &dyn Argument)],
@@ -83,7 +101,7 @@ pub async fn call<T: DeserializeOwned>(
 }
 
 /// Called by the code `#[rpc]` generates: calls a method that returns a `Result`.
-pub async fn call_fallible<T: DeserializeOwned, E: MethodError>(
+pub async fn call_fallible<T: Received, E: MethodError>(
     stub: &Stub,
     method: &str,
     arguments: &[(&str, &dyn Argument)],

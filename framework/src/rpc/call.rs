@@ -9,6 +9,10 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{Request, Response};
 
 /// An argument on its way out.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent in an RPC call",
+    note = "an argument or result travels to another isolate: derive `serde::Serialize` and `serde::Deserialize` for it"
+)]
 pub trait Argument {
     /// Encodes it.
     fn encode(&self) -> Result<JsValue, crate::CodecError>;

@@ -2,7 +2,7 @@
 
 use super::model::{Method, Model, Parameter};
 use crate::names;
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
@@ -37,30 +37,26 @@ pub(super) fn stubs(model: &Model) -> TokenStream {
     }
 }
 
-/// The method as the runtime calls it.
+/// The method as the runtime calls it. What the compiler may refuse has the span of the type that it refuses.
 fn callable(model: &Model, method: &Method) -> TokenStream {
-    let krate = &model.krate;
     let Method { ident, parameters, .. } = method;
     let cfgs = method.cfgs();
     let count = u32::try_from(parameters.len()).unwrap_or(u32::MAX);
     let arguments = parameters.iter().enumerate().map(|(index, Parameter { ident, ty, .. })| {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         let name = ident.as_ref().map(names::plain).unwrap_or_default();
-        // Spanned on the type, so that one that serde cannot decode is reported there.
+        let krate = respan(&model.krate, ty.span());
         quote_spanned!(ty.span()=> #krate::__private::argument::<#ty>(&arguments, #index, #name)?)
     });
     let await_it = method.is_async.then(|| quote!(.await));
-    let span = method.output.as_ref().map_or_else(|| ident.span(), Spanned::span);
-    let reply = if method.is_fallible() {
-        quote_spanned!(span=> #krate::__private::reply_fallible)
-    } else {
-        quote_spanned!(span=> #krate::__private::reply)
-    };
-    quote! {
+    let span = output_span(method);
+    let krate = respan(&model.krate, span);
+    let reply = if method.is_fallible() { quote_spanned!(span=> reply_fallible) } else { quote_spanned!(span=> reply) };
+    quote_spanned! {span=>
         #(#cfgs)*
         #krate::__private::Method {
             parameters: #count,
-            call: |object, arguments| #reply(async move {
+            call: |object, arguments| #krate::__private::#reply(async move {
                 #krate::__private::core::result::Result::Ok(object.#ident(#(#arguments),*)#await_it)
             }),
         }
@@ -95,36 +91,52 @@ fn description(model: &Model, method: &Method) -> TokenStream {
 
 /// The method as a caller sees it.
 fn call(model: &Model, method: &Method) -> TokenStream {
-    let krate = &model.krate;
     let Method { ident, visibility, attributes, wire_name, parameters, .. } = method;
-    let names = parameters.iter().map(|parameter| &parameter.ident).collect::<Vec<_>>();
-    let texts = names.iter().map(|ident| ident.as_ref().map(names::plain).unwrap_or_default());
+    let names = parameters.iter().map(|parameter| &parameter.ident);
     let types = parameters.iter().map(|parameter| &parameter.ty);
+    let arguments = parameters.iter().map(|Parameter { ident, ty, .. }| {
+        let name = ident.as_ref().map(names::plain).unwrap_or_default();
+        let krate = respan(&model.krate, ty.span());
+        quote_spanned!(ty.span()=> (#name, &#ident as &dyn #krate::__private::Argument))
+    });
+    let span = output_span(method);
+    let krate = respan(&model.krate, span);
     let output = method.output.as_ref().map_or_else(|| quote!(()), ToTokens::to_token_stream);
     let (result, call) = if method.is_fallible() {
-        let span = method.output.as_ref().map_or_else(|| ident.span(), Spanned::span);
-        let fallible = quote_spanned!(span=> #krate::__private::Fallible);
         (
-            quote! {
+            quote_spanned! {span=>
                 #krate::__private::core::result::Result<
-                    <#output as #fallible>::Ok,
-                    #krate::CallError<<#output as #fallible>::Error>,
+                    <#output as #krate::__private::Fallible>::Ok,
+                    #krate::CallError<<#output as #krate::__private::Fallible>::Error>,
                 >
             },
-            quote!(#krate::__private::call_fallible),
+            quote_spanned!(span=> #krate::__private::call_fallible),
         )
     } else {
         (
-            quote!(#krate::__private::core::result::Result<#output, #krate::RpcError>),
-            quote!(#krate::__private::call),
+            quote_spanned!(span=> #krate::__private::core::result::Result<#output, #krate::RpcError>),
+            quote_spanned!(span=> #krate::__private::call),
         )
     };
     quote! {
         #(#attributes)*
         #visibility async fn #ident(&self #(, #names: #types)*) -> #result {
-            #call(self, #wire_name, &[#((#texts, &#names as &dyn #krate::__private::Argument)),*]).await
+            #call(self, #wire_name, &[#(#arguments),*]).await
         }
     }
+}
+
+fn output_span(method: &Method) -> Span {
+    method.output.as_ref().map_or_else(|| method.ident.span(), Spanned::span)
+}
+
+/// The same tokens at another place of the source.
+fn respan(tokens: &TokenStream, span: Span) -> TokenStream {
+    let respanned = tokens.clone().into_iter().map(|mut token| {
+        token.set_span(span);
+        token
+    });
+    respanned.collect()
 }
 
 /// A type as the source spells it, without the spaces that tokens have between them.

@@ -1,0 +1,5 @@
+realgar::export!();
+realgar::export!(Api, Other);
+realgar::export!(u32);
+
+fn main() {}

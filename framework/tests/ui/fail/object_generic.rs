@@ -1,0 +1,10 @@
+use realgar::prelude::*;
+
+#[durable_object]
+pub struct Counter<T> {
+    pub value: T,
+}
+
+fn main() {
+    let _ = Counter { value: 1 };
+}

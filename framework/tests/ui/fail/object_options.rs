@@ -1,0 +1,13 @@
+use realgar::prelude::*;
+
+#[durable_object(class = "Counter", name = "not-a-class", hosts(A))]
+pub struct Counter;
+
+#[durable_object]
+pub enum Either {
+    One,
+}
+
+fn main() {
+    let _ = (Counter, Either::One);
+}

@@ -1,0 +1,8 @@
+use realgar::prelude::*;
+
+#[rpc]
+pub struct Counter;
+
+fn main() {
+    let _ = Counter;
+}
