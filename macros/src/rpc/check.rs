@@ -8,6 +8,10 @@ use syn::{FnArg, ImplItem, Receiver, ReceiverKind, Safety, Type};
 /// Checks everything, and leaves in the model the methods that are right.
 pub(super) fn run(model: &mut Model, errors: &mut Errors) {
     block(model, errors);
+    if model.item.trait_.is_some() {
+        // The rules for methods do not apply to those of a trait.
+        return model.methods.clear();
+    }
     let mut seen = HashMap::new();
     model.methods.retain(|method| {
         let mut own = Errors::default();

@@ -46,7 +46,7 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         let name = ident.as_ref().map(names::plain).unwrap_or_default();
         let krate = respan(&model.krate, ty.span());
-        quote_spanned!(ty.span()=> #krate::__private::argument::<#ty>(&arguments, #index, #name)?)
+        quote_spanned!(ty.span()=> #krate::__private::argument::<#ty>(&_arguments, #index, #name)?)
     });
     let await_it = method.is_async.then(|| quote!(.await));
     let span = output_span(method);
@@ -56,8 +56,8 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
         #(#cfgs)*
         #krate::__private::Method {
             parameters: #count,
-            call: |object, arguments| #krate::__private::#reply(async move {
-                #krate::__private::core::result::Result::Ok(object.#ident(#(#arguments),*)#await_it)
+            call: |_object, _arguments| #krate::__private::#reply(async move {
+                #krate::__private::core::result::Result::Ok(_object.#ident(#(#arguments),*)#await_it)
             }),
         }
     }
@@ -118,10 +118,11 @@ fn call(model: &Model, method: &Method) -> TokenStream {
             quote_spanned!(span=> #krate::__private::call),
         )
     };
+    let body = quote_spanned!(span=> #call(self, #wire_name, &[#(#arguments),*]).await);
     quote! {
         #(#attributes)*
         #visibility async fn #ident(&self #(, #names: #types)*) -> #result {
-            #call(self, #wire_name, &[#(#arguments),*]).await
+            #body
         }
     }
 }
