@@ -39,7 +39,7 @@ pub(crate) fn run(paths: &[PathBuf], port: u16) -> Outcome {
     session.build_all();
     let tools = tools.join().map_err(|_| "the installation of the tools panicked")??;
     session.serve(&tools, port)?;
-    while let Some(changed) = next_change(&queue) {
+    while let Some(changed) = next_change(&queue, &session) {
         session.rebuild(&changed);
         session.serve(&tools, port)?;
     }
@@ -47,14 +47,21 @@ pub(crate) fn run(paths: &[PathBuf], port: u16) -> Outcome {
     Ok(())
 }
 
-/// Waits for a change, and for the quiet after it. `None` when it is time to stop.
-fn next_change(queue: &Receiver<Event>) -> Option<Vec<PathBuf>> {
-    let Ok(Event::Changed(mut changed)) = queue.recv() else { return None };
+/// Waits for a change of a source, and for the quiet after it. `None` when it is time to stop.
+fn next_change(queue: &Receiver<Event>, session: &Session) -> Option<Vec<PathBuf>> {
+    let mut sources = Vec::new();
     loop {
-        match queue.recv_timeout(QUIET) {
-            Ok(Event::Changed(more)) => changed.extend(more),
-            Ok(Event::Stop) => return None,
-            Err(_) => return Some(changed),
+        let event = if sources.is_empty() {
+            queue.recv().ok()
+        } else {
+            match queue.recv_timeout(QUIET) {
+                Ok(event) => Some(event),
+                Err(_) => return Some(sources),
+            }
+        };
+        match event {
+            Some(Event::Changed(paths)) => sources.extend(paths.into_iter().filter(|path| session.is_source(path))),
+            Some(Event::Stop) | None => return None,
         }
     }
 }
@@ -106,10 +113,7 @@ impl Session {
             if event.kind.is_access() {
                 return;
             }
-            let sources: Vec<PathBuf> = event.paths.into_iter().filter(|path| is_source(path)).collect();
-            if !sources.is_empty() {
-                let _ = events.send(Event::Changed(sources));
-            }
+            let _ = events.send(Event::Changed(event.paths));
         })?;
         let mut sources = Vec::new();
         for path in paths {
@@ -160,6 +164,13 @@ impl Session {
         }
     }
 
+    /// Whether a file in a watched folder is one that a build reads.
+    fn is_source(&self, path: &Path) -> bool {
+        let inside = self.watched.iter().find_map(|folder| path.strip_prefix(folder).ok());
+        let generated = |part: Component<'_>| NOT_SOURCE.iter().any(|name| part.as_os_str() == *name);
+        inside.is_some_and(|path| !path.components().any(generated))
+    }
+
     /// Runs what was built. Starts when everything has been built once.
     fn serve(&mut self, tools: &Tools, port: u16) -> Outcome {
         let Some(edge) = &mut self.edge else { return self.start(tools, port) };
@@ -197,11 +208,4 @@ impl Session {
         self.edge = Some(edge);
         Ok(())
     }
-}
-
-fn is_source(path: &Path) -> bool {
-    path.components().all(|part| match part {
-        Component::Normal(name) => !NOT_SOURCE.iter().any(|other| name == *other),
-        _ => true,
-    })
 }

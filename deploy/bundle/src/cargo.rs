@@ -1,19 +1,15 @@
 //! cargo: which crate it is, whether the toolchain can build it, and the two linked modules.
 
-use crate::{
-    BuildError, BuildOptions, Profile, Progress,
-    error::io,
-    linker,
-};
+use crate::{BuildError, BuildOptions, Builder, Profile, Progress, error::io, linker, process};
 use cargo_metadata::{CargoOpt, Message, Metadata, MetadataCommand, Package as CargoPackage};
 use std::{
     collections::HashSet,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// The target of Workers.
+pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The version of wasm-bindgen whose library is linked into this program. Its description format must be the crate's.
 const WASM_BINDGEN_VERSION: &str = "0.2.130";
@@ -22,6 +18,8 @@ const WASM_BINDGEN_VERSION: &str = "0.2.130";
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    /// The name of its library target, which is that of the wasm file.
+    pub(crate) library: String,
     pub(crate) folder: PathBuf,
     /// cargo's target folder of the workspace.
     pub(crate) target: PathBuf,
@@ -38,8 +36,12 @@ pub(crate) struct Linked {
 }
 
 impl Package {
-    pub(crate) fn output_folder(&self, profile: Profile) -> PathBuf {
-        self.own_target().join("workers").join(&self.name).join(profile.name())
+    pub(crate) fn output_folder(&self, options: &BuildOptions) -> PathBuf {
+        let builder = match options.builder {
+            Builder::Realgar => "workers",
+            Builder::WorkerBuild => "worker-build/workers",
+        };
+        self.own_target().join(builder).join(&self.name).join(options.profile.name())
     }
 
     /// The target folder of wasm builds. cargo rebuilds everything when the linker changes, so it is not the one of host
@@ -62,7 +64,8 @@ pub(crate) fn find(path: &Path) -> Result<Package, BuildError> {
         return Err(no_worker("there is no `Cargo.toml`; name the folder of a Worker crate".into()));
     }
     let metadata = MetadataCommand::new()
-        .manifest_path(&manifest)
+        // cargo looks for its configuration from here upwards.
+        .current_dir(&folder)
         .features(CargoOpt::SomeFeatures(Vec::new()))
         .other_options(["--filter-platform".into(), TARGET.into()])
         .exec()
@@ -79,9 +82,10 @@ pub(crate) fn find(path: &Path) -> Result<Package, BuildError> {
         .iter()
         .find(|package| package.manifest_path.as_std_path().canonicalize().is_ok_and(|path| path == manifest))
         .ok_or_else(|| no_worker("its `Cargo.toml` holds a workspace and no package; name a member".into()))?;
-    check_crate(package)?;
+    let library = library(package)?;
     check_versions(&metadata)?;
     Ok(Package {
+        library,
         name: package.name.to_string(),
         folder,
         target: metadata.target_directory.clone().into_std_path_buf(),
@@ -90,12 +94,10 @@ pub(crate) fn find(path: &Path) -> Result<Package, BuildError> {
     })
 }
 
-fn check_crate(package: &CargoPackage) -> Result<(), BuildError> {
-    let cdylib = package.targets.iter().any(|target| target.crate_types.iter().any(|kind| kind.to_string() == "cdylib"));
-    if cdylib {
-        return Ok(());
-    }
-    Err(BuildError::NotAWorkerCrate {
+fn library(package: &CargoPackage) -> Result<String, BuildError> {
+    let cdylib = |target: &&cargo_metadata::Target| target.crate_types.iter().any(|kind| kind.to_string() == "cdylib");
+    let library = package.targets.iter().find(cdylib).map(|target| target.name.clone());
+    library.ok_or_else(|| BuildError::NotAWorkerCrate {
         package: package.name.to_string(),
         reason: "add `[lib] crate-type = [\"cdylib\"]` to its `Cargo.toml`".into(),
     })
@@ -194,7 +196,8 @@ pub(crate) fn link(
     if options.profile == Profile::Release {
         command.arg("--release");
     }
-    let ship = run(&mut command, package, progress)?;
+    let messages = process::run(&mut command, "cargo build", progress)?;
+    let ship = wasm_artifact(&messages, package)?;
     let describe = linker::describe_module(&ship);
     if !describe.exists() {
         return Err(BuildError::NoExport { package: package.name.clone() });
@@ -223,48 +226,16 @@ fn profile_defaults(package: &Package, profile: Profile) -> Vec<(&'static str, &
     defaults
 }
 
-fn run(
-    command: &mut Command,
-    package: &Package,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<PathBuf, BuildError> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(io("run", "cargo"))?;
-    let stdout = child.stdout.take().map(BufReader::new);
-    let package_name = package.name.clone();
-    // cargo's messages are read beside its progress, so that neither pipe fills up.
-    let artifact = std::thread::spawn(move || {
-        let messages = stdout.into_iter().flat_map(Message::parse_stream);
-        let mut found = None;
-        for message in messages.map_while(Result::ok) {
-            if let Message::CompilerArtifact(artifact) = message
-                && artifact.target.crate_types.iter().any(|kind| kind.to_string() == "cdylib")
-                && artifact.manifest_path.as_std_path().parent().is_some()
-            {
-                let wasm = artifact.filenames.iter().find(|file| file.extension() == Some("wasm"));
-                found = wasm.map(|file| file.clone().into_std_path_buf()).or(found);
-            }
-        }
-        found
+/// The wasm file that cargo's messages name.
+fn wasm_artifact(messages: &[u8], package: &Package) -> Result<PathBuf, BuildError> {
+    let artifacts = Message::parse_stream(messages).filter_map(|message| match message {
+        Ok(Message::CompilerArtifact(artifact)) if artifact.target.name == package.library => Some(artifact),
+        _ => None,
     });
-    for line in child.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok) {
-        progress(Progress::Output(line));
-    }
-    let status = child.wait().map_err(io("wait for", "cargo"))?;
-    let artifact = artifact.join().unwrap_or_default();
-    if !status.success() {
-        return Err(BuildError::ToolFailed {
-            tool: "cargo build".into(),
-            status: status.to_string(),
-            output: String::new(),
-        });
-    }
-    artifact.ok_or_else(|| BuildError::NotAWorkerCrate {
-        package: package_name,
+    let files = artifacts.flat_map(|artifact| artifact.filenames);
+    let wasm = files.into_iter().find(|file| file.extension() == Some("wasm"));
+    wasm.map(cargo_metadata::camino::Utf8PathBuf::into_std_path_buf).ok_or_else(|| BuildError::NotAWorkerCrate {
+        package: package.name.clone(),
         reason: "cargo built no wasm module of it".into(),
     })
 }

@@ -9,7 +9,7 @@ const DESCRIBE: &str = "__realgar_describe";
 const DESCRIBE_PANIC: &str = "__realgar_describe_panic";
 
 /// How many instructions Phase 1 may run. Binding resources takes some thousands.
-const FUEL: u64 = 1_000_000_000;
+const FUEL: u64 = 50_000_000;
 
 /// Reads the description of the module at `path`, which is as cargo linked it: before wasm-bindgen.
 pub(crate) fn run(path: &Path) -> Result<Description, BuildError> {

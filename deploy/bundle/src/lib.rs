@@ -13,6 +13,7 @@ mod linker;
 mod optimize;
 mod output;
 mod plain;
+mod process;
 mod tools;
 mod worker_build;
 mod wrangler;
@@ -120,7 +121,7 @@ pub struct Size {
 pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Result<Bundle, BuildError> {
     let package = cargo::find(&options.path)?;
     cargo::check_toolchain(progress)?;
-    let folder = package.output_folder(options.profile);
+    let folder = package.output_folder(options);
     let stage = output::Stage::new(&folder)?;
     let (description, modules) = match options.builder {
         Builder::Realgar => make(&package, options, stage.path(), progress)?,

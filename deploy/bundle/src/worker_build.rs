@@ -1,8 +1,110 @@
-//! `--builder worker-build`.
+//! `--builder worker-build`: Cloudflare's own builder, with our entry module over its output.
+//!
+//! It gets our linker, so there is a module to describe, and this program as its wasm-bindgen. Its bundle keeps the glue to
+//! itself, so recovery is weaker than with our own: after a trap the same glue drives the next instance, and what is left of
+//! the dead one, such as the closure of a timer, may call into it.
 
-use crate::{BuildError, BuildOptions, Progress, cargo::Package, output::File};
+use crate::{
+    BuildError, BuildOptions, Profile, Progress, Tools,
+    cargo::{Package, TARGET},
+    describe, entry,
+    error::io,
+    linker, node_tools,
+    output::File,
+    process, tools,
+};
 use realgar_wire::Description;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-pub(crate) fn make(_p: &Package, _o: &BuildOptions, _pr: &mut dyn FnMut(Progress)) -> Result<(Description, Vec<File>), BuildError> {
-    todo!()
+const VERSION: &str = "0.8.7";
+
+const CAPTURE: &str = include_str!("runtime/worker-build/capture.js");
+const ADAPTER: &str = include_str!("runtime/worker-build/glue.js");
+
+/// Builds the crate, and returns what it declares and its modules.
+pub(crate) fn make(
+    package: &Package,
+    options: &BuildOptions,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Description, Vec<File>), BuildError> {
+    let tools = node_tools(progress)?;
+    let program = worker_build(progress)?;
+    let target = package.own_target().join("worker-build");
+    let built = target.join("build");
+    let mode = match options.profile {
+        Profile::Dev => "--dev",
+        Profile::Release => "--release",
+    };
+    progress(Progress::Step(format!("Running worker-build on `{}`", package.name)));
+    let mut command = Command::new(program);
+    command
+        .current_dir(&package.folder)
+        .arg(mode)
+        .arg("--out-dir")
+        .arg(&built)
+        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker::ensure(&target)?)
+        .env("WASM_BINDGEN_BIN", wasm_bindgen(options, &target)?)
+        .env("WASM_OPT_BIN", wasm_opt(&tools))
+        .env("ESBUILD_BIN", &tools.esbuild);
+    process::run(&mut command, "worker-build", progress)?;
+    let folder = if options.profile == Profile::Dev { "debug" } else { "release" };
+    let ship = target.join(TARGET).join(folder).join(format!("{}.wasm", package.library.replace('-', "_")));
+    let describe = linker::describe_module(&ship);
+    if !describe.exists() {
+        return Err(BuildError::NoExport { package: package.name.clone() });
+    }
+    let description = describe::run(&describe)?;
+    let mut modules = vec![
+        File::text("capture.js", CAPTURE.into()),
+        File::text(entry::GLUE, ADAPTER.into()),
+        File::text("build/index.js", String::from_utf8_lossy(&read(&built.join("index.js"))?).into_owned()),
+        File::wasm("build/index_bg.wasm", read(&built.join("index_bg.wasm"))?),
+    ];
+    modules.extend(entry::modules(&description));
+    Ok((description, modules))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
+    fs::read(path).map_err(io("read", path))
+}
+
+/// Finds worker-build, and installs it where it is missing.
+fn worker_build(progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, BuildError> {
+    let root = tools::cache_folder()?.join(format!("worker-build-{VERSION}"));
+    let program = root.join(format!("bin/worker-build{}", env::consts::EXE_SUFFIX));
+    if !program.exists() {
+        progress(Progress::Step(format!("Installing worker-build {VERSION} (once per machine, some minutes)")));
+        let mut command = Command::new("cargo");
+        // A debug build compiles in half the time, and the tools that worker-build runs do the work.
+        command.args(["install", "worker-build", "--version", VERSION, "--debug", "--locked", "--root"]).arg(&root);
+        process::run(&mut command, "cargo install worker-build", progress)?;
+    }
+    Ok(program)
+}
+
+/// A program that worker-build can run as wasm-bindgen. It goes by the name, so ours gets a link that has it.
+fn wasm_bindgen(options: &BuildOptions, folder: &Path) -> Result<PathBuf, BuildError> {
+    if let Some(program) = env::var_os("WASM_BINDGEN_BIN").filter(|value| !value.is_empty()) {
+        return Ok(program.into());
+    }
+    let Some(own) = &options.wasm_bindgen else {
+        return Err(BuildError::Tool {
+            tool: "wasm-bindgen",
+            problem: "is needed by worker-build".into(),
+            remedy: "set `WASM_BINDGEN_BIN`, or build with the program `realgar`".into(),
+        });
+    };
+    let link = folder.join(format!("wasm-bindgen{}", env::consts::EXE_SUFFIX));
+    let _ = fs::remove_file(&link);
+    fs::hard_link(own, &link).or_else(|_| fs::copy(own, &link).map(drop)).map_err(io("create", &link))?;
+    Ok(link)
+}
+
+fn wasm_opt(tools: &Tools) -> PathBuf {
+    tools.wasm_opt.clone().unwrap_or_else(|| tools.modules.join("binaryen/bin/wasm-opt"))
 }

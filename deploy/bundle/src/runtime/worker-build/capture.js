@@ -1,0 +1,11 @@
+// Keeps hold of the wasm instance that worker-build's bundle makes for itself. Evaluated before that bundle.
+
+export const captured = { exports: undefined };
+
+const Instance = WebAssembly.Instance;
+WebAssembly.Instance = function (module, imports) {
+  const instance = new Instance(module, imports);
+  captured.exports = instance.exports;
+  return instance;
+};
+WebAssembly.Instance.prototype = Instance.prototype;

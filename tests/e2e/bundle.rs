@@ -1,0 +1,194 @@
+//! What a build makes, and what it says when it cannot.
+
+use crate::project::{Project, worker};
+use realgar_test::{App, Profile, bundle, read_bundle};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// Runs the program `realgar`.
+fn realgar(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_realgar")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The folder that a successful `realgar build` printed.
+fn built(arguments: &[&str]) -> PathBuf {
+    let output = realgar(arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).trim().into()
+}
+
+/// The error of a crate that does not build.
+fn refused(name: &str, source: &str) -> String {
+    bundle(&Project::new(name, source).folder, Profile::Dev).unwrap_err()
+}
+
+#[test]
+fn the_manifest_is_what_the_init_phase_binds() {
+    let bundle = bundle("examples/counter", Profile::Dev).unwrap();
+    let manifest: Value = serde_json::from_str(&fs::read_to_string(bundle.folder.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["schema"], 1);
+    assert_eq!(manifest["worker"], json!({"class": "Api", "script": "counter"}));
+    assert_eq!(
+        manifest["objects"],
+        json!([{"class": "Counter", "handlers": [], "methods": [
+            {"name": "increment", "params": [{"name": "by", "type": "u64"}], "result": "Result<u64>"},
+            {"name": "get", "params": [], "result": "u64"},
+        ]}])
+    );
+    assert_eq!(
+        manifest["bindings"],
+        json!([
+            {"name": "Events", "type": "d1", "database": "Events"},
+            {"name": "Counter", "type": "durable_object_namespace", "class": "Counter"},
+        ])
+    );
+    // README shows it.
+    let readme = fs::read_to_string("README.md").unwrap();
+    for part in ["objects", "bindings"] {
+        let shown = serde_json::to_string_pretty(&json!({ part: manifest[part] })).unwrap();
+        let shown = shown.trim_start_matches("{\n").trim_end_matches("\n}");
+        assert!(readme.contains(shown), "README does not show these {part}:\n{shown}");
+    }
+}
+
+#[test]
+fn another_resource_in_the_source_is_another_manifest() {
+    let bind = |name: &str| worker(&format!("cx.bind(D1Database::new({name:?}));"), "");
+    let project = Project::new("scratch-bindings", &bind("First"));
+    let names = |folder: &Path| -> Vec<String> {
+        let manifest = read_bundle(folder).unwrap().manifest;
+        manifest.bindings.into_iter().map(|binding| binding.name).collect()
+    };
+    let path = project.folder.to_str().unwrap();
+    assert_eq!(names(&built(&["build", "--dev", path])), ["First"]);
+    project.write(&bind("Second"));
+    assert_eq!(names(&built(&["build", "--dev", path])), ["Second"]);
+}
+
+#[test]
+fn javascript_in_the_init_phase_is_refused_by_name() {
+    let error = refused("scratch-js", &worker("let _ = js_sys::Date::now();", ""));
+    assert!(error.contains("the init phase calls JavaScript (`now`)"), "{error}");
+    assert!(error.contains("move the call to Phase 2"), "{error}");
+}
+
+#[test]
+fn a_panic_in_the_init_phase_is_shown() {
+    let error = refused("scratch-panic", &worker("panic!(\"no such day\");", ""));
+    assert!(error.contains("the init phase panicked: panicked at") && error.contains("no such day"), "{error}");
+}
+
+#[test]
+fn an_init_phase_without_end_is_refused() {
+    let error = refused("scratch-loop", &worker("loop { std::hint::black_box(0); }", ""));
+    assert!(error.contains("the init phase did not end"), "{error}");
+}
+
+#[test]
+fn two_resources_under_one_name_are_refused() {
+    let object = "#[durable_object]\npub struct Same;\nimpl DurableObject for Same {\n    \
+                  fn init(_cx: &mut Init) -> impl Instantiate<Self> {\n        |_state: State| async { Ok(Same) }\n    }\n}\n";
+    let binds = "cx.bind(D1Database::new(\"Same\")); cx.bind(Same::from_script(\"elsewhere\"));";
+    let error = refused("scratch-collision", &format!("{}\n{object}", worker(binds, "")));
+    assert!(error.contains("the binding name `Same` is used for the D1 database `Same`"), "{error}");
+    assert!(error.contains("and for the Durable Object class `Same` of the Worker `elsewhere`"), "{error}");
+}
+
+#[test]
+fn a_crate_that_exports_nothing_is_told_how() {
+    let source = worker("", "").replace("realgar::export!(Api);", "");
+    let error = refused("scratch-nothing", &source);
+    assert!(error.contains("write `realgar::export!(YourWorker);`"), "{error}");
+}
+
+#[test]
+fn a_folder_without_a_worker_is_told_apart() {
+    let output = realgar(&["build", "tests"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no Worker in `tests`: there is no `Cargo.toml`"), "{}", text(&output.stderr));
+    let output = realgar(&["build", "wire"]);
+    assert!(text(&output.stderr).contains("add `[lib] crate-type = [\"cdylib\"]`"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn missing_tools_are_named_with_what_to_do() {
+    let broken = |name: &str, value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+        command.args(["build", "tests/workers/pantry-host"]).env(name, value);
+        text(&command.output().unwrap().stderr)
+    };
+    let error = broken("WASM_OPT_BIN", "/nowhere/wasm-opt");
+    assert!(error.contains("WASM_OPT_BIN names `/nowhere/wasm-opt`, which does not exist"), "{error}");
+    // An empty cache and no Node: only the folders of cargo and rustc are on the path.
+    let cargo = Command::new("rustc").args(["--print", "sysroot"]).output().unwrap();
+    let bin = format!("{}/bin", text(&cargo.stdout).trim());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("empty-cache");
+    command.args(["build", "tests/workers/pantry-host"]).env("PATH", bin).env("REALGAR_CACHE", cache);
+    let error = text(&command.output().unwrap().stderr);
+    assert!(error.contains("Node.js cannot be run") && error.contains("install version 18 or newer"), "{error}");
+}
+
+#[test]
+fn worker_build_makes_a_worker_that_runs_and_recovers() {
+    let folder = built(&["build", "tests/workers/kitchen", "--builder", "worker-build"]);
+    let bundle = read_bundle(&folder).unwrap();
+    assert!(bundle.manifest.modules.iter().any(|module| module.name == "build/index_bg.wasm"));
+    let app = App::builder().bundle(bundle).plain("tests/driver").start();
+    let _ = app.get("/values").send().expect_status(200);
+    let calls = [
+        crate::common::call("Fragile", "victim", "wait", json!([20_000])),
+        json!({"class": "Fragile", "name": "culprit", "method": "fault", "args": ["panic-after-await"], "delay": 100}),
+    ];
+    let codes: Vec<String> = crate::common::drive(&app, &calls).into_iter().map(|outcome| outcome.thrown().code).collect();
+    assert_eq!(codes, ["interrupted", "panicked"]);
+    let again = crate::common::drive(&app, &[crate::common::call("Fragile", "culprit", "count", json!([]))]);
+    assert_eq!(again.into_iter().next().unwrap().value(), json!([1, 1]));
+}
+
+#[test]
+fn wrangler_accepts_the_folder() {
+    let folder = built(&["build", "examples/counter"]);
+    let wrangler = wrangler();
+    let own = Path::new(env!("CARGO_BIN_EXE_realgar")).parent().unwrap();
+    let path = format!("{}:{}", own.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("node")
+        .arg(wrangler.join("node_modules/wrangler/bin/wrangler.js"))
+        .args(["deploy", "--dry-run"])
+        .current_dir(&folder)
+        .env("PATH", path)
+        .env("WRANGLER_SEND_METRICS", "false")
+        .env("CI", "true")
+        .output()
+        .unwrap();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{out}\n{err}");
+    for expected in ["worker_bg.wasm", "env.Counter (Counter)", "env.Events (Events)", "--dry-run: exiting now"] {
+        assert!(out.contains(expected), "`{expected}` is not in:\n{out}\n{err}");
+    }
+}
+
+/// Installs the pinned wrangler: only this test needs it, and it is large.
+fn wrangler() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrangler");
+    if folder.join("complete").exists() {
+        return folder;
+    }
+    fs::create_dir_all(&folder).unwrap();
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(Path::new("tests/wrangler").join(file), folder.join(file)).unwrap();
+    }
+    let npm = Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder).output();
+    let npm = npm.unwrap();
+    assert!(npm.status.success(), "{}", text(&npm.stderr));
+    fs::write(folder.join("complete"), "").unwrap();
+    folder
+}

@@ -1,0 +1,185 @@
+//! `realgar dev`, as a person uses it.
+
+use crate::project::{Project, worker};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, Receiver},
+    },
+    thread,
+    time::Duration,
+};
+
+/// A build in between may take a while on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running `realgar dev`, and what it says.
+struct Dev {
+    child: Child,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+impl Dev {
+    fn start(paths: &[&Path]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+        command.arg("dev").args(paths).args(["--port", "0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (out, err) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+        Self { child, out, err }
+    }
+
+    /// Waits for a line on standard error that has `text` in it.
+    fn says(&self, text: &str) -> String {
+        wait_for(&self.err, text)
+    }
+
+    /// Waits until a Worker serves. Returns its address.
+    fn serves(&self, script: &str) -> String {
+        wait_for(&self.out, &format!("{script}: ")).trim_start_matches(&format!("{script}: ")).into()
+    }
+
+    /// Interrupts it as Ctrl-C does, and returns its exit code.
+    fn interrupt(mut self) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let _ = send.send(line);
+        }
+    });
+    receive
+}
+
+fn wait_for(lines: &Receiver<String>, text: &str) -> String {
+    let mut seen = String::new();
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) if line.contains(text) => return line,
+            Ok(line) => seen.push_str(&format!("{line}\n")),
+            Err(error) => panic!("waited for `{text}` ({error}); it said:\n{seen}"),
+        }
+    }
+}
+
+fn get(url: &str) -> Result<String, String> {
+    let mut response = ureq::get(url).call().map_err(|error| error.to_string())?;
+    response.body_mut().read_to_string().map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_change_is_served_without_losing_a_request_and_an_error_is_not_fatal() {
+    let project = Project::new("scratch-dev", &worker("", "one"));
+    let dev = Dev::start(&[&project.folder]);
+    let url = dev.serves("api");
+    assert_eq!(get(&url).unwrap(), "one");
+
+    // Requests go on through all that follows, each on a connection of its own.
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let (mut answers, mut failures) = (Vec::new(), Vec::new());
+            while !done.load(Ordering::Relaxed) {
+                match get(&url) {
+                    Ok(answer) => answers.push(answer),
+                    Err(error) => failures.push(error),
+                }
+            }
+            answers.dedup();
+            (answers, failures)
+        });
+        // Also when an assertion below fails: the scope waits for the client.
+        let end = SetOnDrop(&done);
+        project.write(&worker("", "two"));
+        dev.says("Serving the new version");
+        project.write(&worker("this is not Rust", "three"));
+        dev.says("expected one of");
+        dev.says("cargo build failed");
+        assert_eq!(get(&url).unwrap(), "two", "the last good version serves");
+        project.write(&worker("", "four"));
+        dev.says("Serving the new version");
+        assert_eq!(get(&url).unwrap(), "four");
+        drop(end);
+        let (answers, failures) = client.join().unwrap();
+        assert_eq!(failures, Vec::<String>::new(), "no request is lost");
+        let expected = ["one", "two", "four"];
+        assert!(expected.ends_with(&answers.iter().map(String::as_str).collect::<Vec<_>>()), "{answers:?}");
+    });
+
+    assert_eq!(dev.interrupt(), Some(0));
+    assert!(get(&url).is_err(), "the port is closed");
+    let left = processes_with(project.folder.join(".realgar").to_str().unwrap());
+    assert_eq!(left, Vec::<String>::new(), "nothing is left running");
+}
+
+#[test]
+fn several_workers_run_side_by_side_and_data_survives() {
+    let javascript = Path::new("examples/counter/javascript");
+    let data = Path::new("examples/counter/.realgar");
+    let _ = fs::remove_dir_all(data);
+    let start = || Dev::start(&[Path::new("examples/counter"), javascript]);
+    let dev = start();
+    let (counter, caller) = (dev.serves("counter"), dev.serves("counter-javascript"));
+    let post = |url: &str| ureq::post(&format!("{url}/ada")).send_empty().unwrap().body_mut().read_to_string().unwrap();
+    assert_eq!(post(&counter), r#"{"value":1}"#);
+    assert_eq!(post(&caller), r#"{"value":2}"#);
+    assert_eq!(dev.interrupt(), Some(0));
+    let dev = start();
+    assert_eq!(get(&format!("{}/ada", dev.serves("counter"))).unwrap(), r#"{"value":2}"#);
+    assert_eq!(dev.interrupt(), Some(0));
+    let _ = fs::remove_dir_all(data);
+}
+
+#[test]
+fn a_worker_that_does_not_build_at_first_runs_once_it_does() {
+    let project = Project::new("scratch-late", &worker("this is not Rust", ""));
+    let dev = Dev::start(&[&project.folder]);
+    dev.says("Waiting for a change that mends this");
+    project.write(&worker("", "mended"));
+    let url = dev.serves("api");
+    assert_eq!(get(&url).unwrap(), "mended");
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
+#[test]
+fn nothing_is_left_when_it_is_killed() {
+    let project = Project::new("scratch-killed", &worker("", "alive"));
+    let mut dev = Dev::start(&[&project.folder]);
+    let url = dev.serves("api");
+    dev.child.kill().unwrap();
+    dev.child.wait().unwrap();
+    // The kernel ends workerd; its socket is closed when it is gone.
+    while get(&url).is_ok() {}
+}
+
+struct SetOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The command lines of running processes that have `text` in them.
+fn processes_with(text: &str) -> Vec<String> {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let commands = processes.filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok());
+    commands.filter(|command| command.contains(text)).collect()
+}

@@ -1,0 +1,52 @@
+//! A Worker crate of a test's own, which it can edit.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// A crate in a workspace of its own, which shares the target folder and the locked versions of this one.
+pub(crate) struct Project {
+    pub(crate) folder: PathBuf,
+}
+
+impl Project {
+    /// Makes the crate `name` with this source.
+    pub(crate) fn new(name: &str, source: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        fs::create_dir_all(folder.join("src")).unwrap();
+        fs::create_dir_all(folder.join(".cargo")).unwrap();
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        fs::write(folder.join(".cargo/config.toml"), format!("build.target-dir = {target:?}\n")).unwrap();
+        fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+        let manifest = format!(
+            "[workspace]\n\n[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+             [lib]\ncrate-type = [\"cdylib\"]\n\n\
+             [dependencies]\nrealgar = {{ path = {:?} }}\njs-sys = \"0.3\"\nserde = {{ version = \"1\", features = [\"derive\"] }}\n",
+            root.join("framework")
+        );
+        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+        let project = Self { folder };
+        project.write(source);
+        project
+    }
+
+    /// Replaces the source.
+    pub(crate) fn write(&self, source: &str) {
+        fs::write(self.folder.join("src/lib.rs"), source).unwrap();
+    }
+}
+
+/// A Worker without objects, with this init phase, binding the resources in `binds`.
+pub(crate) fn worker(init: &str, answer: &str) -> String {
+    format!(
+        "use realgar::prelude::*;\n\n#[worker]\npub struct Api;\n\nimpl Worker for Api {{\n    \
+         fn init(cx: &mut Init) -> Self {{\n        let _ = &cx;\n        {init}\n        Api\n    }}\n\n    \
+         async fn fetch(&self, _request: Request, _cx: &Context) -> Result<Response> {{\n        \
+         Ok(Response::ok({answer:?})?)\n    }}\n}}\n\nrealgar::export!(Api);\n"
+    )
+}
