@@ -213,7 +213,7 @@ fn cargo_profile(profile: Profile) -> &'static str {
 }
 
 /// What a Worker wants of a profile, except for what the workspace decides itself.
-fn profile_defaults(package: &Package, profile: Profile) -> Vec<(&'static str, &'static str)> {
+pub(crate) fn profile_defaults(package: &Package, profile: Profile) -> Vec<(&'static str, &'static str)> {
     let defaults: &[_] = match profile {
         // Debug information of a wasm module is large, and nothing here reads it.
         Profile::Dev => &[("debug", "false")],

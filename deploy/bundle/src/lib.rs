@@ -23,6 +23,7 @@ pub use error::BuildError;
 pub use output::read;
 pub use plain::read_plain;
 pub use tools::{Tools, node_tools};
+pub use worker_build::worker_build;
 
 use realgar_wire::{COMPATIBILITY_DATE, Description, MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
 use std::path::{Path, PathBuf};
@@ -100,7 +101,18 @@ impl Bundle {
     /// # Errors
     /// When a module cannot be read.
     pub fn size(&self) -> Result<Size, BuildError> {
-        output::size(&self.folder, &self.manifest)
+        output::size(&self.folder, &self.manifest, |content| content)
+    }
+
+    /// As [`Bundle::size`], but as if no wasm module had custom sections, which hold names and nothing that runs. What
+    /// [`build`] makes for a release has none.
+    ///
+    /// # Errors
+    /// When a module cannot be read.
+    pub fn size_without_custom_sections(&self) -> Result<Size, BuildError> {
+        output::size(&self.folder, &self.manifest, |wasm| {
+            optimize::without_custom_sections(&wasm).unwrap_or(wasm)
+        })
     }
 }
 

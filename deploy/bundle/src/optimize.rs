@@ -51,7 +51,7 @@ pub(crate) fn run(tools: &Tools, wasm: &[u8], folder: &Path) -> Result<Vec<u8>, 
 }
 
 /// Drops the custom sections: the names alone are a fifth of a module's gzip size. `None` if it is not a module.
-fn without_custom_sections(module: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn without_custom_sections(module: &[u8]) -> Option<Vec<u8>> {
     const HEADER: usize = 8;
     const CUSTOM: u8 = 0;
     let mut kept = module.get(..HEADER)?.to_vec();

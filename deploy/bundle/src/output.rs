@@ -149,11 +149,18 @@ fn same(one: &Path, other: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
-pub(crate) fn size(folder: &Path, manifest: &Manifest) -> Result<Size, BuildError> {
+pub(crate) fn size(
+    folder: &Path,
+    manifest: &Manifest,
+    wasm: impl Fn(Vec<u8>) -> Vec<u8>,
+) -> Result<Size, BuildError> {
     let mut total = Size::default();
     for module in &manifest.modules {
         let path = folder.join(&module.name);
-        let content = fs::read(&path).map_err(io("read", &path))?;
+        let mut content = fs::read(&path).map_err(io("read", &path))?;
+        if module.kind == ModuleKind::Wasm {
+            content = wasm(content);
+        }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
         let packed = encoder.write_all(&content).and_then(|()| encoder.finish()).map_err(io("compress", &path))?;
         total.raw += content.len() as u64;

@@ -6,7 +6,7 @@
 
 use crate::{
     BuildError, BuildOptions, Profile, Progress, Tools,
-    cargo::{Package, TARGET},
+    cargo::{self, Package, TARGET},
     describe, entry,
     error::io,
     linker, node_tools,
@@ -31,42 +31,74 @@ pub(crate) fn make(
     options: &BuildOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Description, Vec<File>), BuildError> {
-    let tools = node_tools(progress)?;
-    let program = worker_build(progress)?;
-    let target = package.own_target().join("worker-build");
-    let built = target.join("build");
-    let mode = match options.profile {
-        Profile::Dev => "--dev",
-        Profile::Release => "--release",
-    };
-    progress(Progress::Step(format!("Running worker-build on `{}`", package.name)));
-    let mut command = Command::new(program);
-    command
-        .current_dir(&package.folder)
-        .arg(mode)
-        .arg("--out-dir")
-        .arg(&built)
-        .env("CARGO_TARGET_DIR", &target)
-        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker::ensure(&target)?)
-        .env("WASM_BINDGEN_BIN", wasm_bindgen(options, &target)?)
-        .env("WASM_OPT_BIN", wasm_opt(&tools))
-        .env("ESBUILD_BIN", &tools.esbuild);
-    process::run(&mut command, "worker-build", progress)?;
+    let built = run(package, options.profile, options.wasm_bindgen.as_deref(), progress)?;
     let folder = if options.profile == Profile::Dev { "debug" } else { "release" };
-    let ship = target.join(TARGET).join(folder).join(format!("{}.wasm", package.library.replace('-', "_")));
+    let ship = target(package).join(TARGET).join(folder).join(format!("{}.wasm", package.library.replace('-', "_")));
     let describe = linker::describe_module(&ship);
     if !describe.exists() {
         return Err(BuildError::NoExport { package: package.name.clone() });
     }
     let description = describe::run(&describe)?;
+    let index = read(&built.join("index.js"))?;
     let mut modules = vec![
         File::text("capture.js", CAPTURE.into()),
         File::text(entry::GLUE, ADAPTER.into()),
-        File::text("build/index.js", String::from_utf8_lossy(&read(&built.join("index.js"))?).into_owned()),
+        File::text("build/index.js", String::from_utf8_lossy(&index).into_owned()),
         File::wasm("build/index_bg.wasm", read(&built.join("index_bg.wasm"))?),
     ];
     modules.extend(entry::modules(&description));
     Ok((description, modules))
+}
+
+/// Runs stock worker-build on the crate in `path`, which need not be a Realgar one. Returns the folder of its output.
+/// `wasm_bindgen` is as in [`BuildOptions`].
+///
+/// # Errors
+/// When a tool is missing and cannot be installed, or fails.
+pub fn worker_build(
+    path: &Path,
+    profile: Profile,
+    wasm_bindgen: Option<PathBuf>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<PathBuf, BuildError> {
+    let package = cargo::find(path)?;
+    cargo::check_toolchain(progress)?;
+    run(&package, profile, wasm_bindgen.as_deref(), progress)
+}
+
+fn target(package: &Package) -> PathBuf {
+    package.own_target().join("worker-build")
+}
+
+fn run(
+    package: &Package,
+    profile: Profile,
+    wasm_bindgen: Option<&Path>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<PathBuf, BuildError> {
+    let tools = node_tools(progress)?;
+    let program = program(progress)?;
+    let target = target(package);
+    let built = target.join("build").join(&package.name);
+    progress(Progress::Step(format!("Running worker-build on `{}`", package.name)));
+    let mut command = Command::new(program);
+    command
+        .current_dir(&package.folder)
+        .arg(if profile == Profile::Dev { "--dev" } else { "--release" })
+        .arg("--out-dir")
+        .arg(&built)
+        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker::ensure(&target)?)
+        .env("WASM_BINDGEN_BIN", own_wasm_bindgen(wasm_bindgen, &target)?)
+        .env("WASM_OPT_BIN", wasm_opt(&tools))
+        .env("ESBUILD_BIN", &tools.esbuild);
+    for (name, value) in cargo::profile_defaults(package, profile) {
+        let profile = if profile == Profile::Dev { "DEV" } else { "RELEASE" };
+        let name = format!("CARGO_PROFILE_{profile}_{}", name.replace('-', "_").to_uppercase());
+        command.env(name, value.trim_matches('"'));
+    }
+    process::run(&mut command, "worker-build", progress)?;
+    Ok(built)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
@@ -74,7 +106,7 @@ fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
 }
 
 /// Finds worker-build, and installs it where it is missing.
-fn worker_build(progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, BuildError> {
+fn program(progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, BuildError> {
     let root = tools::cache_folder()?.join(format!("worker-build-{VERSION}"));
     let program = root.join(format!("bin/worker-build{}", env::consts::EXE_SUFFIX));
     if !program.exists() {
@@ -88,11 +120,11 @@ fn worker_build(progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, BuildErro
 }
 
 /// A program that worker-build can run as wasm-bindgen. It goes by the name, so ours gets a link that has it.
-fn wasm_bindgen(options: &BuildOptions, folder: &Path) -> Result<PathBuf, BuildError> {
+fn own_wasm_bindgen(own: Option<&Path>, folder: &Path) -> Result<PathBuf, BuildError> {
     if let Some(program) = env::var_os("WASM_BINDGEN_BIN").filter(|value| !value.is_empty()) {
         return Ok(program.into());
     }
-    let Some(own) = &options.wasm_bindgen else {
+    let Some(own) = own else {
         return Err(BuildError::Tool {
             tool: "wasm-bindgen",
             problem: "is needed by worker-build".into(),

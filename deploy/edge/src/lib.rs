@@ -8,6 +8,7 @@
 
 mod config;
 mod error;
+mod os;
 mod process;
 
 pub use error::EdgeError;
@@ -203,7 +204,10 @@ fn lock(data: &Path) -> Result<File, EdgeError> {
 
 fn listen(port: Option<u16>) -> Result<TcpListener, EdgeError> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
-    TcpListener::bind(address).map_err(|source| EdgeError::Listen { address, source })
+    let failed = |source| EdgeError::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    os::accept_with_data(&listener).map_err(failed)?;
+    Ok(listener)
 }
 
 /// Checks what the runtime would only complain about: that a binding leads to a class that exists.

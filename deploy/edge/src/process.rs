@@ -1,6 +1,6 @@
 //! One workerd process: started with our sockets, watched until it serves, and never left behind.
 
-use crate::{EdgeError, LogSink, error::io};
+use crate::{EdgeError, LogSink, error::io, os};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -181,7 +181,7 @@ fn spawn_with_parent(command: Command) -> Spawned {
         let (requests, queue) = mpsc::channel::<(Command, Sender<Spawned>)>();
         thread::spawn(move || {
             for (mut command, answer) in queue {
-                end_with_parent(&mut command);
+                os::end_with_parent(&mut command);
                 let _ = answer.send(command.spawn());
             }
         });
@@ -192,15 +192,3 @@ fn spawn_with_parent(command: Command) -> Spawned {
     SPAWNER.send((command, answer)).map_err(|_| gone())?;
     spawned.recv().map_err(|_| gone())?
 }
-
-#[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "the only way to ask the kernel for this is between fork and exec")]
-fn end_with_parent(command: &mut Command) {
-    // SAFETY: the closure makes one system call, which is allowed between fork and exec.
-    unsafe {
-        command.pre_exec(|| Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?));
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn end_with_parent(_: &mut Command) {}
