@@ -13,7 +13,8 @@ pub(crate) fn build(path: &str, name: &str, configuration: &str) -> Result<Bundl
     });
     let folder = folder.map_err(|error| error.to_string())?;
     // worker-build writes no configuration; a plain Worker is read from one.
-    let wrangler = format!("name = {name:?}\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n{configuration}");
+    let wrangler =
+        format!("name = {name:?}\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n{configuration}");
     fs::write(folder.join("wrangler.toml"), wrangler).map_err(|error| error.to_string())?;
     realgar_bundle::read_plain(&folder).map_err(|error| error.to_string())
 }

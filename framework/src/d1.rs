@@ -23,10 +23,7 @@ impl Bindable for D1Database {
     type Client = D1Client;
 
     fn declare(&self) -> Declaration {
-        Declaration {
-            name: self.name,
-            resource: Resource::D1 { database: self.name },
-        }
+        Declaration { name: self.name, resource: Resource::D1 { database: self.name } }
     }
 
     fn client(&self) -> D1Client {

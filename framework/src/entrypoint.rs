@@ -5,10 +5,7 @@ use std::future::Future;
 use worker::{Request, Response};
 
 /// The identity of a Worker. [`macro@crate::worker`] implements it.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a Worker",
-    note = "put `#[worker]` on the struct"
-)]
+#[diagnostic::on_unimplemented(message = "`{Self}` is not a Worker", note = "put `#[worker]` on the struct")]
 pub trait WorkerClass: 'static {
     /// The Rust name of the class.
     const CLASS: &'static str;

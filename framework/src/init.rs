@@ -17,9 +17,7 @@ impl Init {
 
     /// At build time: every declaration is kept.
     pub(crate) fn describing() -> Self {
-        Self {
-            record: Some(Vec::new()),
-        }
+        Self { record: Some(Vec::new()) }
     }
 
     /// What was declared, in order.
@@ -73,11 +71,6 @@ pub struct Declaration {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Resource {
-    D1 {
-        database: &'static str,
-    },
-    Namespace {
-        class: &'static str,
-        script: Option<&'static str>,
-    },
+    D1 { database: &'static str },
+    Namespace { class: &'static str, script: Option<&'static str> },
 }

@@ -76,9 +76,13 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn display(value: &JsValue) -> String;
 
+    /// Has [`crate::promise::promise_settled`] called with `number` when `promise` is settled.
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn wait(promise: &JsValue, number: u32);
+
     /// A promise that resolves after `milliseconds`.
     #[wasm_bindgen(js_namespace = __realgar)]
-    pub(crate) fn sleep(milliseconds: f64) -> js_sys::Promise;
+    pub(crate) fn sleep(milliseconds: f64) -> JsValue;
 
     /// `storage.transaction(run)`, tracked: if this instance dies inside, the transaction is rolled back at once.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
@@ -86,7 +90,7 @@ extern "C" {
         state: &JsValue,
         call: u32,
         run: &Closure<dyn FnMut(JsValue, u32, JsValue)>,
-    ) -> Result<js_sys::Promise, JsValue>;
+    ) -> Result<JsValue, JsValue>;
 
     /// `storage.transactionSync(run)`: commits where `run` returns true, and rolls back where it returns false.
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = transactionSync)]
@@ -100,9 +104,5 @@ pub(crate) fn string_field(value: &JsValue, name: &str) -> Option<String> {
 
 /// The property `name` of `value`; `undefined` where there is none or reading it throws.
 pub(crate) fn field(value: &JsValue, name: &str) -> JsValue {
-    if value.is_object() {
-        get(value, name).unwrap_or(JsValue::UNDEFINED)
-    } else {
-        JsValue::UNDEFINED
-    }
+    if value.is_object() { get(value, name).unwrap_or(JsValue::UNDEFINED) } else { JsValue::UNDEFINED }
 }

@@ -74,6 +74,7 @@ mod init;
 mod js;
 mod namespace;
 mod object;
+mod promise;
 pub(crate) mod rpc;
 mod sql;
 mod state;
@@ -125,8 +126,8 @@ pub use realgar_macros::worker;
 /// What nearly every Worker needs.
 pub mod prelude {
     pub use crate::{
-        Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, Result, State,
-        Worker, durable_object, rpc, worker,
+        Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, Result, State, Worker,
+        durable_object, rpc, worker,
     };
     pub use worker::{Method, Request, Response};
 }

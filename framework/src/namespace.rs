@@ -1,6 +1,8 @@
 //! Namespaces of Durable Objects, the ids in them, and the raw stub that typed stubs wrap.
 
-use crate::{Bindable, Declaration, Error, ObjectClass, Result, RpcError, RpcErrorKind, WorkerClass, init::Resource, js};
+use crate::{
+    Bindable, Declaration, Error, ObjectClass, Result, RpcError, RpcErrorKind, WorkerClass, init::Resource, js,
+};
 use js_sys::Object;
 use std::{fmt, marker::PhantomData};
 use wasm_bindgen::JsValue;
@@ -17,20 +19,14 @@ impl<C: ObjectClass> NamespaceBinding<C> {
     #[doc(hidden)]
     #[must_use]
     pub fn hosted_by<W: WorkerClass>() -> Self {
-        Self {
-            script: Some(W::NAME),
-            class: PhantomData,
-        }
+        Self { script: Some(W::NAME), class: PhantomData }
     }
 
     /// The namespace in a script that is known by its name only.
     #[doc(hidden)]
     #[must_use]
     pub fn in_script(script: &'static str) -> Self {
-        Self {
-            script: Some(script),
-            class: PhantomData,
-        }
+        Self { script: Some(script), class: PhantomData }
     }
 }
 
@@ -44,22 +40,11 @@ impl<C: ObjectClass> Bindable for NamespaceBinding<C> {
     type Client = Namespace<C>;
 
     fn declare(&self) -> Declaration {
-        Declaration {
-            name: C::NAME,
-            resource: Resource::Namespace {
-                class: C::NAME,
-                script: self.script,
-            },
-        }
+        Declaration { name: C::NAME, resource: Resource::Namespace { class: C::NAME, script: self.script } }
     }
 
     fn client(&self) -> Namespace<C> {
-        Namespace {
-            binding: C::NAME,
-            jurisdiction: None,
-            location_hint: None,
-            class: PhantomData,
-        }
+        Namespace { binding: C::NAME, jurisdiction: None, location_hint: None, class: PhantomData }
     }
 }
 
@@ -129,19 +114,13 @@ impl<C: ObjectClass> Namespace<C> {
     /// The objects of this namespace whose data stays in `jurisdiction`. A name means another object in each jurisdiction.
     #[must_use]
     pub fn jurisdiction(&self, jurisdiction: Jurisdiction) -> Self {
-        Self {
-            jurisdiction: Some(jurisdiction),
-            ..self.clone()
-        }
+        Self { jurisdiction: Some(jurisdiction), ..self.clone() }
     }
 
     /// The same namespace, whose objects start near `hint` if this is what starts them. A wish, not a promise.
     #[must_use]
     pub fn location_hint(&self, hint: LocationHint) -> Self {
-        Self {
-            location_hint: Some(hint),
-            ..self.clone()
-        }
+        Self { location_hint: Some(hint), ..self.clone() }
     }
 
     fn raw(&self) -> Result<JsValue, NamespaceError> {
@@ -173,9 +152,7 @@ impl<C: ObjectClass> Namespace<C> {
 
     fn id(&self, make: impl FnOnce(&JsValue) -> Result<JsValue, JsValue>) -> Result<ObjectId> {
         let id = self.raw().and_then(|namespace| Ok(make(&namespace)?))?;
-        Ok(ObjectId {
-            text: js::display(&id),
-        })
+        Ok(ObjectId { text: js::display(&id) })
     }
 }
 
@@ -209,9 +186,7 @@ pub struct ObjectId {
 
 impl ObjectId {
     pub(crate) fn from_js(id: &JsValue) -> Self {
-        Self {
-            text: js::display(id),
-        }
+        Self { text: js::display(id) }
     }
 }
 
@@ -232,9 +207,9 @@ pub struct Stub {
 
 impl Stub {
     pub(crate) fn target(&self, method: &str) -> Result<&JsValue, RpcError> {
-        self.target.as_ref().map_err(|error| {
-            RpcError::new(RpcErrorKind::NotSent, method, Error::from(error.clone()).to_string())
-        })
+        self.target
+            .as_ref()
+            .map_err(|error| RpcError::new(RpcErrorKind::NotSent, method, Error::from(error.clone()).to_string()))
     }
 
     /// Forwards an HTTP request to the object's `fetch`, and its response back. WebSocket upgrades go this way too.

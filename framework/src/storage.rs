@@ -1,11 +1,10 @@
 //! The key-value storage of a Durable Object.
 
-use crate::{__private::runtime, Error, Result, codec, js};
+use crate::{__private::runtime, Error, Result, codec, js, promise};
 use js_sys::Object;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{cell::RefCell, future::Future, pin::Pin, rc::Rc};
-use wasm_bindgen::{JsCast, JsValue, prelude::Closure};
-use wasm_bindgen_futures::JsFuture;
+use std::{cell::RefCell, future::Future, rc::Rc};
+use wasm_bindgen::{JsValue, prelude::Closure};
 
 /// The key-value storage of one object. Values are what serde can encode; a JavaScript class reads them as plain values.
 ///
@@ -71,15 +70,19 @@ impl Storage {
         let run = Closure::<dyn FnMut(JsValue, u32, JsValue)>::new(move |record: JsValue, call: u32, raw: JsValue| {
             let Some(body) = body.take() else { return };
             let (slot, body) = (slot.clone(), body(Transaction { raw }));
-            runtime::run(record, call, Box::pin(async move {
-                let result = body.await;
-                let commit = result.is_ok();
-                slot.replace(Some(result));
-                Ok(JsValue::from_bool(commit))
-            }));
+            runtime::run(
+                record,
+                call,
+                Box::pin(async move {
+                    let result = body.await;
+                    let commit = result.is_ok();
+                    slot.replace(Some(result));
+                    Ok(JsValue::from_bool(commit))
+                }),
+            );
         });
         let promise = js::transaction(&self.state, call, &run).map_err(Error::from_js)?;
-        let ended = JsFuture::from(promise).await;
+        let ended = promise::settled(&promise).await;
         match outcome.take() {
             Some(Err(error)) => Err(error),
             Some(Ok(value)) => ended.map(|_| value).map_err(Error::from_js),
@@ -210,12 +213,8 @@ impl ListOptions {
 
     fn to_js(&self) -> Object {
         let options = Object::new();
-        let texts = [
-            ("start", &self.start),
-            ("startAfter", &self.start_after),
-            ("end", &self.end),
-            ("prefix", &self.prefix),
-        ];
+        let texts =
+            [("start", &self.start), ("startAfter", &self.start_after), ("end", &self.end), ("prefix", &self.prefix)];
         for (name, text) in texts {
             if let Some(text) = text {
                 js::define(&options, name, &text.as_str().into());
@@ -265,9 +264,7 @@ async fn list<T: DeserializeOwned>(raw: &JsValue, options: &ListOptions) -> Resu
 }
 
 /// Awaits what the storage returned: a promise, or an exception on the spot.
-pub(crate) fn settled(returned: Result<JsValue, JsValue>) -> Pin<Box<dyn Future<Output = Result<JsValue>>>> {
-    Box::pin(async move {
-        let promise = returned.map_err(Error::from_js)?.unchecked_into::<js_sys::Promise>();
-        JsFuture::from(promise).await.map_err(Error::from_js)
-    })
+pub(crate) async fn settled(returned: Result<JsValue, JsValue>) -> Result<JsValue> {
+    let promise = returned.map_err(Error::from_js)?;
+    promise::settled(&promise).await.map_err(Error::from_js)
 }

@@ -1,13 +1,12 @@
 //! Timers.
 
-use crate::js;
+use crate::{js, promise::settled};
 use std::time::Duration;
-use wasm_bindgen_futures::JsFuture;
 
 /// Waits for `duration`, rounded to whole milliseconds. Dropping the future leaves a timer behind that does nothing.
 ///
 /// A Durable Object that waits stays in memory, and is billed for it; work for later belongs into an alarm.
 pub async fn sleep(duration: Duration) {
     // The promise is our own and never rejects.
-    let _ = JsFuture::from(js::sleep(duration.as_millis() as f64)).await;
+    let _ = settled(&js::sleep(duration.as_millis() as f64)).await;
 }

@@ -42,12 +42,7 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
             None => errors.at(&item.ident, problem),
         }
     }
-    Some(Model {
-        krate: options.krate(),
-        class,
-        stub: stub_name(&item.ident),
-        item,
-    })
+    Some(Model { krate: options.krate(), class, stub: stub_name(&item.ident), item })
 }
 
 /// The type of a class's stub: `CounterStub` for `Counter`.

@@ -19,7 +19,9 @@ impl Parse for Model {
         let mut krate = quote!(::realgar);
         if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
             if !input.peek(Token![crate]) {
-                return Err(input.error("`export!` takes one Worker, because a crate is one script, and `crate = path`"));
+                return Err(
+                    input.error("`export!` takes one Worker, because a crate is one script, and `crate = path`")
+                );
             }
             input.parse::<Token![crate]>()?;
             input.parse::<Token![=]>()?;

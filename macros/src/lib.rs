@@ -12,7 +12,6 @@ mod options;
 mod rpc;
 mod worker;
 
-
 use proc_macro::TokenStream;
 
 #[expect(missing_docs, reason = "documented at the re-export")]

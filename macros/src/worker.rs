@@ -46,13 +46,7 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
             errors.at(host, format!("`{text}` is listed twice"));
         }
     }
-    Some(Model {
-        krate: options.krate(),
-        class,
-        script,
-        hosts: options.hosts,
-        item,
-    })
+    Some(Model { krate: options.krate(), class, script, hosts: options.hosts, item })
 }
 
 fn expand(model: &Model) -> TokenStream {

@@ -33,7 +33,8 @@ fn refused(name: &str, source: &str) -> String {
 #[test]
 fn the_manifest_is_what_the_init_phase_binds() {
     let bundle = bundle("examples/counter", Profile::Dev).unwrap();
-    let manifest: Value = serde_json::from_str(&fs::read_to_string(bundle.folder.join("manifest.json")).unwrap()).unwrap();
+    let manifest: Value =
+        serde_json::from_str(&fs::read_to_string(bundle.folder.join("manifest.json")).unwrap()).unwrap();
     assert_eq!(manifest["schema"], 1);
     assert_eq!(manifest["worker"], json!({"class": "Api", "script": "counter"}));
     assert_eq!(
@@ -113,7 +114,11 @@ fn a_crate_that_exports_nothing_is_told_how() {
 fn a_folder_without_a_worker_is_told_apart() {
     let output = realgar(&["build", "tests"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("no Worker in `tests`: there is no `Cargo.toml`"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("no Worker in `tests`: there is no `Cargo.toml`"),
+        "{}",
+        text(&output.stderr)
+    );
     let output = realgar(&["build", "wire"]);
     assert!(text(&output.stderr).contains("add `[lib] crate-type = [\"cdylib\"]`"), "{}", text(&output.stderr));
 }
@@ -148,7 +153,8 @@ fn worker_build_makes_a_worker_that_runs_and_recovers() {
         crate::common::call("Fragile", "victim", "wait", json!([20_000])),
         json!({"class": "Fragile", "name": "culprit", "method": "fault", "args": ["panic-after-await"], "delay": 100}),
     ];
-    let codes: Vec<String> = crate::common::drive(&app, &calls).into_iter().map(|outcome| outcome.thrown().code).collect();
+    let codes: Vec<String> =
+        crate::common::drive(&app, &calls).into_iter().map(|outcome| outcome.thrown().code).collect();
     assert_eq!(codes, ["interrupted", "panicked"]);
     let again = crate::common::drive(&app, &[crate::common::call("Fragile", "culprit", "count", json!([]))]);
     assert_eq!(again.into_iter().next().unwrap().value(), json!([1, 1]));
@@ -186,7 +192,8 @@ fn wrangler() -> PathBuf {
     for file in ["package.json", "package-lock.json"] {
         fs::copy(Path::new("tests/wrangler").join(file), folder.join(file)).unwrap();
     }
-    let npm = Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder).output();
+    let npm =
+        Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder).output();
     let npm = npm.unwrap();
     assert!(npm.status.success(), "{}", text(&npm.stderr));
     fs::write(folder.join("complete"), "").unwrap();

@@ -37,9 +37,15 @@ fn a_binding_without_its_host_is_refused_by_name() {
 }
 
 #[test]
+fn two_workers_of_one_name_are_refused() {
+    let twice = App::builder().worker("tests/workers/pantry-host").worker("tests/workers/pantry-host");
+    assert_eq!(twice.try_start().unwrap_err(), "two Workers are called `pantry-host`; give one another `name`");
+}
+
+#[test]
 fn a_binder_ships_nothing_of_the_implementation() {
-    let [host, binder] = ["tests/workers/pantry-host", "tests/workers/binder"]
-        .map(|path| bundle(path, Profile::Release).unwrap());
+    let [host, binder] =
+        ["tests/workers/pantry-host", "tests/workers/binder"].map(|path| bundle(path, Profile::Release).unwrap());
     assert!(contains(&wasm(&host), "only-the-implementation-says-this"), "the test looks for the right thing");
     assert!(!contains(&wasm(&binder), "only-the-implementation-says-this"));
     let entry = fs::read_to_string(binder.folder.join("index.js")).unwrap();

@@ -42,7 +42,10 @@ fn a_failing_phase_2_is_reported_and_the_next_event_tries_again() {
     let _ = one("planStart", json!(["error"])).value();
     app.object("kitchen", "Fragile", "late").evict();
     let thrown = one("count", json!([])).thrown();
-    assert_eq!((thrown.code.as_str(), thrown.message.as_str()), ("init_failed", "`Fragile` could not start: not today"));
+    assert_eq!(
+        (thrown.code.as_str(), thrown.message.as_str()),
+        ("init_failed", "`Fragile` could not start: not today")
+    );
     assert_eq!(one("count", json!([])).value(), json!([1, 1]));
 }
 

@@ -26,7 +26,11 @@ fn typed_errors_arrive_typed() {
         ask("bad-arguments"),
         "BadArguments at Some(\"value\"): `value`: invalid value: integer `4096`, expected u8"
     );
-    assert!(ask("bad-result").starts_with("BadResult at Some(\"\"): expected u32, got a string"), "{}", ask("bad-result"));
+    assert!(
+        ask("bad-result").starts_with("BadResult at Some(\"\"): expected u32, got a string"),
+        "{}",
+        ask("bad-result")
+    );
 }
 
 #[test]
@@ -63,7 +67,9 @@ fn javascript_calls_methods_with_plain_values() {
     assert_eq!(echo("echoBytes", json!([1, 2, 255])), json!({"$": "bytes", "value": [1, 2, 255]}));
     assert_eq!(echo("echoOption", json!(null)), Value::Null);
     assert_eq!(echo("echoOption", json!({"$": "undefined"})), Value::Null);
-    for shape in [json!("Point"), json!({"Circle": 1.5}), json!({"Box": {"width": 1, "height": 2}}), json!({"Line": [1, -2]})] {
+    for shape in
+        [json!("Point"), json!({"Circle": 1.5}), json!({"Box": {"width": 1, "height": 2}}), json!({"Line": [1, -2]})]
+    {
         assert_eq!(echo("echoShape", shape.clone()), shape);
     }
     assert_eq!(menu(&app, "js", "echoOption", json!([])).value(), Value::Null, "a trailing option may be left out");
@@ -129,8 +135,29 @@ fn javascript_catches_errors_with_their_data() {
 fn nothing_but_the_declared_methods_is_reachable() {
     let app = kitchen();
     let names = [
-        "free", "call", "start", "shell", "#shell", "handle", "state", "instance", "__destroy_into_raw", "__wrap", "init", "new", "describe", "table", "from",
-        "echo_text", "realgarFetch", "RealgarObject", "alarm", "webSocketMessage", "ctx", "env", "renamed",
+        "free",
+        "call",
+        "start",
+        "shell",
+        "#shell",
+        "handle",
+        "state",
+        "instance",
+        "__destroy_into_raw",
+        "__wrap",
+        "init",
+        "new",
+        "describe",
+        "table",
+        "from",
+        "echo_text",
+        "realgarFetch",
+        "RealgarObject",
+        "alarm",
+        "webSocketMessage",
+        "ctx",
+        "env",
+        "renamed",
     ];
     let calls: Vec<Value> = names.iter().map(|name| call("Menu", "closed", name, json!([]))).collect();
     for (name, outcome) in names.iter().zip(drive(&app, &calls)) {

@@ -23,10 +23,7 @@ impl Description {
             None => self.bindings.push(binding),
             Some(other) if *other == binding => {}
             Some(other) => {
-                return Err(BindingConflict {
-                    first: other.clone(),
-                    second: binding,
-                });
+                return Err(BindingConflict { first: other.clone(), second: binding });
             }
         }
         Ok(())
@@ -135,10 +132,7 @@ mod tests {
     use super::*;
 
     fn d1(name: &str, database: &str) -> Binding {
-        Binding {
-            name: name.into(),
-            kind: BindingKind::D1 { database: database.into() },
-        }
+        Binding { name: name.into(), kind: BindingKind::D1 { database: database.into() } }
     }
 
     fn empty() -> Description {

@@ -6,9 +6,7 @@
 mod description;
 mod manifest;
 
-pub use description::{
-    Binding, BindingConflict, BindingKind, Description, Method, Object, Parameter, WorkerClass,
-};
+pub use description::{Binding, BindingConflict, BindingKind, Description, Method, Object, Parameter, WorkerClass};
 pub use manifest::{MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
 
 /// The oldest compatibility date a Realgar Worker runs with, and the one a bundle gets unless it asks for another.

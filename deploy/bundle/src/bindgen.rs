@@ -50,7 +50,8 @@ pub(crate) fn generate(path: &Path, profile: Profile) -> Result<Glue, BuildError
 /// Turns the glue into a function that makes an instance of its own at each call: `instantiate(__realgar)`.
 ///
 /// All state of the glue becomes local to one call, so what is left of a dead instance, such as the closure behind a
-/// timer, can only ever reach the dead instance. Inside, `__realgar` is the host object of that instance.
+/// timer, can only ever reach the dead instance. Inside, `__realgar` is the host object of that instance, and it provides
+/// `queueMicrotask`: workerd's own takes 5 us, a fifth of a call.
 fn factory(js: &str) -> Result<String, BuildError> {
     let (mut imports, mut body, mut names) = (String::new(), String::new(), Vec::new());
     for line in js.lines() {
@@ -73,7 +74,7 @@ fn factory(js: &str) -> Result<String, BuildError> {
     }
     let names = names.join(", ");
     Ok(format!(
-        "{imports}\nexport function instantiate(__realgar) {{\n{body}\nreturn {{ wasm, {names} }};\n}}\n"
+        "{imports}\nexport function instantiate(__realgar) {{\nconst {{ queueMicrotask }} = __realgar;\n{body}\nreturn {{ wasm, {names} }};\n}}\n"
     ))
 }
 
@@ -128,7 +129,7 @@ mod tests {
         let glue = "import source m from './x.wasm';\nlet wasm;\nexport class A {\n}\nexport function b() {\n}\n";
         assert_eq!(
             factory(glue).unwrap(),
-            "import m from './x.wasm';\n\nexport function instantiate(__realgar) {\nlet wasm;\nclass A {\n}\n\
+            "import m from './x.wasm';\n\nexport function instantiate(__realgar) {\nconst { queueMicrotask } = __realgar;\nlet wasm;\nclass A {\n}\n\
              function b() {\n}\n\nreturn { wasm, A, b };\n}\n"
         );
     }

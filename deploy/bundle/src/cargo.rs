@@ -70,11 +70,9 @@ pub(crate) fn find(path: &Path) -> Result<Package, BuildError> {
         .other_options(["--filter-platform".into(), TARGET.into()])
         .exec()
         .map_err(|error| match error {
-            cargo_metadata::Error::CargoMetadata { stderr } => BuildError::ToolFailed {
-                tool: "cargo metadata".into(),
-                status: "failure".into(),
-                output: stderr,
-            },
+            cargo_metadata::Error::CargoMetadata { stderr } => {
+                BuildError::ToolFailed { tool: "cargo metadata".into(), status: "failure".into(), output: stderr }
+            }
             other => no_worker(other.to_string()),
         })?;
     let package = metadata
@@ -137,10 +135,8 @@ fn local_folders(metadata: &Metadata, package: &CargoPackage) -> Vec<PathBuf> {
 fn release_keys(root: &Path) -> Result<HashSet<String>, BuildError> {
     let path = root.join("Cargo.toml");
     let text = std::fs::read_to_string(&path).map_err(io("read", &path))?;
-    let document: toml::Table = text.parse().map_err(|error: toml::de::Error| BuildError::Configuration {
-        path,
-        reason: error.to_string(),
-    })?;
+    let document: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| BuildError::Configuration { path, reason: error.to_string() })?;
     let release = document.get("profile").and_then(|profile| profile.get("release")).and_then(toml::Value::as_table);
     Ok(release.map(|table| table.keys().cloned().collect()).unwrap_or_default())
 }

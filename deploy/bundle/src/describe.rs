@@ -53,13 +53,10 @@ impl Interpreter {
             let trap = Func::new(&mut store, signature.clone(), move |_: Caller<'_, ()>, _: &[Val], _: &mut [Val]| {
                 Err(Error::host(CalledImport(name.clone())))
             });
-            linker
-                .define(import.module(), import.name(), trap)
-                .map_err(|error| unexpected(error.to_string()))?;
+            linker.define(import.module(), import.name(), trap).map_err(|error| unexpected(error.to_string()))?;
         }
-        let instance = linker
-            .instantiate_and_start(&mut store, &module)
-            .map_err(|error| unexpected(error.to_string()))?;
+        let instance =
+            linker.instantiate_and_start(&mut store, &module).map_err(|error| unexpected(error.to_string()))?;
         Ok(Self { store, instance })
     }
 
@@ -73,10 +70,8 @@ impl Interpreter {
             Ok(packed) => packed,
             Err(trap) => return Err(self.explain(&trap, export)),
         };
-        let memory = self
-            .instance
-            .get_memory(&self.store, "memory")
-            .ok_or_else(|| unexpected("it exports no memory".into()))?;
+        let memory =
+            self.instance.get_memory(&self.store, "memory").ok_or_else(|| unexpected("it exports no memory".into()))?;
         let (address, length) = ((packed >> 32) as usize, (packed & 0xffff_ffff) as usize);
         let bytes = memory
             .data(&self.store)
@@ -97,9 +92,7 @@ impl Interpreter {
             DESCRIBE => self.text(DESCRIBE_PANIC).unwrap_or_default(),
             _ => String::new(),
         };
-        BuildError::InitPanicked {
-            message: if message.is_empty() { trap.to_string() } else { message },
-        }
+        BuildError::InitPanicked { message: if message.is_empty() { trap.to_string() } else { message } }
     }
 }
 
@@ -113,10 +106,7 @@ fn function_name(symbol: &str) -> String {
 }
 
 fn unexpected(reason: String) -> BuildError {
-    BuildError::Unexpected {
-        what: "the linked module cannot be described",
-        reason,
-    }
+    BuildError::Unexpected { what: "the linked module cannot be described", reason }
 }
 
 #[cfg(test)]

@@ -43,7 +43,9 @@ pub enum BuildError {
         output: String,
     },
     /// A crate's version in the lock file does not fit this tool.
-    #[error("the lock file has {krate} {found}, and this version of Realgar needs {needed}; run `cargo update -p {krate} --precise {needed}`")]
+    #[error(
+        "the lock file has {krate} {found}, and this version of Realgar needs {needed}; run `cargo update -p {krate} --precise {needed}`"
+    )]
     Version {
         /// The crate.
         krate: &'static str,

@@ -110,9 +110,7 @@ impl Bundle {
     /// # Errors
     /// When a module cannot be read.
     pub fn size_without_custom_sections(&self) -> Result<Size, BuildError> {
-        output::size(&self.folder, &self.manifest, |wasm| {
-            optimize::without_custom_sections(&wasm).unwrap_or(wasm)
-        })
+        output::size(&self.folder, &self.manifest, |wasm| optimize::without_custom_sections(&wasm).unwrap_or(wasm))
     }
 }
 
@@ -146,11 +144,7 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     stage.write_manifest(&manifest)?;
     stage.write_wrangler(&wrangler::render(&manifest, &package))?;
     stage.publish()?;
-    Ok(Bundle {
-        folder,
-        manifest,
-        sources: package.source_folders(),
-    })
+    Ok(Bundle { folder, manifest, sources: package.source_folders() })
 }
 
 /// Realgar's own way from the crate to its modules.

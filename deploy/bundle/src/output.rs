@@ -22,7 +22,10 @@ pub fn read(folder: &Path) -> Result<Bundle, BuildError> {
     // The version first: the rest may have another form.
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
     if value["schema"] != MANIFEST_SCHEMA {
-        return Err(bad(format!("it has the schema {}, and this version knows {MANIFEST_SCHEMA}; build again", value["schema"])));
+        return Err(bad(format!(
+            "it has the schema {}, and this version knows {MANIFEST_SCHEMA}; build again",
+            value["schema"]
+        )));
     }
     let manifest = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
     Ok(Bundle { folder: folder.into(), manifest, sources: vec![folder.into()] })
@@ -38,19 +41,11 @@ pub(crate) struct File {
 
 impl File {
     pub(crate) fn text(name: &str, text: String) -> Self {
-        Self {
-            name: name.into(),
-            kind: ModuleKind::EsModule,
-            content: text.into_bytes(),
-        }
+        Self { name: name.into(), kind: ModuleKind::EsModule, content: text.into_bytes() }
     }
 
     pub(crate) fn wasm(name: &str, content: Vec<u8>) -> Self {
-        Self {
-            name: name.into(),
-            kind: ModuleKind::Wasm,
-            content,
-        }
+        Self { name: name.into(), kind: ModuleKind::Wasm, content }
     }
 }
 
@@ -67,10 +62,7 @@ impl Stage {
             fs::remove_dir_all(&folder).map_err(io("empty", &folder))?;
         }
         fs::create_dir_all(&folder).map_err(io("create", &folder))?;
-        Ok(Self {
-            folder,
-            target: target.into(),
-        })
+        Ok(Self { folder, target: target.into() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -149,11 +141,7 @@ fn same(one: &Path, other: &Path) -> std::io::Result<bool> {
     Ok(true)
 }
 
-pub(crate) fn size(
-    folder: &Path,
-    manifest: &Manifest,
-    wasm: impl Fn(Vec<u8>) -> Vec<u8>,
-) -> Result<Size, BuildError> {
+pub(crate) fn size(folder: &Path, manifest: &Manifest, wasm: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<Size, BuildError> {
     let mut total = Size::default();
     for module in &manifest.modules {
         let path = folder.join(&module.name);

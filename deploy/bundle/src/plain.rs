@@ -1,6 +1,6 @@
 //! A folder with a plain JavaScript Worker and a `wrangler.toml`, as a bundle: so that it can run beside ours, bound to it.
 
-use crate::{Bundle, BuildError, error::io, kind_of};
+use crate::{BuildError, Bundle, error::io, kind_of};
 use realgar_wire::{Binding, BindingKind, MANIFEST_SCHEMA, Manifest, Module, Object, WorkerClass};
 use serde::Deserialize;
 use std::{
@@ -97,10 +97,9 @@ fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>) -> Vec<B
             script: object.script_name.filter(|script| script != own),
         },
     });
-    let databases = databases.into_iter().map(|database| Binding {
-        name: database.binding,
-        kind: BindingKind::D1 { database: database.database_name },
-    });
+    let databases = databases
+        .into_iter()
+        .map(|database| Binding { name: database.binding, kind: BindingKind::D1 { database: database.database_name } });
     objects.chain(databases).collect()
 }
 

@@ -12,12 +12,8 @@ pub(crate) fn run(
     tool: &str,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Vec<u8>, BuildError> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(io("run", tool))?;
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io("run", tool))?;
     let stdout = child.stdout.take();
     // Read beside the progress, so that neither pipe fills up.
     let output = std::thread::spawn(move || {

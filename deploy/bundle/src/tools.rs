@@ -117,10 +117,8 @@ fn check_node() -> Result<(), BuildError> {
         problem,
         remedy: format!("install version {NODE_MAJOR_MIN} or newer"),
     };
-    let output = Command::new("node")
-        .arg("--version")
-        .output()
-        .map_err(|error| missing(format!("cannot be run ({error})")))?;
+    let output =
+        Command::new("node").arg("--version").output().map_err(|error| missing(format!("cannot be run ({error})")))?;
     let version = String::from_utf8_lossy(&output.stdout).trim().to_string();
     let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     match major {

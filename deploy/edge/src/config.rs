@@ -6,7 +6,10 @@ use std::{fmt::Write, path::Path};
 
 /// The service and socket of the administration Worker. No script can have this name.
 pub(crate) const ADMIN: &str = "realgar:admin";
-/// The folder of what objects store, in the data folder. Also the name of its service.
+/// The services with what objects and databases store. No script can have these names either.
+const OBJECT_STORAGE: &str = "realgar:objects";
+const D1_STORAGE: &str = "realgar:d1-storage";
+/// The folder of what objects store, in the data folder.
 pub(crate) const OBJECTS: &str = "objects";
 /// The folder of the D1 databases.
 pub(crate) const D1: &str = "d1";
@@ -27,8 +30,8 @@ pub(crate) struct Config<'a> {
 impl Config<'_> {
     pub(crate) fn render(&self) -> String {
         let mut services = vec![
-            disk(OBJECTS, &self.data.join(OBJECTS)),
-            disk("realgar:d1-storage", &self.data.join(D1)),
+            disk(OBJECT_STORAGE, &self.data.join(OBJECTS)),
+            disk(D1_STORAGE, &self.data.join(D1)),
             d1_service(),
             self.admin_service(),
         ];
@@ -65,7 +68,7 @@ impl Config<'_> {
             flags: &["unsafe_module".into()],
             bindings: bindings.collect(),
             classes: vec![],
-            storage: OBJECTS,
+            storage: OBJECT_STORAGE,
         })
     }
 }
@@ -79,7 +82,7 @@ fn d1_service() -> String {
         flags: &[],
         bindings: vec![namespace("DATABASE", "D1Database", None)],
         classes: vec![class("D1Database", "D1Database")],
-        storage: "realgar:d1-storage",
+        storage: D1_STORAGE,
     })
 }
 
@@ -99,7 +102,7 @@ fn script_service(script: &Script) -> String {
             .iter()
             .map(|object| class(&object.class, &format!("{}-{}", script.name(), object.class)))
             .collect(),
-        storage: OBJECTS,
+        storage: OBJECT_STORAGE,
     })
 }
 

@@ -31,6 +31,18 @@ pub enum EdgeError {
         /// What is missing.
         reason: String,
     },
+    /// Two scripts have one name.
+    #[error("two Workers are called `{name}`; give one another `name`")]
+    DuplicateScript {
+        /// The name.
+        name: String,
+    },
+    /// A name that Cloudflare would refuse.
+    #[error("`{name}` cannot be the name of a Worker: use letters, digits, `-` and `_`")]
+    BadScriptName {
+        /// The name.
+        name: String,
+    },
     /// A new version has a name that no old one has.
     #[error("the Worker is now called `{name}`; start again to run it under its new name")]
     RenamedScript {

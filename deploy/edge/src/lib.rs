@@ -85,6 +85,7 @@ impl Edge {
     /// # Errors
     /// When a port is taken, the data folder is in use, a binding leads nowhere, or a script does not start.
     pub fn start(scripts: Vec<Script>, options: EdgeOptions) -> Result<Self, EdgeError> {
+        check_names(&scripts)?;
         check_bindings(&scripts)?;
         let lock = lock(&options.data)?;
         let mut sockets = Sockets::new();
@@ -208,6 +209,20 @@ fn listen(port: Option<u16>) -> Result<TcpListener, EdgeError> {
     let listener = TcpListener::bind(address).map_err(failed)?;
     os::accept_with_data(&listener).map_err(failed)?;
     Ok(listener)
+}
+
+fn check_names(scripts: &[Script]) -> Result<(), EdgeError> {
+    for (index, script) in scripts.iter().enumerate() {
+        let name = script.name();
+        if scripts[..index].iter().any(|other| other.name() == name) {
+            return Err(EdgeError::DuplicateScript { name: name.into() });
+        }
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || !name.bytes().all(legal) {
+            return Err(EdgeError::BadScriptName { name: name.into() });
+        }
+    }
+    Ok(())
 }
 
 /// Checks what the runtime would only complain about: that a binding leads to a class that exists.

@@ -14,11 +14,7 @@ pub struct Request {
 
 impl Request {
     pub(crate) fn new(agent: &Agent, method: &str, url: &str) -> Self {
-        Self {
-            agent: agent.clone(),
-            parts: http::Request::builder().method(method).uri(url),
-            body: Vec::new(),
-        }
+        Self { agent: agent.clone(), parts: http::Request::builder().method(method).uri(url), body: Vec::new() }
     }
 
     /// Adds a header.
@@ -52,12 +48,8 @@ impl Request {
     pub fn try_send(self) -> Result<Response, String> {
         let request = self.parts.body(self.body).map_err(|error| error.to_string())?;
         let mut response = self.agent.run(request).map_err(|error| error.to_string())?;
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(u64::MAX)
-            .read_to_vec()
-            .map_err(|error| error.to_string())?;
+        let body =
+            response.body_mut().with_config().limit(u64::MAX).read_to_vec().map_err(|error| error.to_string())?;
         Ok(Response { parts: response.into_parts().0, body })
     }
 

@@ -45,7 +45,8 @@ pub fn bundle(path: impl AsRef<Path>, profile: Profile) -> Result<Bundle, String
     let cell = lock(&BUILT).entry(key).or_default().clone();
     cell.get_or_init(|| {
         let mut output = String::new();
-        let options = BuildOptions { path: path.into(), profile, builder: Builder::Realgar, color: false, wasm_bindgen: None };
+        let options =
+            BuildOptions { path: path.into(), profile, builder: Builder::Realgar, color: false, wasm_bindgen: None };
         build(&options, &mut |progress| {
             if let realgar_bundle::Progress::Output(line) = progress {
                 output.push_str(&line);

@@ -34,10 +34,7 @@ fn leak(text: String) -> u64 {
 fn collect<W: Worker>() -> Result<Description, String> {
     let script = <W::Class as WorkerClass>::NAME;
     let mut description = Description {
-        worker: realgar_wire::WorkerClass {
-            class: <W::Class as WorkerClass>::CLASS.into(),
-            script: script.into(),
-        },
+        worker: realgar_wire::WorkerClass { class: <W::Class as WorkerClass>::CLASS.into(), script: script.into() },
         objects: Vec::new(),
         bindings: Vec::new(),
     };
@@ -47,25 +44,18 @@ fn collect<W: Worker>() -> Result<Description, String> {
     drop(W::init(&mut init));
     declarations.extend(init.into_declarations());
     for declaration in declarations {
-        description
-            .add_binding(binding(declaration, script))
-            .map_err(|conflict| conflict.to_string())?;
+        description.add_binding(binding(declaration, script)).map_err(|conflict| conflict.to_string())?;
     }
     Ok(description)
 }
 
 fn binding(declaration: Declaration, own_script: &str) -> Binding {
     let kind = match declaration.resource {
-        Resource::D1 { database } => BindingKind::D1 {
-            database: database.into(),
-        },
+        Resource::D1 { database } => BindingKind::D1 { database: database.into() },
         Resource::Namespace { class, script } => BindingKind::DurableObjectNamespace {
             class: class.into(),
             script: script.filter(|script| *script != own_script).map(Into::into),
         },
     };
-    Binding {
-        name: declaration.name.into(),
-        kind,
-    }
+    Binding { name: declaration.name.into(), kind }
 }

@@ -8,11 +8,11 @@ pub mod object;
 mod reply;
 pub(crate) mod runtime;
 
-pub use crate::rpc::Argument;
+pub use crate::{promise::promise_settled, rpc::Argument};
 pub use core;
-pub use std::vec::Vec;
 pub use describe::{describe, describe_panic};
 pub use object::{FetchAbsent, FetchPresent, Method, ObjectTable, Probe, Rpc, RpcAbsent, RpcPresent};
 pub use realgar_wire as wire;
 pub use reply::{Fallible, Reply, argument, call, call_fallible, reply, reply_fallible};
 pub use runtime::{ObjectHandle, arm, fetch, object as make_object, register};
+pub use std::vec::Vec;

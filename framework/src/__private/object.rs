@@ -180,10 +180,7 @@ struct Phase2<T, I> {
 
 impl<T, I> Phase2<T, I> {
     fn new(instantiate: I) -> Self {
-        Self {
-            instantiate,
-            object: PhantomData,
-        }
+        Self { instantiate, object: PhantomData }
     }
 }
 
@@ -195,10 +192,7 @@ impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
     fn make(&self, state: State) -> Pin<Box<dyn Future<Output = Result<Rc<dyn Instance>>>>> {
         let making = self.instantiate.instantiate(state);
         Box::pin(async {
-            let instance: Rc<dyn Instance> = Rc::new(Hosted {
-                object: Rc::new(making.await?),
-                table: T::table(),
-            });
+            let instance: Rc<dyn Instance> = Rc::new(Hosted { object: Rc::new(making.await?), table: T::table() });
             Ok(instance)
         })
     }

@@ -92,11 +92,7 @@ pub fn reply_fallible<T: Sent, E: MethodError>(
 }
 
 /// Called by the code `#[rpc]` generates: calls a method that returns a plain value.
-pub async fn call<T: Received>(
-    stub: &Stub,
-    method: &str,
-    arguments: &[(&str, &dyn Argument)],
-) -> Result<T, RpcError> {
+pub async fn call<T: Received>(stub: &Stub, method: &str, arguments: &[(&str, &dyn Argument)]) -> Result<T, RpcError> {
     rpc::call(stub, method, arguments).await
 }
 

@@ -131,17 +131,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn bytes(self) -> Vec<u8> {
-        self.value
-            .dyn_ref::<Uint8Array>()
-            .map_or_else(|| js::bytes(self.value).to_vec(), Uint8Array::to_vec)
+        self.value.dyn_ref::<Uint8Array>().map_or_else(|| js::bytes(self.value).to_vec(), Uint8Array::to_vec)
     }
 
     fn sequence<'de, V: Visitor<'de>>(self, items: &Array, visitor: V) -> Result<V::Value, CodecError> {
-        let mut items = Items {
-            depth: self.inside()?,
-            items,
-            next: 0,
-        };
+        let mut items = Items { depth: self.inside()?, items, next: 0 };
         let value = visitor.visit_seq(&mut items)?;
         if items.next < items.items.length() {
             let (length, taken) = (items.items.length(), items.next);
@@ -152,11 +146,7 @@ impl<'a> Decoder<'a> {
 
     fn map<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         let pairs = js::entries(self.value).map_err(|thrown| CodecError::new(js::display(&thrown)))?;
-        visitor.visit_map(Pairs {
-            depth: self.inside()?,
-            pairs,
-            next: 0,
-        })
+        visitor.visit_map(Pairs { depth: self.inside()?, pairs, next: 0 })
     }
 }
 
@@ -389,10 +379,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
         }
         let index = self.next;
         self.next += 1;
-        let decoder = Decoder {
-            value: &self.items.get(index),
-            depth: self.depth,
-        };
+        let decoder = Decoder { value: &self.items.get(index), depth: self.depth };
         seed.deserialize(decoder).map(Some).map_err(|error| error.at(index as usize))
     }
 
@@ -418,22 +405,15 @@ impl<'de> de::MapAccess<'de> for Pairs {
         if let Some(name) = key.as_string() {
             return seed.deserialize(Key(name)).map(Some);
         }
-        let decoder = Decoder {
-            value: &key,
-            depth: self.depth,
-        };
+        let decoder = Decoder { value: &key, depth: self.depth };
         seed.deserialize(decoder).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
         let at = self.next;
         self.next += 2;
-        let decoder = Decoder {
-            value: &self.pairs.get(at + 1),
-            depth: self.depth,
-        };
-        seed.deserialize(decoder)
-            .map_err(|error| error.inside(&js::display(&self.pairs.get(at))))
+        let decoder = Decoder { value: &self.pairs.get(at + 1), depth: self.depth };
+        seed.deserialize(decoder).map_err(|error| error.inside(&js::display(&self.pairs.get(at))))
     }
 }
 
@@ -511,10 +491,7 @@ impl<'de, 'a> de::EnumAccess<'de> for Variant<'a> {
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content<'a>), CodecError> {
         let variant = seed.deserialize(Key(self.name.clone()))?;
-        let decoder = Decoder {
-            value: self.content,
-            depth: self.depth,
-        };
+        let decoder = Decoder { value: self.content, depth: self.depth };
         Ok((variant, Content { name: self.name, decoder }))
     }
 }

@@ -31,19 +31,11 @@ impl Encoder<'_> {
     }
 
     fn list(&self, variant: Option<&'static str>) -> Result<List, CodecError> {
-        Ok(List {
-            depth: self.inside()?,
-            items: Array::new(),
-            variant,
-        })
+        Ok(List { depth: self.inside()?, items: Array::new(), variant })
     }
 
     fn record(&self, variant: Option<&'static str>) -> Result<Record, CodecError> {
-        Ok(Record {
-            depth: self.inside()?,
-            object: Object::new(),
-            variant,
-        })
+        Ok(Record { depth: self.inside()?, object: Object::new(), variant })
     }
 }
 
@@ -223,11 +215,7 @@ impl ser::Serializer for Encoder<'_> {
     }
 
     fn serialize_map(self, _len: Option<usize>) -> Result<Entries, CodecError> {
-        Ok(Entries {
-            depth: self.inside()?,
-            key: JsValue::UNDEFINED,
-            pairs: Vec::new(),
-        })
+        Ok(Entries { depth: self.inside()?, key: JsValue::UNDEFINED, pairs: Vec::new() })
     }
 
     fn serialize_struct(self, _name: &'static str, _len: usize) -> Result<Record, CodecError> {
@@ -257,9 +245,7 @@ impl ser::SerializeSeq for List {
     type Error = CodecError;
 
     fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        let item = value
-            .serialize(Encoder::at(self.depth))
-            .map_err(|error| error.at(self.items.length() as usize))?;
+        let item = value.serialize(Encoder::at(self.depth)).map_err(|error| error.at(self.items.length() as usize))?;
         self.items.push(&item);
         Ok(())
     }
@@ -345,9 +331,7 @@ impl ser::SerializeMap for Entries {
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
         let key = std::mem::replace(&mut self.key, JsValue::UNDEFINED);
-        let value = value
-            .serialize(Encoder::at(self.depth))
-            .map_err(|error| error.inside(&js::display(&key)))?;
+        let value = value.serialize(Encoder::at(self.depth)).map_err(|error| error.inside(&js::display(&key)))?;
         self.pairs.push((key, value));
         Ok(())
     }

@@ -43,10 +43,7 @@ enum Segment {
 
 impl CodecError {
     fn new(message: impl Into<String>) -> Self {
-        Self {
-            path: Vec::new(),
-            message: message.into(),
-        }
+        Self { path: Vec::new(), message: message.into() }
     }
 
     fn too_deep() -> Self {
@@ -90,11 +87,7 @@ impl CodecError {
 
 impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.path.is_empty() {
-            f.write_str(&self.message)
-        } else {
-            write!(f, "`{}`: {}", self.path(), self.message)
-        }
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "`{}`: {}", self.path(), self.message) }
     }
 }
 

@@ -7,10 +7,6 @@ use serde::de::DeserializeOwned;
 
 /// Decodes argument `index`, called `name` in the source. A missing one is `undefined`, so a trailing `Option` may be left
 /// out.
-pub(crate) fn decode_argument<T: DeserializeOwned>(
-    arguments: &Array,
-    index: u32,
-    name: &str,
-) -> Result<T, Failure> {
+pub(crate) fn decode_argument<T: DeserializeOwned>(arguments: &Array, index: u32, name: &str) -> Result<T, Failure> {
     codec::from_js(&arguments.get(index)).map_err(|error: CodecError| Failure::arguments(&error.inside(name)))
 }

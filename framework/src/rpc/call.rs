@@ -1,11 +1,10 @@
 //! The calling end: a method on a stub.
 
 use super::{CallError, RpcError, RpcErrorKind};
-use crate::{Stub, codec, js};
+use crate::{Stub, codec, js, promise};
 use js_sys::Array;
 use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::{JsCast, JsValue};
-use wasm_bindgen_futures::JsFuture;
 use worker::{Request, Response};
 
 /// An argument on its way out.
@@ -82,12 +81,11 @@ async fn send(
     Ok(settled(returned).await)
 }
 
-/// Awaits what a stub returned: a thenable of the runtime's own that is no `Promise`.
+/// Awaits what a stub returned.
 async fn settled(returned: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
-    JsFuture::from(returned?.unchecked_into::<js_sys::Promise>()).await
+    promise::settled(&returned?).await
 }
 
 fn decode<T: DeserializeOwned>(method: &str, value: &JsValue) -> Result<T, RpcError> {
     codec::from_js(value).map_err(|error| RpcError::from_codec(RpcErrorKind::BadResult, method, &error))
 }
-

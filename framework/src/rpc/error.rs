@@ -19,23 +19,13 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(kind: RpcErrorKind, message: String) -> Self {
-        Self {
-            code: kind.code(),
-            message,
-            path: None,
-            data: JsValue::UNDEFINED,
-        }
+        Self { code: kind.code(), message, path: None, data: JsValue::UNDEFINED }
     }
 
     /// The method returned `error`.
     pub(crate) fn method<E: Serialize + Display>(error: &E) -> Self {
         match codec::to_js(error) {
-            Ok(data) => Self {
-                code: METHOD_ERROR,
-                message: error.to_string(),
-                path: None,
-                data,
-            },
+            Ok(data) => Self { code: METHOD_ERROR, message: error.to_string(), path: None, data },
             Err(codec) => Self::result(&codec),
         }
     }
@@ -49,10 +39,7 @@ impl Failure {
     }
 
     pub(crate) fn arguments(error: &CodecError) -> Self {
-        Self {
-            path: Some(error.path()),
-            ..Self::new(RpcErrorKind::BadArguments, error.to_string())
-        }
+        Self { path: Some(error.path()), ..Self::new(RpcErrorKind::BadArguments, error.to_string()) }
     }
 }
 
@@ -122,29 +109,19 @@ pub struct RpcError {
 
 impl RpcError {
     pub(crate) fn new(kind: RpcErrorKind, method: &str, message: String) -> Self {
-        Self {
-            kind,
-            method: method.into(),
-            message,
-            path: None,
-            retryable: false,
-        }
+        Self { kind, method: method.into(), message, path: None, retryable: false }
     }
 
     pub(crate) fn from_codec(kind: RpcErrorKind, method: &str, error: &CodecError) -> Self {
-        Self {
-            path: Some(error.path()),
-            ..Self::new(kind, method, error.to_string())
-        }
+        Self { path: Some(error.path()), ..Self::new(kind, method, error.to_string()) }
     }
 
     /// Reads a thrown value that is not an error of the method's own type.
     pub(crate) fn from_thrown(method: &str, thrown: &JsValue) -> Self {
         let message = js::string_field(thrown, "message").unwrap_or_else(|| js::display(thrown));
         let flag = |name| js::field(thrown, name).is_truthy();
-        let kind = js::string_field(thrown, "code")
-            .and_then(|code| RpcErrorKind::of_code(&code))
-            .unwrap_or_else(|| {
+        let kind =
+            js::string_field(thrown, "code").and_then(|code| RpcErrorKind::of_code(&code)).unwrap_or_else(|| {
                 if flag("overloaded") {
                     RpcErrorKind::Overloaded
                 } else if flag("durableObjectReset") {
@@ -276,10 +253,8 @@ mod tests {
             let error = RpcError::new(kind, "increment", "gone".into());
             assert_eq!(error.is_retry_safe(), kind == RpcErrorKind::InitFailed, "{kind:?}");
         }
-        let delivered_nowhere = RpcError {
-            retryable: true,
-            ..RpcError::new(RpcErrorKind::Network, "increment", "gone".into())
-        };
+        let delivered_nowhere =
+            RpcError { retryable: true, ..RpcError::new(RpcErrorKind::Network, "increment", "gone".into()) };
         assert!(delivered_nowhere.is_retry_safe());
     }
 }

@@ -61,10 +61,8 @@ fn signature(method: &Method, errors: &mut Errors) {
     }
     match signature.inputs.first() {
         Some(FnArg::Receiver(receiver)) => self_reference(receiver, errors),
-        _ => errors.at(
-            &signature.ident,
-            "an RPC method takes `&self`; move an associated function to a plain `impl` block",
-        ),
+        _ => errors
+            .at(&signature.ident, "an RPC method takes `&self`; move an associated function to a plain `impl` block"),
     }
 }
 

@@ -58,12 +58,7 @@ impl Model {
                 methods.push(Method::parse(method, errors));
             }
         }
-        Some(Self {
-            krate: options.krate(),
-            item,
-            stub,
-            methods,
-        })
+        Some(Self { krate: options.krate(), item, stub, methods })
     }
 }
 
@@ -128,11 +123,7 @@ impl Parameter {
             Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => Some(pattern.ident.clone()),
             _ => None,
         };
-        Some(Self {
-            ident,
-            ty: (*typed.ty).clone(),
-            source: argument.clone(),
-        })
+        Some(Self { ident, ty: (*typed.ty).clone(), source: argument.clone() })
     }
 }
 

@@ -93,7 +93,7 @@ function failure(code, message, path, data) {
   return error;
 }
 
-/** What the wasm calls. Only the first four depend on the instance. */
+/** What the wasm calls. What depends on the instance comes first. */
 function hostOf(life) {
   return {
     settle(record, value) {
@@ -111,6 +111,22 @@ function hostOf(life) {
     aborted(call) {
       life.die(call);
     },
+    queueMicrotask(task) {
+      RESOLVED.then(() => {
+        try {
+          task();
+        } catch (cause) {
+          // A trap outside of any export: the abort handler knows whose it was, but not what it was.
+          life.die(0, cause);
+        }
+      });
+    },
+    wait(promise, number) {
+      const settled = (fulfilled) => (value) => {
+        if (!life.dead) life.glue.realgarSettled(number, fulfilled, value);
+      };
+      promise.then(settled(true), settled(false));
+    },
     transaction: (state, call, run) =>
       state.storage.transaction(async (transaction) => {
         const commit = await guarded(life, () => life.track((record) => run(record, call, transaction), call));
@@ -120,6 +136,7 @@ function hostOf(life) {
   };
 }
 
+const RESOLVED = Promise.resolve();
 const ROLLED_BACK = Symbol("rolled back");
 
 const host = {

@@ -24,9 +24,7 @@ pub struct Kitchen {
 impl Worker for Kitchen {
     fn init(cx: &mut Init) -> Self {
         WORKER_PHASE_1.fetch_add(1, Ordering::Relaxed);
-        Kitchen {
-            menus: cx.bind(Menu::from::<Kitchen>()),
-        }
+        Kitchen { menus: cx.bind(Menu::from::<Kitchen>()) }
     }
 
     async fn fetch(&self, request: Request, cx: &Context) -> Result<Response> {

@@ -78,4 +78,3 @@ pub async fn round_trips(menu: &MenuStub) -> Result<Response> {
     results.insert("stored", menu.store_everything(everything.clone()).await? == everything);
     json(&results)
 }
-

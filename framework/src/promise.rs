@@ -1,0 +1,117 @@
+//! Awaiting a JavaScript promise.
+//!
+//! Not with `JsFuture`, which makes two closures for each promise and registers them for finalisation: here the entry module
+//! gets a number, and calls one export with it. It is what makes a call from Rust as fast as one from JavaScript.
+
+use crate::js;
+use std::{
+    cell::RefCell,
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+use wasm_bindgen::prelude::*;
+
+thread_local! {
+    static SLOTS: RefCell<Slots> = const { RefCell::new(Slots { list: Vec::new(), free: Vec::new() }) };
+}
+
+/// The promises that are awaited, by number.
+struct Slots {
+    list: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+enum Slot {
+    Free,
+    Waiting(Option<Waker>),
+    Settled(Result<JsValue, JsValue>),
+    /// Nobody awaits it any more, but the entry module still has the number.
+    Abandoned,
+}
+
+impl Slots {
+    fn add(&mut self) -> u32 {
+        let waiting = Slot::Waiting(None);
+        if let Some(number) = self.free.pop() {
+            self.list[number as usize] = waiting;
+            return number;
+        }
+        self.list.push(waiting);
+        self.list.len() as u32 - 1
+    }
+
+    fn free(&mut self, number: u32) -> Slot {
+        self.free.push(number);
+        mem::replace(&mut self.list[number as usize], Slot::Free)
+    }
+
+    /// Returns whom to wake.
+    fn settle(&mut self, number: u32, result: Result<JsValue, JsValue>) -> Option<Waker> {
+        let slot = self.list.get_mut(number as usize)?;
+        match mem::replace(slot, Slot::Settled(result)) {
+            Slot::Waiting(waker) => waker,
+            Slot::Abandoned => {
+                self.free(number);
+                None
+            }
+            Slot::Free | Slot::Settled(_) => None,
+        }
+    }
+}
+
+/// The result of a promise. Dropping it leaves the promise to itself.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    /// `None` once the result was taken.
+    number: Option<u32>,
+}
+
+/// Awaits `promise`, or any other thenable, such as what a stub returns.
+pub(crate) fn settled(promise: &JsValue) -> Settled {
+    let number = SLOTS.with_borrow_mut(Slots::add);
+    js::wait(promise, number);
+    Settled { number: Some(number) }
+}
+
+impl Future for Settled {
+    type Output = Result<JsValue, JsValue>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(number) = self.number else { return Poll::Pending };
+        SLOTS.with_borrow_mut(|slots| {
+            if let Slot::Waiting(waker) = &mut slots.list[number as usize] {
+                // Always the latest: a call is polled by more than one task in its life.
+                *waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            self.number = None;
+            match slots.free(number) {
+                Slot::Settled(result) => Poll::Ready(result),
+                Slot::Free | Slot::Waiting(_) | Slot::Abandoned => Poll::Pending,
+            }
+        })
+    }
+}
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        SLOTS.with_borrow_mut(|slots| match &mut slots.list[number as usize] {
+            waiting @ Slot::Waiting(_) => *waiting = Slot::Abandoned,
+            _ => drop(slots.free(number)),
+        });
+    }
+}
+
+/// Called by the entry module when the promise with this number is settled.
+#[wasm_bindgen(js_name = realgarSettled)]
+pub fn promise_settled(number: u32, fulfilled: bool, value: JsValue) {
+    let result = if fulfilled { Ok(value) } else { Err(value) };
+    let waker = SLOTS.with_borrow_mut(|slots| slots.settle(number, result));
+    // Not while the slots are borrowed: waking may run anything.
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
