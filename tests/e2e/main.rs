@@ -1,4 +1,5 @@
 //! End-to-end tests on real workerd.
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod bundle;
 mod common;

@@ -18,12 +18,12 @@ impl Description {
     ///
     /// # Errors
     /// When another binding has that name: at run time one of the two would silently win.
-    pub fn add_binding(&mut self, binding: Binding) -> Result<(), BindingConflict> {
+    pub fn add_binding(&mut self, binding: Binding) -> Result<(), Box<BindingConflict>> {
         match self.bindings.iter().find(|other| other.name == binding.name) {
             None => self.bindings.push(binding),
             Some(other) if *other == binding => {}
             Some(other) => {
-                return Err(BindingConflict { first: other.clone(), second: binding });
+                return Err(Box::new(BindingConflict { first: other.clone(), second: binding }));
             }
         }
         Ok(())

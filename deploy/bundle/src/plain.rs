@@ -79,14 +79,14 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
             compatibility_flags: config.compatibility_flags,
             main_module: main_module.into(),
             modules,
-            objects: config.migrations.iter().flat_map(|step| &step.new_sqlite_classes).map(plain_object).collect(),
+            objects: config.migrations.iter().flat_map(|step| &step.new_sqlite_classes).map(|class| plain_object(class)).collect(),
             bindings: bindings(&config.name, config.durable_objects.bindings, config.d1_databases),
         },
     })
 }
 
-fn plain_object(class: &String) -> Object {
-    Object { class: class.clone(), handlers: Vec::new(), methods: Vec::new() }
+fn plain_object(class: &str) -> Object {
+    Object { class: class.into(), handlers: Vec::new(), methods: Vec::new() }
 }
 
 fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>) -> Vec<Binding> {

@@ -28,7 +28,7 @@ pub struct AppBuilder {
 enum Source {
     Crate(PathBuf),
     Plain(PathBuf),
-    Bundle(Bundle),
+    Bundle(Box<Bundle>),
 }
 
 impl AppBuilder {
@@ -49,7 +49,7 @@ impl AppBuilder {
     /// Adds a Worker that is built already.
     #[must_use]
     pub fn bundle(mut self, bundle: Bundle) -> Self {
-        self.workers.push(Source::Bundle(bundle));
+        self.workers.push(Source::Bundle(Box::new(bundle)));
         self
     }
 
@@ -100,7 +100,7 @@ impl AppBuilder {
         let bundle = match source {
             Source::Crate(path) => bundle(path, self.profile)?,
             Source::Plain(path) => read_plain(path).map_err(|error| chain(&error))?,
-            Source::Bundle(bundle) => bundle.clone(),
+            Source::Bundle(bundle) => (**bundle).clone(),
         };
         Ok(Script { folder: bundle.folder, manifest: bundle.manifest })
     }

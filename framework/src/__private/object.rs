@@ -156,12 +156,15 @@ impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
     }
 }
 
+/// Phase 2, running.
+type Making = Pin<Box<dyn Future<Output = Result<Rc<dyn Instance>>>>>;
+
 /// Makes instances of one class: its Phase 1 has run.
 pub trait Factory {
     /// The name of the class.
     fn class(&self) -> &'static str;
     /// Runs Phase 2.
-    fn make(&self, state: State) -> Pin<Box<dyn Future<Output = Result<Rc<dyn Instance>>>>>;
+    fn make(&self, state: State) -> Making;
 }
 
 /// One object instance, of any class.
@@ -189,7 +192,7 @@ impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
         <T::Class as ObjectClass>::NAME
     }
 
-    fn make(&self, state: State) -> Pin<Box<dyn Future<Output = Result<Rc<dyn Instance>>>>> {
+    fn make(&self, state: State) -> Making {
         let making = self.instantiate.instantiate(state);
         Box::pin(async {
             let instance: Rc<dyn Instance> = Rc::new(Hosted { object: Rc::new(making.await?), table: T::table() });

@@ -5,7 +5,7 @@ mod menu;
 mod values;
 
 pub use faults::Fragile;
-pub use menu::{Menu, OrderError};
+pub use menu::{Menu, OrderError, OtherMenu};
 pub use values::{Everything, Shape};
 
 use realgar::{LocationHint, prelude::*};

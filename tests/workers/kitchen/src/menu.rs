@@ -264,11 +264,9 @@ fn show_rpc<T: fmt::Debug>(outcome: Result<T, RpcError>) -> String {
 
 /// What a caller of another version believes the methods to be.
 #[durable_object]
-#[expect(dead_code, reason = "only its stub is used")]
 pub struct OtherMenu;
 
 #[rpc]
-#[expect(dead_code, reason = "only its stub is used")]
 impl OtherMenu {
     pub fn own_id(&self) -> u32 {
         0
