@@ -58,7 +58,7 @@ impl D1Client {
         Ok(codec::from_js(&rows).map_err(|error| error.inside("rows"))?)
     }
 
-    async fn run(&self, statement: &'static str, params: impl Params, how: &str) -> Result<JsValue> {
+    async fn run(&self, statement: &'static str, params: impl Params, how: &'static str) -> Result<JsValue> {
         let database = js::binding(self.binding);
         if database.is_undefined() {
             return Err(Error::MissingBinding { name: self.binding.into() });

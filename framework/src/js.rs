@@ -3,6 +3,7 @@
 //! Every import that can throw has `catch`: an exception that unwinds through wasm frames would leave the instance broken
 //! and its caller waiting for ever. `deploy/bundle/src/runtime/realgar.js` is the other side of this file.
 
+use std::{cell::RefCell, ptr};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -23,30 +24,20 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn aborted(call: u32);
 
-    /// `env[name]`.
-    #[wasm_bindgen(js_namespace = __realgar)]
-    pub(crate) fn binding(name: &str) -> JsValue;
+    #[wasm_bindgen(js_namespace = __realgar, js_name = binding)]
+    fn raw_binding(name: &JsValue) -> JsValue;
 
-    /// `target[method](...arguments)`.
-    #[wasm_bindgen(catch, js_namespace = __realgar)]
-    pub(crate) fn invoke(target: &JsValue, method: &str, arguments: &js_sys::Array) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = invoke)]
+    fn raw_invoke(target: &JsValue, method: &JsValue, arguments: &js_sys::Array) -> Result<JsValue, JsValue>;
 
-    /// `target[method]()`.
-    #[wasm_bindgen(catch, js_namespace = __realgar)]
-    pub(crate) fn invoke0(target: &JsValue, method: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = invoke0)]
+    fn raw_invoke0(target: &JsValue, method: &JsValue) -> Result<JsValue, JsValue>;
 
-    /// `target[method](argument)`.
-    #[wasm_bindgen(catch, js_namespace = __realgar)]
-    pub(crate) fn invoke1(target: &JsValue, method: &str, argument: &JsValue) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = invoke1)]
+    fn raw_invoke1(target: &JsValue, method: &JsValue, argument: &JsValue) -> Result<JsValue, JsValue>;
 
-    /// `target[method](first, second)`.
-    #[wasm_bindgen(catch, js_namespace = __realgar)]
-    pub(crate) fn invoke2(
-        target: &JsValue,
-        method: &str,
-        first: &JsValue,
-        second: &JsValue,
-    ) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = invoke2)]
+    fn raw_invoke2(target: &JsValue, method: &JsValue, first: &JsValue, second: &JsValue) -> Result<JsValue, JsValue>;
 
     /// `target[name]`, which may be a getter of the runtime.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
@@ -95,6 +86,54 @@ extern "C" {
     /// `storage.transactionSync(run)`: commits where `run` returns true, and rolls back where it returns false.
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = transactionSync)]
     pub(crate) fn transaction_sync(storage: &JsValue, run: &mut dyn FnMut() -> bool) -> Result<(), JsValue>;
+}
+
+thread_local! {
+    /// The names that were used.
+    static NAMES: RefCell<Vec<(&'static str, JsValue)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// `text` as a JavaScript string. Made once: the runtime takes longer to decode a name than to look a method up by it.
+fn name(text: &'static str) -> JsValue {
+    NAMES.with_borrow_mut(|names| {
+        let known = |(own, _): &&(&'static str, JsValue)| ptr::eq(*own, text);
+        if let Some((_, value)) = names.iter().find(known) {
+            return value.clone();
+        }
+        let value = JsValue::from_str(text);
+        names.push((text, value.clone()));
+        value
+    })
+}
+
+/// `env[name]`.
+pub(crate) fn binding(text: &'static str) -> JsValue {
+    raw_binding(&name(text))
+}
+
+/// `target[method](...arguments)`.
+pub(crate) fn invoke(target: &JsValue, method: &'static str, arguments: &js_sys::Array) -> Result<JsValue, JsValue> {
+    raw_invoke(target, &name(method), arguments)
+}
+
+/// `target[method]()`.
+pub(crate) fn invoke0(target: &JsValue, method: &'static str) -> Result<JsValue, JsValue> {
+    raw_invoke0(target, &name(method))
+}
+
+/// `target[method](argument)`.
+pub(crate) fn invoke1(target: &JsValue, method: &'static str, argument: &JsValue) -> Result<JsValue, JsValue> {
+    raw_invoke1(target, &name(method), argument)
+}
+
+/// `target[method](first, second)`.
+pub(crate) fn invoke2(
+    target: &JsValue,
+    method: &'static str,
+    first: &JsValue,
+    second: &JsValue,
+) -> Result<JsValue, JsValue> {
+    raw_invoke2(target, &name(method), first, second)
 }
 
 /// The own or inherited string property `name` of `value`, if it has one.

@@ -15,6 +15,11 @@ use std::{
     process::Command,
 };
 
+// Compiled here for its unit tests only.
+#[cfg(test)]
+#[expect(dead_code, clippy::print_stderr, reason = "a program of its own")]
+mod main;
+
 const SOURCE: &str = include_str!("linker/main.rs");
 
 /// Where the linker puts the module to describe that belongs to the module `ship`. cargo links in the folder `deps`, and

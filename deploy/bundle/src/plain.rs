@@ -79,7 +79,12 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
             compatibility_flags: config.compatibility_flags,
             main_module: main_module.into(),
             modules,
-            objects: config.migrations.iter().flat_map(|step| &step.new_sqlite_classes).map(|class| plain_object(class)).collect(),
+            objects: config
+                .migrations
+                .iter()
+                .flat_map(|step| &step.new_sqlite_classes)
+                .map(|class| plain_object(class))
+                .collect(),
             bindings: bindings(&config.name, config.durable_objects.bindings, config.d1_databases),
         },
     })

@@ -92,14 +92,18 @@ pub fn reply_fallible<T: Sent, E: MethodError>(
 }
 
 /// Called by the code `#[rpc]` generates: calls a method that returns a plain value.
-pub async fn call<T: Received>(stub: &Stub, method: &str, arguments: &[(&str, &dyn Argument)]) -> Result<T, RpcError> {
+pub async fn call<T: Received>(
+    stub: &Stub,
+    method: &'static str,
+    arguments: &[(&str, &dyn Argument)],
+) -> Result<T, RpcError> {
     rpc::call(stub, method, arguments).await
 }
 
 /// Called by the code `#[rpc]` generates: calls a method that returns a `Result`.
 pub async fn call_fallible<T: Received, E: MethodError>(
     stub: &Stub,
-    method: &str,
+    method: &'static str,
     arguments: &[(&str, &dyn Argument)],
 ) -> Result<T, CallError<E>> {
     rpc::call_fallible(stub, method, arguments).await

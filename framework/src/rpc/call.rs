@@ -26,7 +26,7 @@ impl<T: Serialize> Argument for T {
 /// Calls a method whose result is a plain value.
 pub(crate) async fn call<T: DeserializeOwned>(
     stub: &Stub,
-    method: &str,
+    method: &'static str,
     arguments: &[(&str, &dyn Argument)],
 ) -> Result<T, RpcError> {
     match send(stub, method, arguments).await? {
@@ -38,7 +38,7 @@ pub(crate) async fn call<T: DeserializeOwned>(
 /// Calls a method whose result is a `Result`.
 pub(crate) async fn call_fallible<T: DeserializeOwned, E: DeserializeOwned>(
     stub: &Stub,
-    method: &str,
+    method: &'static str,
     arguments: &[(&str, &dyn Argument)],
 ) -> Result<T, CallError<E>> {
     match send(stub, method, arguments).await? {
@@ -62,7 +62,7 @@ pub(crate) async fn fetch(stub: &Stub, request: Request) -> Result<Response, Rpc
 /// The outer error is of this side, the inner one was thrown.
 async fn send(
     stub: &Stub,
-    method: &str,
+    method: &'static str,
     arguments: &[(&str, &dyn Argument)],
 ) -> Result<Result<JsValue, JsValue>, RpcError> {
     let target = stub.target(method)?;

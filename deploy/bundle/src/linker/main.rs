@@ -100,8 +100,7 @@ mod tests {
         list.iter().map(ToString::to_string).collect()
     }
 
-    const ALL: [&str; 8] =
-        ["-flavor", "wasm", "--export", "__realgar_describe", "--export", "main", "-o", "out.wasm"];
+    const ALL: [&str; 8] = ["-flavor", "wasm", "--export", "__realgar_describe", "--export", "main", "-o", "out.wasm"];
 
     #[test]
     fn the_shipped_module_has_no_describe_exports() {
