@@ -95,7 +95,7 @@ pub use object::{DurableObject, Fetch, Instantiate, LiveObject, ObjectClass};
 pub use rpc::{CallError, RpcError, RpcErrorKind};
 pub use sql::{Params, Sql, SqlValue};
 pub use state::State;
-pub use storage::{ListOptions, Storage, Transaction};
+pub use storage::{Entries, ListOptions, Storage, Transaction};
 pub use time::sleep;
 
 /// The base crate: requests, responses and the rest of the platform.
@@ -131,3 +131,8 @@ pub mod prelude {
     };
     pub use worker::{Method, Request, Response};
 }
+
+/// The examples in README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -3,54 +3,27 @@
 use crate::{__private::runtime, Error, Result, codec, js, promise};
 use js_sys::Object;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{cell::RefCell, future::Future, rc::Rc};
+use std::{cell::RefCell, future::Future, ops::Deref, rc::Rc};
 use wasm_bindgen::{JsValue, prelude::Closure};
 
-/// The key-value storage of one object. Values are what serde can encode; a JavaScript class reads them as plain values.
-///
-/// Keys are at most 2 KiB and values at most 2 MiB in a SQLite-backed object (Cloudflare, "Durable Objects limits"). Writes
-/// that no `await` separates are stored together or not at all, and no response leaves before they are stored.
+/// The key-value storage of one object: what [`Entries`] offers, and transactions. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Storage {
     state: JsValue,
-    raw: JsValue,
+    entries: Entries,
+}
+
+impl Deref for Storage {
+    type Target = Entries;
+
+    fn deref(&self) -> &Entries {
+        &self.entries
+    }
 }
 
 impl Storage {
     pub(crate) fn new(state: JsValue, raw: JsValue) -> Self {
-        Self { state, raw }
-    }
-
-    /// The value of `key`, or `None` where there is none.
-    ///
-    /// # Errors
-    /// When the stored value is not a `T`: the error names the path. The value stays.
-    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        get(&self.raw, key).await
-    }
-
-    /// Stores `value` under `key`.
-    ///
-    /// # Errors
-    /// When the value cannot be encoded, or key or value is over the limits.
-    pub async fn put<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
-        put(&self.raw, key, value).await
-    }
-
-    /// Deletes `key`. Says whether it existed.
-    ///
-    /// # Errors
-    /// When the key is over the limit.
-    pub async fn delete(&self, key: &str) -> Result<bool> {
-        delete(&self.raw, key).await
-    }
-
-    /// The entries that `options` selects, in the order of their keys (by UTF-8 bytes).
-    ///
-    /// # Errors
-    /// When a value is not a `T`: the error names the key.
-    pub async fn list<T: DeserializeOwned>(&self, options: &ListOptions) -> Result<Vec<(String, T)>> {
-        list(&self.raw, options).await
+        Self { state, entries: Entries { raw } }
     }
 
     /// Runs `body` in a transaction: all its writes are stored, or, if it fails or panics, none.
@@ -69,7 +42,7 @@ impl Storage {
         let call = runtime::current_call();
         let run = Closure::<dyn FnMut(JsValue, u32, JsValue)>::new(move |record: JsValue, call: u32, raw: JsValue| {
             let Some(body) = body.take() else { return };
-            let (slot, body) = (slot.clone(), body(Transaction { raw }));
+            let (slot, body) = (slot.clone(), body(Transaction { entries: Entries { raw } }));
             runtime::run(
                 record,
                 call,
@@ -96,7 +69,7 @@ impl Storage {
     /// What `body` fails with, or the storage.
     pub fn transaction_sync<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let (mut body, mut outcome) = (Some(body), None);
-        let ended = js::transaction_sync(&self.raw, &mut || {
+        let ended = js::transaction_sync(&self.entries.raw, &mut || {
             let result = body.take().map(|body| body());
             let commit = matches!(result, Some(Ok(_)));
             outcome = result;
@@ -111,47 +84,81 @@ impl Storage {
     }
 }
 
-/// The storage inside [`Storage::transaction`].
+/// The storage inside [`Storage::transaction`]: what [`Entries`] offers, and only that takes part in the transaction.
 #[derive(Clone, Debug)]
 pub struct Transaction {
+    entries: Entries,
+}
+
+impl Deref for Transaction {
+    type Target = Entries;
+
+    fn deref(&self) -> &Entries {
+        &self.entries
+    }
+}
+
+/// Keys and values. Values are what serde can encode; a JavaScript class reads them as plain values.
+///
+/// Keys are at most 2 KiB and values at most 2 MiB in a SQLite-backed object (Cloudflare, "Durable Objects limits"). Writes
+/// that no `await` separates are stored together or not at all, and no response leaves before they are stored.
+#[derive(Clone, Debug)]
+pub struct Entries {
     raw: JsValue,
 }
 
-impl Transaction {
-    /// As [`Storage::get`].
+impl Entries {
+    /// The value of `key`, or `None` where there is none.
     ///
     /// # Errors
-    /// As [`Storage::get`].
+    /// When the stored value is not a `T`: the error names the path. The value stays.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        get(&self.raw, key).await
+        let value = settled(js::invoke1(&self.raw, "get", &key.into())).await?;
+        if value.is_undefined() {
+            return Ok(None);
+        }
+        codec::from_js(&value).map(Some).map_err(|error| error.inside(key).into())
     }
 
-    /// As [`Storage::put`].
+    /// Stores `value` under `key`.
     ///
     /// # Errors
-    /// As [`Storage::put`].
+    /// When the value cannot be encoded, or key or value is over the limits.
     pub async fn put<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
-        put(&self.raw, key, value).await
+        let mut value = codec::to_js(value).map_err(|error| error.inside(key))?;
+        if value.is_undefined() {
+            // The platform treats `undefined` as no value at all; `null` decodes to the same types.
+            value = JsValue::NULL;
+        }
+        settled(js::invoke2(&self.raw, "put", &key.into(), &value)).await.map(drop)
     }
 
-    /// As [`Storage::delete`].
+    /// Deletes `key`. Says whether it existed.
     ///
     /// # Errors
-    /// As [`Storage::delete`].
+    /// When the key is over the limit.
     pub async fn delete(&self, key: &str) -> Result<bool> {
-        delete(&self.raw, key).await
+        Ok(settled(js::invoke1(&self.raw, "delete", &key.into())).await?.is_truthy())
     }
 
-    /// As [`Storage::list`].
+    /// The entries that `options` selects, in the order of their keys (by UTF-8 bytes).
     ///
     /// # Errors
-    /// As [`Storage::list`].
+    /// When a value is not a `T`: the error names the key.
     pub async fn list<T: DeserializeOwned>(&self, options: &ListOptions) -> Result<Vec<(String, T)>> {
-        list(&self.raw, options).await
+        let map = settled(js::invoke1(&self.raw, "list", &options.to_js())).await?;
+        let pairs = js::entries(&map).map_err(Error::from_js)?;
+        let mut entries = Vec::with_capacity(pairs.length() as usize / 2);
+        for index in (0..pairs.length()).step_by(2) {
+            let key = pairs.get(index).as_string().unwrap_or_default();
+            let value = codec::from_js(&pairs.get(index + 1)).map_err(|error| error.inside(&key))?;
+            entries.push((key, value));
+        }
+        Ok(entries)
     }
 }
 
-/// Which entries [`Storage::list`] returns. The default is all.
+/// Which entries [`Entries::list`] returns. The default is all.
 #[derive(Clone, Debug, Default)]
 pub struct ListOptions {
     start: Option<String>,
@@ -228,39 +235,6 @@ impl ListOptions {
         }
         options
     }
-}
-
-async fn get<T: DeserializeOwned>(raw: &JsValue, key: &str) -> Result<Option<T>> {
-    let value = settled(js::invoke1(raw, "get", &key.into())).await?;
-    if value.is_undefined() {
-        return Ok(None);
-    }
-    codec::from_js(&value).map(Some).map_err(|error| error.inside(key).into())
-}
-
-async fn put<T: Serialize + ?Sized>(raw: &JsValue, key: &str, value: &T) -> Result<()> {
-    let value = codec::to_js(value).map_err(|error| error.inside(key))?;
-    if value.is_undefined() {
-        // The platform treats `undefined` as no value at all; `null` decodes to the same types.
-        return settled(js::invoke2(raw, "put", &key.into(), &JsValue::NULL)).await.map(drop);
-    }
-    settled(js::invoke2(raw, "put", &key.into(), &value)).await.map(drop)
-}
-
-async fn delete(raw: &JsValue, key: &str) -> Result<bool> {
-    Ok(settled(js::invoke1(raw, "delete", &key.into())).await?.is_truthy())
-}
-
-async fn list<T: DeserializeOwned>(raw: &JsValue, options: &ListOptions) -> Result<Vec<(String, T)>> {
-    let map = settled(js::invoke1(raw, "list", &options.to_js())).await?;
-    let pairs = js::entries(&map).map_err(Error::from_js)?;
-    let mut entries = Vec::with_capacity(pairs.length() as usize / 2);
-    for index in (0..pairs.length()).step_by(2) {
-        let key = pairs.get(index).as_string().unwrap_or_default();
-        let value = codec::from_js(&pairs.get(index + 1)).map_err(|error| error.inside(&key))?;
-        entries.push((key, value));
-    }
-    Ok(entries)
 }
 
 /// Awaits what the storage returned: a promise, or an exception on the spot.

@@ -12,6 +12,9 @@ mod options;
 mod rpc;
 mod worker;
 
+#[cfg(test)]
+mod golden;
+
 use proc_macro::TokenStream;
 
 #[expect(missing_docs, reason = "documented at the re-export")]

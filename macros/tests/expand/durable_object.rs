@@ -1,0 +1,63 @@
+pub struct Counter {
+    count: u64,
+}
+///A reference to one `Counter` object: its methods as calls.
+#[derive(
+    ::realgar::__private::core::clone::Clone,
+    ::realgar::__private::core::fmt::Debug
+)]
+pub struct CounterStub {
+    stub: ::realgar::Stub,
+}
+impl ::realgar::__private::core::convert::From<::realgar::Stub> for CounterStub {
+    fn from(stub: ::realgar::Stub) -> Self {
+        Self { stub }
+    }
+}
+impl ::realgar::__private::core::ops::Deref for CounterStub {
+    type Target = ::realgar::Stub;
+    fn deref(&self) -> &::realgar::Stub {
+        &self.stub
+    }
+}
+impl Counter {
+    /// The binding to the objects of this class that live in the Worker `W`.
+    #[must_use]
+    pub fn from<W: ::realgar::Hosts<Self>>() -> ::realgar::NamespaceBinding<Self> {
+        ::realgar::NamespaceBinding::hosted_by::<W>()
+    }
+    /// The binding to the objects of this class that live in the script of that name. Nothing checks that it
+    /// hosts them; `from` does.
+    #[must_use]
+    pub fn from_script(
+        script: &'static ::realgar::__private::core::primitive::str,
+    ) -> ::realgar::NamespaceBinding<Self> {
+        ::realgar::NamespaceBinding::in_script(script)
+    }
+}
+impl ::realgar::ObjectClass for Counter {
+    const NAME: &'static ::realgar::__private::core::primitive::str = "Counter";
+    type Stub = CounterStub;
+}
+impl ::realgar::LiveObject for Counter {
+    type Class = Self;
+    fn table() -> ::realgar::__private::ObjectTable<Self> {
+        use ::realgar::__private::{
+            FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _,
+        };
+        ::realgar::__private::ObjectTable {
+            methods: (&::realgar::__private::Probe::<Self>::NEW).methods(),
+            fetch: (&::realgar::__private::Probe::<Self>::NEW).fetch(),
+        }
+    }
+    fn describe() -> ::realgar::__private::wire::Object {
+        use ::realgar::__private::{
+            FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _,
+        };
+        ::realgar::__private::wire::Object {
+            class: ::realgar::__private::core::convert::From::from("Counter"),
+            handlers: (&::realgar::__private::Probe::<Self>::NEW).describe_fetch(),
+            methods: (&::realgar::__private::Probe::<Self>::NEW).describe_methods(),
+        }
+    }
+}

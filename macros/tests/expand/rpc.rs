@@ -1,0 +1,106 @@
+impl Counter {
+    /// Adds.
+    pub async fn add_all(&self, first: u64, rest: Vec<u64>) -> Result<u64> {
+        Ok(0)
+    }
+    #[cfg(feature = "extra")]
+    pub fn length(&self) -> u64 {
+        0
+    }
+    pub fn clear(&self) {}
+}
+impl CounterStub {
+    /// Adds.
+    pub async fn add_all(
+        &self,
+        first: u64,
+        rest: Vec<u64>,
+    ) -> ::realgar::__private::core::result::Result<
+        <Result<u64> as ::realgar::__private::Fallible>::Ok,
+        ::realgar::CallError<<Result<u64> as ::realgar::__private::Fallible>::Error>,
+    > {
+        ::realgar::__private::call_fallible(
+                self,
+                "addAll",
+                &[
+                    ("first", &first as &dyn ::realgar::__private::Argument),
+                    ("rest", &rest as &dyn ::realgar::__private::Argument),
+                ],
+            )
+            .await
+    }
+    #[cfg(feature = "extra")]
+    pub async fn length(
+        &self,
+    ) -> ::realgar::__private::core::result::Result<u64, ::realgar::RpcError> {
+        ::realgar::__private::call(self, "size", &[]).await
+    }
+    pub async fn clear(
+        &self,
+    ) -> ::realgar::__private::core::result::Result<(), ::realgar::RpcError> {
+        ::realgar::__private::call(self, "clear", &[]).await
+    }
+}
+impl ::realgar::__private::Rpc for Counter {
+    const METHODS: &'static [::realgar::__private::Method<Self>] = &[
+        ::realgar::__private::Method {
+            parameters: 2u32,
+            call: |_object, _arguments| ::realgar::__private::reply_fallible(async move {
+                ::realgar::__private::core::result::Result::Ok(
+                    _object
+                        .add_all(
+                            ::realgar::__private::argument::<
+                                u64,
+                            >(&_arguments, 0u32, "first")?,
+                            ::realgar::__private::argument::<
+                                Vec<u64>,
+                            >(&_arguments, 1u32, "rest")?,
+                        )
+                        .await,
+                )
+            }),
+        },
+        #[cfg(feature = "extra")]
+        ::realgar::__private::Method {
+            parameters: 0u32,
+            call: |_object, _arguments| ::realgar::__private::reply(async move {
+                ::realgar::__private::core::result::Result::Ok(_object.length())
+            }),
+        },
+        ::realgar::__private::Method {
+            parameters: 0u32,
+            call: |_object, _arguments| ::realgar::__private::reply(async move {
+                ::realgar::__private::core::result::Result::Ok(_object.clear())
+            }),
+        },
+    ];
+    fn describe() -> ::realgar::__private::Vec<::realgar::__private::wire::Method> {
+        ::realgar::__private::core::convert::From::from([
+            ::realgar::__private::wire::Method {
+                name: ::realgar::__private::core::convert::From::from("addAll"),
+                params: ::realgar::__private::core::convert::From::from([
+                    ::realgar::__private::wire::Parameter {
+                        name: ::realgar::__private::core::convert::From::from("first"),
+                        ty: ::realgar::__private::core::convert::From::from("u64"),
+                    },
+                    ::realgar::__private::wire::Parameter {
+                        name: ::realgar::__private::core::convert::From::from("rest"),
+                        ty: ::realgar::__private::core::convert::From::from("Vec<u64>"),
+                    },
+                ]),
+                result: ::realgar::__private::core::convert::From::from("Result<u64>"),
+            },
+            #[cfg(feature = "extra")]
+            ::realgar::__private::wire::Method {
+                name: ::realgar::__private::core::convert::From::from("size"),
+                params: ::realgar::__private::core::convert::From::from([]),
+                result: ::realgar::__private::core::convert::From::from("u64"),
+            },
+            ::realgar::__private::wire::Method {
+                name: ::realgar::__private::core::convert::From::from("clear"),
+                params: ::realgar::__private::core::convert::From::from([]),
+                result: ::realgar::__private::core::convert::From::from("()"),
+            },
+        ])
+    }
+}
