@@ -17,12 +17,30 @@ fn check(name: &str, expansion: TokenStream) {
 
 #[test]
 fn durable_object() {
-    check("durable_object", crate::durable_object::run(quote!(), quote!(pub struct Counter { count: u64 })));
+    check(
+        "durable_object",
+        crate::durable_object::run(
+            quote!(),
+            quote!(
+                pub struct Counter {
+                    count: u64,
+                }
+            ),
+        ),
+    );
 }
 
 #[test]
 fn worker() {
-    check("worker", crate::worker::run(quote!(hosts(Counter, Room), name = "api"), quote!(pub struct Api;)));
+    check(
+        "worker",
+        crate::worker::run(
+            quote!(hosts(Counter, Room), name = "api"),
+            quote!(
+                pub struct Api;
+            ),
+        ),
+    );
 }
 
 #[test]

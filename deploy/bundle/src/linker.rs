@@ -17,7 +17,7 @@ use std::{
 
 // Compiled here for its unit tests only.
 #[cfg(test)]
-#[expect(dead_code, clippy::print_stderr, reason = "a program of its own")]
+#[expect(dead_code, reason = "a program of its own")]
 mod main;
 
 const SOURCE: &str = include_str!("linker/main.rs");
