@@ -68,8 +68,12 @@ function deathOf(life, record, why) {
 }
 
 function currentLife() {
-  if (life === undefined || life.dead) life = new Life();
-  return life;
+  if (life !== undefined && !life.dead) return life;
+  try {
+    return (life = new Life());
+  } catch (cause) {
+    throw failure("panicked", `the wasm instance does not start: ${cause?.cause ?? cause}`);
+  }
 }
 
 // The exception of a trap outside of any export, such as a stack overflow in a timer, arrives here.
@@ -120,6 +124,14 @@ function hostOf(life) {
           life.die(0, cause);
         }
       });
+    },
+    // A dead instance is not asked to free anything.
+    FinalizationRegistry: class extends FinalizationRegistry {
+      constructor(free) {
+        super((held) => {
+          if (!life.dead) free(held);
+        });
+      }
     },
     wait(promise, number) {
       const settled = (fulfilled) => (value) => {
