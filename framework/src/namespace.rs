@@ -112,6 +112,8 @@ impl<C: ObjectClass> Namespace<C> {
     }
 
     /// The objects of this namespace whose data stays in `jurisdiction`. A name means another object in each jurisdiction.
+    ///
+    /// workerd does not implement jurisdictions, so with `realgar dev` and in tests the calls fail and say so.
     #[must_use]
     pub fn jurisdiction(&self, jurisdiction: Jurisdiction) -> Self {
         Self { jurisdiction: Some(jurisdiction), ..self.clone() }

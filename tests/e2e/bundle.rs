@@ -142,6 +142,21 @@ fn missing_tools_are_named_with_what_to_do() {
 }
 
 #[test]
+fn a_registry_that_does_not_answer_is_named_with_what_to_do() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+    command.args(["build", "tests/workers/pantry-host"]);
+    command.env("REALGAR_CACHE", Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-network-cache"));
+    // Nothing listens on the discard port.
+    command.env("npm_config_registry", "http://127.0.0.1:9").env("npm_config_fetch_retries", "0");
+    command.env("npm_config_cache", Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-network-npm"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(error.contains("npm could not install the tools"), "{error}");
+    assert!(error.contains("check the network and the npm registry"), "{error}");
+}
+
+#[test]
 fn worker_build_makes_a_worker_that_runs_and_recovers() {
     let folder = built(&["build", "tests/workers/kitchen", "--builder", "worker-build"]);
     let bundle = read_bundle(&folder).unwrap();

@@ -159,6 +159,17 @@ fn a_worker_that_does_not_build_at_first_runs_once_it_does() {
 }
 
 #[test]
+fn a_port_that_is_taken_is_an_error_that_says_so() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+    let output = command.args(["dev", "tests/workers/pantry-host", "--port", &port]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains(&format!("cannot listen on 127.0.0.1:{port}; choose another with `--port`")), "{error}");
+}
+
+#[test]
 fn nothing_is_left_when_it_is_killed() {
     let project = Project::new("scratch-killed", &worker("", "alive"));
     let mut dev = Dev::start(&[&project.folder]);

@@ -40,6 +40,7 @@ fn every_way_to_an_object_leads_to_it() {
     for key in ["unique", "name", "id", "text", "hint"] {
         assert_eq!(results[key], true, "{key}: {results:?}");
     }
+    assert_eq!(results["jurisdiction"], "Error: Jurisdiction restrictions are not implemented in workerd.");
     assert!(results["bad"].as_str().unwrap().contains("64 hex digits"), "{results:?}");
 }
 

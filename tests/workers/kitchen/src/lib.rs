@@ -8,7 +8,7 @@ pub use faults::Fragile;
 pub use menu::{Menu, OrderError, OtherMenu};
 pub use values::{Everything, Shape};
 
-use realgar::{LocationHint, prelude::*};
+use realgar::{Jurisdiction, LocationHint, prelude::*};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How often Phase 1 of [`Menu`] ran in this wasm instance.
@@ -53,7 +53,10 @@ impl Kitchen {
         let named = self.menus.get_by_name("ada").own_id().await?;
         let by_id = self.menus.get_by_id(&by_name).own_id().await?;
         let by_unique = self.menus.get_by_id(&unique).own_id().await?;
+        // The runtime on this machine has no jurisdictions, and says so when it is asked for one.
+        let european = self.menus.jurisdiction(Jurisdiction::Eu).get_by_name("ada").own_id().await.unwrap_err();
         json(&serde_json::json!({
+            "jurisdiction": european.message(),
             "unique": by_unique == unique.to_string(),
             "name": named == by_name.to_string(),
             "id": by_id == by_name.to_string(),
