@@ -1,6 +1,6 @@
 //! What belongs to one event of a Worker.
 
-use crate::js;
+use crate::{__private::runtime, js};
 use std::future::Future;
 use wasm_bindgen::JsValue;
 
@@ -22,12 +22,14 @@ impl Context {
     }
 }
 
-/// Starts `future` and tells the event `raw` to wait for it.
+/// Starts `future` and tells the event `raw` to wait for it, or for the death of the wasm instance.
 pub(crate) fn wait_until(raw: &JsValue, future: impl Future<Output = ()> + 'static) {
-    let promise = wasm_bindgen_futures::future_to_promise(async move {
-        future.await;
-        Ok(JsValue::UNDEFINED)
-    });
-    // `waitUntil` throws only where the event is over, and then there is nothing left to keep alive.
-    let _ = js::invoke1(raw, "waitUntil", &promise);
+    let record = js::wait_until(raw);
+    runtime::spawn(
+        record,
+        Box::pin(async {
+            future.await;
+            Ok(JsValue::UNDEFINED)
+        }),
+    );
 }

@@ -71,6 +71,10 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn wait(promise: &JsValue, number: u32);
 
+    /// Has the event `context` wait for something, and returns the record to settle when it is done.
+    #[wasm_bindgen(js_namespace = __realgar, js_name = waitUntil)]
+    pub(crate) fn wait_until(context: &JsValue) -> JsValue;
+
     /// A promise that resolves after `milliseconds`.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn sleep(milliseconds: f64) -> JsValue;

@@ -145,6 +145,16 @@ fn a_worker_that_breaks_answers_without_details_and_serves_the_next_request() {
 }
 
 #[test]
+fn a_panic_beside_the_response_leaves_the_next_request_alone() {
+    let app = kitchen();
+    // The panic may come before or after the response has left.
+    let status = app.get("/worker-fault/wait-until").send().status();
+    assert!([200, 500].contains(&status), "{status}");
+    assert_eq!(app.get("/worker-fault/none").send().expect_status(200).text(), "fine");
+    assert!(app.logs().iter().any(|line| line.message.contains("panic in waitUntil")));
+}
+
+#[test]
 fn requests_under_way_are_answered_when_another_one_breaks_the_instance() {
     let app = kitchen();
     std::thread::scope(|scope| {

@@ -166,6 +166,11 @@ pub(crate) fn run(record: JsValue, call: u32, future: Pin<Box<dyn Future<Output 
     }
 }
 
+/// Leaves `future` to the event loop, as part of no call, and settles `record` with its result.
+pub(crate) fn spawn(record: JsValue, future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>) {
+    wasm_bindgen_futures::spawn_local(Call { record, call: 0, future });
+}
+
 /// A call under way.
 struct Call {
     record: JsValue,

@@ -139,6 +139,17 @@ function hostOf(life) {
       };
       promise.then(settled(true), settled(false));
     },
+    waitUntil(context) {
+      let tracked;
+      const done = life.track((record) => (tracked = record), 0);
+      try {
+        // Who caused the death is told; here it only has to end.
+        context.waitUntil(done.catch(() => {}));
+      } catch (error) {
+        console.error(`Realgar: waitUntil failed: ${error?.message ?? error}`);
+      }
+      return tracked;
+    },
     transaction: (state, call, run) =>
       state.storage.transaction(async (transaction) => {
         const commit = await guarded(life, () => life.track((record) => run(record, call, transaction), call));
