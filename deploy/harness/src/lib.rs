@@ -32,7 +32,7 @@ use std::{
     sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
-/// Builds the Worker crate in `path`, relative to the workspace that cargo runs the test in. Once per process: further calls
+/// Builds the Worker crate in `path`, relative to the package under test, where cargo runs it. Once per process: further calls
 /// return the same bundle.
 ///
 /// # Errors
