@@ -118,6 +118,10 @@ impl Session {
         let mut sources = Vec::new();
         for path in paths {
             let path = path.canonicalize().map_err(|error| format!("cannot find `{}`: {error}", path.display()))?;
+            if !["Cargo.toml", "wrangler.toml"].iter().any(|file| path.join(file).exists()) {
+                let text = "has neither a `Cargo.toml` nor a `wrangler.toml`; name the folder of a Worker";
+                return Err(format!("`{}` {text}", path.display()).into());
+            }
             sources.push(Source { path, bundle: None });
         }
         Ok(Self { sources, fresh: Vec::new(), edge: None, watcher, watched: Vec::new() })
@@ -147,7 +151,9 @@ impl Session {
                 for source in bundle.sources.clone() {
                     self.watch(&source);
                 }
-                self.fresh.push(Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone() });
+                if bundle.changed || self.sources[index].bundle.is_none() {
+                    self.fresh.push(Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone() });
+                }
                 self.sources[index].bundle = Some(bundle);
             }
             Err(error) => output::show_error(&*error),
@@ -166,6 +172,11 @@ impl Session {
 
     /// Whether a file in a watched folder is one that a build reads.
     fn is_source(&self, path: &Path) -> bool {
+        let mut targets = self.sources.iter().filter_map(|source| source.bundle.as_ref()?.target.as_ref());
+        let watched = |target: &Path| self.watched.iter().any(|folder| target.starts_with(folder));
+        if targets.any(|target| watched(target) && path.starts_with(target)) {
+            return false;
+        }
         let inside = self.watched.iter().find_map(|folder| path.strip_prefix(folder).ok());
         let generated = |part: Component<'_>| NOT_SOURCE.iter().any(|name| part.as_os_str() == *name);
         inside.is_some_and(|path| !path.components().any(generated))

@@ -55,7 +55,7 @@ impl D1Client {
     pub async fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let result = self.run(statement, params, "all").await?;
         let rows = js::field(&result, "results");
-        Ok(codec::from_js(&rows).map_err(|error| error.inside("rows"))?)
+        Ok(codec::from_rows(&rows).map_err(|error| error.inside("rows"))?)
     }
 
     async fn run(&self, statement: &'static str, params: impl Params, how: &'static str) -> Result<JsValue> {

@@ -115,6 +115,35 @@ pub use realgar_macros::export;
 ///
 /// A method takes `&self` and owned parameters that serde can decode; it returns a value that serde can encode, or a
 /// `Result` of one. Its name on the wire is the camelCase form, or what `#[rpc(name = "..")]` on the method says.
+///
+/// An error type of its own needs `Serialize` and `Deserialize`, to arrive as itself, and `Display`, for the message that
+/// JavaScript sees; and `From<realgar::Error>` for `?` on storage and calls:
+///
+/// ```
+/// # use std::fmt;
+/// #[derive(Debug, serde::Serialize, serde::Deserialize)]
+/// pub enum TodoError {
+///     NotFound { id: u32 },
+///     Storage(String),
+/// }
+///
+/// impl From<realgar::Error> for TodoError {
+///     fn from(error: realgar::Error) -> Self {
+///         Self::Storage(error.to_string())
+///     }
+/// }
+///
+/// impl fmt::Display for TodoError {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         match self {
+///             Self::NotFound { id } => write!(f, "there is no item {id}"),
+///             Self::Storage(message) => f.write_str(message),
+///         }
+///     }
+/// }
+/// ```
+///
+/// The caller matches it: `Err(CallError::Method(TodoError::NotFound { .. }))`.
 pub use realgar_macros::rpc;
 
 /// Marks a struct as a Worker.
@@ -126,10 +155,10 @@ pub use realgar_macros::worker;
 /// What nearly every Worker needs.
 pub mod prelude {
     pub use crate::{
-        Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, Result, State, Worker,
-        durable_object, rpc, worker,
+        CallError, Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, Result, State,
+        Worker, durable_object, rpc, worker,
     };
-    pub use worker::{Method, Request, Response};
+    pub use worker::{Method, Request, Response, console_error, console_log, console_warn};
 }
 
 /// The examples in README compile.

@@ -43,15 +43,16 @@ impl Sql {
         Ok(written.as_f64().unwrap_or_default() as u64)
     }
 
-    /// All rows of a query. A row is a struct with a field for each column.
+    /// All rows of a query. A row is a struct with a field for each column; 0 and 1 are read as `bool` where it says so.
     ///
     /// # Errors
     /// What SQLite reports, with the statement; or the row and column that does not fit `T`. An integer beyond 2^53 - 1 is
-    /// an error, because the platform hands it out rounded: select `CAST(column AS TEXT)`.
+    /// an error, because the platform hands it out rounded: select `CAST(column AS TEXT)`. The statement has run by then; what
+    /// it wrote stays, unless it was in a transaction.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let cursor = self.cursor(statement, params)?;
         let rows = js::invoke0(&cursor, "toArray").map_err(|thrown| failed(statement, thrown))?;
-        Ok(codec::from_js(&rows).map_err(|error| error.inside("rows"))?)
+        Ok(codec::from_rows(&rows).map_err(|error| error.inside("rows"))?)
     }
 
     /// The row of a query that has exactly one.

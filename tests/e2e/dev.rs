@@ -159,6 +159,37 @@ fn a_worker_that_does_not_build_at_first_runs_once_it_does() {
 }
 
 #[test]
+fn what_changes_nothing_restarts_nothing() {
+    let project = Project::new("scratch-still", &worker("", "still"));
+    // cargo's own output, inside of the crate and under another name than `target`.
+    fs::write(project.folder.join(".cargo/config.toml"), "build.target-dir = \"out\"\n").unwrap();
+    let dev = Dev::start(&[&project.folder]);
+    let url = dev.serves("api");
+    // A comment is built and changes nothing; what is served next is the change after it.
+    project.write(&format!("{}// a comment\n", worker("", "still")));
+    dev.says("Generating the glue");
+    project.write(&worker("", "moved"));
+    let mut said = Vec::new();
+    loop {
+        let line = dev.err.recv_timeout(PATIENCE).unwrap();
+        said.push(line.clone());
+        if line.contains("Serving the new version") {
+            break;
+        }
+    }
+    assert_eq!(get(&url).unwrap(), "moved", "{said:#?}");
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
+#[test]
+fn a_folder_without_a_worker_is_an_error_at_once() {
+    let output = Command::new(env!("CARGO_BIN_EXE_realgar")).args(["dev", "tests"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("has neither a `Cargo.toml` nor a `wrangler.toml`"), "{error}");
+}
+
+#[test]
 fn a_port_that_is_taken_is_an_error_that_says_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

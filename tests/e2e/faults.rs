@@ -140,6 +140,7 @@ fn a_worker_that_breaks_answers_without_details_and_serves_the_next_request() {
         assert_eq!(app.get("/worker-fault/none").send().expect_status(200).text(), "fine", "{fault}");
     }
     let response = app.get("/worker-fault/error").send().expect_status(500);
+    assert_eq!(response.header("realgar-error"), Some("handler_error"));
     assert_eq!(response.text(), "Internal Server Error");
     assert!(app.logs().iter().any(|line| line.message.contains("a secret detail")), "the log has it");
 }

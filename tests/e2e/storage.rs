@@ -43,8 +43,10 @@ fn rows_are_typed_and_values_never_mix_into_text() {
     assert_eq!(
         menu(&app, "sql", "sqlRoundTrip", json!([])).value(),
         json!([
-            {"id": 1, "name": "Robert'); DROP TABLE dishes;--", "price": 9.5, "photo": {"$": "bytes", "value": [0, 255]}},
-            {"id": 9007199254740991_i64, "name": "naïve 🦀", "price": null, "photo": {"$": "bytes", "value": []}},
+            {"id": 1, "name": "Robert'); DROP TABLE dishes;--", "price": 9.5, "photo": {"$": "bytes", "value": [0, 255]},
+             "vegan": true},
+            {"id": 9007199254740991_i64, "name": "naïve 🦀", "price": null, "photo": {"$": "bytes", "value": []},
+             "vegan": false},
         ])
     );
 }

@@ -64,7 +64,9 @@ pub enum BuildError {
         import: String,
     },
     /// Phase 1 panicked.
-    #[error("the init phase panicked: {message}")]
+    #[error(
+        "the init phase panicked: {message}\n(it may only bind resources; what needs time, randomness or I/O belongs into Phase 2)"
+    )]
     InitPanicked {
         /// The text of the panic.
         message: String,

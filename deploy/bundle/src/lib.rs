@@ -93,6 +93,10 @@ pub struct Bundle {
     pub manifest: Manifest,
     /// The files it was made of: a change in one of these folders makes it stale.
     pub sources: Vec<PathBuf>,
+    /// Where cargo puts what it builds, which may lie inside of a source folder.
+    pub target: Option<PathBuf>,
+    /// Whether the folder has other content than before this build.
+    pub changed: bool,
 }
 
 impl Bundle {
@@ -143,8 +147,8 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     let manifest = manifest(description, &modules);
     stage.write_manifest(&manifest)?;
     stage.write_wrangler(&wrangler::render(&manifest, &package))?;
-    stage.publish()?;
-    Ok(Bundle { folder, manifest, sources: package.source_folders() })
+    let changed = stage.publish()?;
+    Ok(Bundle { folder, manifest, sources: package.source_folders(), target: Some(package.target), changed })
 }
 
 /// Realgar's own way from the crate to its modules.

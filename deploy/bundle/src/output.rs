@@ -28,7 +28,7 @@ pub fn read(folder: &Path) -> Result<Bundle, BuildError> {
         )));
     }
     let manifest = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
-    Ok(Bundle { folder: folder.into(), manifest, sources: vec![folder.into()] })
+    Ok(Bundle { folder: folder.into(), manifest, sources: vec![folder.into()], target: None, changed: true })
 }
 
 /// One module, in memory.
@@ -95,9 +95,10 @@ impl Stage {
     }
 
     /// Puts the folder in its place. One with the same content stays: somebody may be reading it.
-    pub(crate) fn publish(self) -> Result<(), BuildError> {
+    /// Says whether it changed.
+    pub(crate) fn publish(self) -> Result<bool, BuildError> {
         if same(&self.folder, &self.target).unwrap_or(false) {
-            return Ok(());
+            return Ok(false);
         }
         let old = self.target.with_extension(format!("{}.old", std::process::id()));
         match fs::rename(&self.target, &old) {
@@ -109,7 +110,7 @@ impl Stage {
         if old.exists() {
             fs::remove_dir_all(&old).map_err(io("remove", &old))?;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

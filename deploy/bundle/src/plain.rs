@@ -72,6 +72,8 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
     Ok(Bundle {
         folder: folder.into(),
         sources: vec![path.into()],
+        target: None,
+        changed: true,
         manifest: Manifest {
             schema: MANIFEST_SCHEMA,
             worker: WorkerClass { class: "default".into(), script: config.name.clone() },

@@ -247,6 +247,7 @@ impl ObjectRef<'_> {
     ///
     /// # Panics
     /// When the object is not in memory: then the test would show nothing.
+    #[track_caller]
     pub fn evict(&self) {
         self.evict_with(Sockets::Hibernate);
     }
@@ -255,6 +256,7 @@ impl ObjectRef<'_> {
     ///
     /// # Panics
     /// As [`ObjectRef::evict`].
+    #[track_caller]
     pub fn evict_with(&self, sockets: Sockets) {
         let sockets = match sockets {
             Sockets::Hibernate => "hibernate",

@@ -65,18 +65,33 @@ impl Kind {
 #[derive(Clone, Copy)]
 pub(super) struct Decoder<'a> {
     value: &'a JsValue,
-    /// The containers around it.
+    around: Around,
+}
+
+/// What a value is inside of.
+#[derive(Clone, Copy)]
+struct Around {
+    /// How many containers there are.
     depth: u32,
+    /// Whether they are the rows of a database, where 0 and 1 are booleans.
+    rows: bool,
 }
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(value: &'a JsValue) -> Self {
-        Self { value, depth: 0 }
+        Self { value, around: Around { depth: 0, rows: false } }
     }
 
-    /// The depth of what is inside this value, which is a container.
-    fn inside(self) -> Result<u32, CodecError> {
-        if self.depth < DEPTH_MAX { Ok(self.depth + 1) } else { Err(CodecError::too_deep()) }
+    pub(super) fn of_rows(value: &'a JsValue) -> Self {
+        Self { value, around: Around { depth: 0, rows: true } }
+    }
+
+    /// For what is inside this value, which is a container.
+    fn inside(self) -> Result<Around, CodecError> {
+        if self.around.depth == DEPTH_MAX {
+            return Err(CodecError::too_deep());
+        }
+        Ok(Around { depth: self.around.depth + 1, ..self.around })
     }
 
     fn unexpected(self, expected: &dyn de::Expected) -> CodecError {
@@ -135,7 +150,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn sequence<'de, V: Visitor<'de>>(self, items: &Array, visitor: V) -> Result<V::Value, CodecError> {
-        let mut items = Items { depth: self.inside()?, items, next: 0 };
+        let mut items = Items { around: self.inside()?, items, next: 0 };
         let value = visitor.visit_seq(&mut items)?;
         if items.next < items.items.length() {
             let (length, taken) = (items.items.length(), items.next);
@@ -146,7 +161,7 @@ impl<'a> Decoder<'a> {
 
     fn map<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         let pairs = js::entries(self.value).map_err(|thrown| CodecError::new(js::display(&thrown)))?;
-        visitor.visit_map(Pairs { depth: self.inside()?, pairs, next: 0 })
+        visitor.visit_map(Pairs { around: self.inside()?, pairs, next: 0 })
     }
 }
 
@@ -176,9 +191,12 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match self.value.as_bool() {
-            Some(v) => visitor.visit_bool(v),
-            None => Err(self.unexpected(&visitor)),
+        let number = if self.around.rows { self.value.as_f64() } else { None };
+        match (self.value.as_bool(), number) {
+            (Some(v), _) => visitor.visit_bool(v),
+            (None, Some(0.0)) => visitor.visit_bool(false),
+            (None, Some(1.0)) => visitor.visit_bool(true),
+            _ => Err(self.unexpected(&visitor)),
         }
     }
 
@@ -337,7 +355,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
             Kind::String => visitor.visit_enum(Variant {
                 name: self.string()?.unwrap_or_default(),
                 content: &JsValue::UNDEFINED,
-                depth: self.depth,
+                around: self.around,
             }),
             Kind::Object => {
                 let pairs = js::entries(self.value).map_err(|thrown| CodecError::new(js::display(&thrown)))?;
@@ -347,7 +365,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
                 visitor.visit_enum(Variant {
                     name: pairs.get(0).as_string().unwrap_or_default(),
                     content: &pairs.get(1),
-                    depth: self.inside()?,
+                    around: self.inside()?,
                 })
             }
             _ => Err(self.unexpected(&"a variant")),
@@ -365,7 +383,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
 }
 
 struct Items<'a> {
-    depth: u32,
+    around: Around,
     items: &'a Array,
     next: u32,
 }
@@ -379,7 +397,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
         }
         let index = self.next;
         self.next += 1;
-        let decoder = Decoder { value: &self.items.get(index), depth: self.depth };
+        let decoder = Decoder { value: &self.items.get(index), around: self.around };
         seed.deserialize(decoder).map(Some).map_err(|error| error.at(index as usize))
     }
 
@@ -389,7 +407,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 }
 
 struct Pairs {
-    depth: u32,
+    around: Around,
     pairs: Array,
     next: u32,
 }
@@ -405,14 +423,14 @@ impl<'de> de::MapAccess<'de> for Pairs {
         if let Some(name) = key.as_string() {
             return seed.deserialize(Key(name)).map(Some);
         }
-        let decoder = Decoder { value: &key, depth: self.depth };
+        let decoder = Decoder { value: &key, around: self.around };
         seed.deserialize(decoder).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
         let at = self.next;
         self.next += 2;
-        let decoder = Decoder { value: &self.pairs.get(at + 1), depth: self.depth };
+        let decoder = Decoder { value: &self.pairs.get(at + 1), around: self.around };
         seed.deserialize(decoder).map_err(|error| error.inside(&js::display(&self.pairs.get(at))))
     }
 }
@@ -477,7 +495,7 @@ impl<'de> de::Deserializer<'de> for Key {
 struct Variant<'a> {
     name: String,
     content: &'a JsValue,
-    depth: u32,
+    around: Around,
 }
 
 struct Content<'a> {
@@ -491,7 +509,7 @@ impl<'de, 'a> de::EnumAccess<'de> for Variant<'a> {
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content<'a>), CodecError> {
         let variant = seed.deserialize(Key(self.name.clone()))?;
-        let decoder = Decoder { value: self.content, depth: self.depth };
+        let decoder = Decoder { value: self.content, around: self.around };
         Ok((variant, Content { name: self.name, decoder }))
     }
 }

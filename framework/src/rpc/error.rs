@@ -8,6 +8,9 @@ use wasm_bindgen::JsValue;
 /// The `code` of an error that a method returned itself; its `data` holds the encoded error.
 const METHOD_ERROR: &str = "method_error";
 
+/// The `code` of an error that an event handler returned.
+const HANDLER_ERROR: &str = "handler_error";
+
 /// A failure on its way to the caller.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -231,7 +234,7 @@ impl<E: DeserializeOwned> CallError<E> {
 /// What the handlers of an object or a Worker fail with, on its way to the caller.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::method(&error)
+        Self { code: HANDLER_ERROR, message: error.to_string(), path: None, data: JsValue::UNDEFINED }
     }
 }
 

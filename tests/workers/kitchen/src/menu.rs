@@ -42,6 +42,7 @@ pub struct Row {
     pub name: String,
     pub price: Option<f64>,
     pub photo: Vec<u8>,
+    pub vegan: bool,
 }
 
 impl DurableObject for Menu {
@@ -173,7 +174,7 @@ impl Menu {
         sql.execute("DELETE FROM dishes", ())?;
         sql.execute(insert, (1, "Robert'); DROP TABLE dishes;--", 9.5, vec![0_u8, 255]))?;
         sql.execute(insert, ((1_i64 << 53) - 1, "naïve 🦀", None::<f64>, Vec::<u8>::new()))?;
-        sql.query("SELECT * FROM dishes ORDER BY id", ())
+        sql.query("SELECT *, id = 1 AS vegan FROM dishes ORDER BY id", ())
     }
 
     pub fn sql_bad(&self, what: String) -> Result<u64> {
