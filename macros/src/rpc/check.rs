@@ -5,7 +5,7 @@ use crate::{errors::Errors, names};
 use std::collections::HashMap;
 use syn::{FnArg, ImplItem, Receiver, ReceiverKind, Safety, Type};
 
-/// Checks everything, and leaves in the model the methods that are right.
+/// Checks everything, and leaves in the model the methods that a stub can have, right or wrong.
 pub(super) fn run(model: &mut Model, errors: &mut Errors) {
     block(model, errors);
     if model.item.trait_.is_some() {
@@ -14,14 +14,15 @@ pub(super) fn run(model: &mut Model, errors: &mut Errors) {
     }
     let mut seen = HashMap::new();
     model.methods.retain(|method| {
-        let mut own = Errors::default();
-        signature(method, &mut own);
-        parameters(method, &mut own);
-        output(method, &mut own);
-        name(method, &mut seen, &mut own);
-        let good = own.is_empty();
-        errors.append(own);
-        good
+        signature(method, errors);
+        name(method, &mut seen, errors);
+        // The caller's side of a method with another mistake can be generated, so that its callers have no second error.
+        let mut types = Errors::default();
+        parameters(method, &mut types);
+        output(method, &mut types);
+        let callable = types.is_empty() && method.source.sig.generics.params.is_empty();
+        errors.append(types);
+        callable
     });
 }
 

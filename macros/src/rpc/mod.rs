@@ -19,7 +19,7 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
     if errors.is_empty() {
         return expand::all(&model);
     }
-    // The stubs of the methods that are right, so that their callers have no second error.
+    // The stubs too, so that callers have no second error.
     let (item, stubs, errors) = (&model.item, expand::stubs(&model), errors.into_compile_errors());
     quote!(#item #stubs #errors)
 }

@@ -25,6 +25,7 @@ impl Counter {
 // The item is still there: its callers have no error of their own.
 pub async fn caller(counter: CounterStub) {
     let _ = counter.fine().await;
+    let _ = counter.private().await;
 }
 
 fn main() {}

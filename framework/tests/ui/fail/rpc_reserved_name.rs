@@ -34,6 +34,7 @@ impl Counter {
 // The item is still there: its callers have no error of their own.
 pub async fn caller(counter: CounterStub) {
     let _ = counter.fine().await;
+    let _ = counter.later().await;
 }
 
 fn main() {}
