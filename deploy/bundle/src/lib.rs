@@ -10,6 +10,7 @@ mod describe;
 mod entry;
 mod error;
 mod linker;
+mod lock;
 mod optimize;
 mod output;
 mod plain;

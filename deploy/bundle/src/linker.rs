@@ -8,7 +8,10 @@
 //! It is a program of its own, compiled once with the user's rustc, because cargo wants the path of an executable, and a
 //! test process that builds Workers has none to offer.
 
-use crate::error::{self, BuildError};
+use crate::{
+    error::{self, BuildError},
+    lock,
+};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -34,12 +37,12 @@ pub(crate) fn describe_module(ship: &Path) -> PathBuf {
 pub(crate) fn ensure(folder: &Path) -> Result<PathBuf, BuildError> {
     let source = folder.join("linker.rs");
     let program = folder.join(format!("linker{}", std::env::consts::EXE_SUFFIX));
+    let _lock = lock::hold(&program)?;
     if program.exists() && fs::read_to_string(&source).is_ok_and(|text| text == SOURCE) {
         return Ok(program);
     }
-    fs::create_dir_all(folder).map_err(error::io("create", folder))?;
-    // Several builds may get here at once: each compiles its own file, and the last rename wins.
-    let fresh = folder.join(format!("linker-{}{}", std::process::id(), std::env::consts::EXE_SUFFIX));
+    // A build under way may be running the old program. The source gets its name last: it says that the program is whole.
+    let fresh = folder.join(format!("linker-fresh{}", std::env::consts::EXE_SUFFIX));
     let input = fresh.with_extension("rs");
     fs::write(&input, SOURCE).map_err(error::io("write", &input))?;
     let output = Command::new("rustc")

@@ -1,6 +1,6 @@
 //! The folder of a bundle: written beside its place and then moved there, so that a reader never sees half of one.
 
-use crate::{BuildError, Bundle, Size, error::io};
+use crate::{BuildError, Bundle, Size, error::io, lock};
 use flate2::{Compression, write::GzEncoder};
 use realgar_wire::{MANIFEST_SCHEMA, Manifest, ModuleKind};
 use std::{
@@ -53,16 +53,20 @@ impl File {
 pub(crate) struct Stage {
     folder: PathBuf,
     target: PathBuf,
+    /// Two builds of one bundle would read each other's half-written modules.
+    _lock: fs::File,
 }
 
 impl Stage {
+    /// Waits for another build of the same bundle.
     pub(crate) fn new(target: &Path) -> Result<Self, BuildError> {
-        let folder = target.with_extension(format!("{}.tmp", std::process::id()));
+        let lock = lock::hold(target)?;
+        let folder = target.with_extension("tmp");
         if folder.exists() {
             fs::remove_dir_all(&folder).map_err(io("empty", &folder))?;
         }
         fs::create_dir_all(&folder).map_err(io("create", &folder))?;
-        Ok(Self { folder, target: target.into() })
+        Ok(Self { folder, target: target.into(), _lock: lock })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -100,7 +104,10 @@ impl Stage {
         if same(&self.folder, &self.target).unwrap_or(false) {
             return Ok(false);
         }
-        let old = self.target.with_extension(format!("{}.old", std::process::id()));
+        let old = self.target.with_extension("old");
+        if old.exists() {
+            fs::remove_dir_all(&old).map_err(io("remove", &old))?;
+        }
         match fs::rename(&self.target, &old) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -1,7 +1,7 @@
 //! The Node packages that a build or a run needs, pinned in the `package.json` at the top of the repository and installed
 //! once per machine into the user's cache folder. Nothing is global, and nothing is downloaded but from the npm registry.
 
-use crate::{BuildError, Progress, error::io};
+use crate::{BuildError, Progress, error::io, lock};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -36,10 +36,15 @@ pub struct Tools {
 /// When there is no Node or it is too old, when npm cannot install, or when a tool named in the environment does not exist.
 pub fn node_tools(progress: &mut dyn FnMut(Progress)) -> Result<Tools, BuildError> {
     let folder = cache_folder()?.join(format!("tools-{:016x}", fingerprint(LOCK)));
-    if !folder.join("complete").exists() {
+    let complete = folder.join("complete");
+    if !complete.exists() {
         check_node()?;
         progress(Progress::Step("Installing workerd and wasm-opt from npm (once per machine, about 200 MB)".into()));
-        install(&folder)?;
+        let _lock = lock::hold(&folder)?;
+        // Who waited for the lock finds them installed.
+        if !complete.exists() {
+            install(&folder)?;
+        }
     }
     let modules = folder.join("node_modules");
     let platform = platform()?;
@@ -59,33 +64,21 @@ pub fn node_tools(progress: &mut dyn FnMut(Progress)) -> Result<Tools, BuildErro
 
 /// Installs the pinned packages into `folder`, which then holds the file `complete`.
 fn install(folder: &Path) -> Result<(), BuildError> {
-    // Several processes may get here at once: each installs into its own folder, and the first rename wins.
-    let stage = folder.with_extension(format!("{}.tmp", std::process::id()));
-    fs::create_dir_all(&stage).map_err(io("create", &stage))?;
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(io("empty", folder))?;
+    }
+    fs::create_dir_all(folder).map_err(io("create", folder))?;
     for (name, text) in [("package.json", PACKAGE), ("package-lock.json", LOCK)] {
-        let path = stage.join(name);
+        let path = folder.join(name);
         fs::write(&path, text).map_err(io("write", &path))?;
     }
-    let outcome = npm(&stage, &["ci"]).and_then(|()| {
-        let workerd = format!("@cloudflare/workerd-{}", platform()?);
-        if PACKAGE.contains(&format!("\"{workerd}\"")) {
-            return Ok(());
-        }
-        npm(&stage, &["install", "--no-save", &format!("{workerd}@{WORKERD_VERSION}")])
-    });
-    if let Err(error) = outcome {
-        let _ = fs::remove_dir_all(&stage);
-        return Err(error);
+    npm(folder, &["ci"])?;
+    let workerd = format!("@cloudflare/workerd-{}", platform()?);
+    if !PACKAGE.contains(&format!("\"{workerd}\"")) {
+        npm(folder, &["install", "--no-save", &format!("{workerd}@{WORKERD_VERSION}")])?;
     }
-    let complete = stage.join("complete");
-    fs::write(&complete, "").map_err(io("write", &complete))?;
-    if let Err(error) = fs::rename(&stage, folder) {
-        let _ = fs::remove_dir_all(&stage);
-        if !folder.join("complete").exists() {
-            return Err(io("move", &stage)(error));
-        }
-    }
-    Ok(())
+    let complete = folder.join("complete");
+    fs::write(&complete, "").map_err(io("write", &complete))
 }
 
 fn npm(folder: &Path, arguments: &[&str]) -> Result<(), BuildError> {
