@@ -168,17 +168,17 @@ impl RpcError {
         self.path.as_deref()
     }
 
-    /// Whether the same call may be made again without running the method twice, and may do better.
-    ///
-    /// A call that may have run is never safe to repeat unless the method is idempotent. Where the platform itself says
-    /// `retryable`, nothing was delivered.
+    /// Whether the method certainly did not run and the same call may do better: it can be made again whatever it does.
     #[must_use]
     pub fn is_retry_safe(&self) -> bool {
-        match self.kind {
-            RpcErrorKind::InitFailed => true,
-            RpcErrorKind::Network => self.retryable,
-            _ => false,
-        }
+        self.kind == RpcErrorKind::InitFailed
+    }
+
+    /// Whether the platform suggests to make the call again **if the method is idempotent**: the failure is transient, the
+    /// object is not overloaded, and the method may have run.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.retryable || self.is_retry_safe()
     }
 }
 
@@ -256,8 +256,8 @@ mod tests {
             let error = RpcError::new(kind, "increment", "gone".into());
             assert_eq!(error.is_retry_safe(), kind == RpcErrorKind::InitFailed, "{kind:?}");
         }
-        let delivered_nowhere =
+        let transient =
             RpcError { retryable: true, ..RpcError::new(RpcErrorKind::Network, "increment", "gone".into()) };
-        assert!(delivered_nowhere.is_retry_safe());
+        assert!(transient.is_retryable() && !transient.is_retry_safe());
     }
 }
