@@ -75,6 +75,40 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar, js_name = waitUntil)]
     pub(crate) fn wait_until(context: &JsValue) -> JsValue;
 
+    /// A `ReadableStream` of what `producer` produces. `number` is what [`stream_ready`] knows it by, `call` the call that
+    /// opened it, `format` that of its frames.
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn stream(producer: crate::stream::StreamHandle, number: u32, call: u32, format: u32) -> JsValue;
+
+    /// Says that the producer of this stream can go on.
+    #[wasm_bindgen(js_namespace = __realgar, js_name = streamReady)]
+    pub(crate) fn stream_ready(number: u32);
+
+    /// A reader of a `ReadableStream`. Throws where the value is none, or has a reader already.
+    #[wasm_bindgen(catch, js_namespace = __realgar)]
+    pub(crate) fn reader(stream: &JsValue) -> Result<JsValue, JsValue>;
+
+    /// A promise of the next chunk, a `Uint8Array` that is valid until the next read; of `undefined` at the end.
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn read(reader: &JsValue) -> JsValue;
+
+    /// Says that nobody reads any more.
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn cancel(reader: &JsValue);
+
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = invokeBytes)]
+    fn raw_invoke_bytes(
+        target: &JsValue,
+        method: &JsValue,
+        hash: &JsValue,
+        payload: &js_sys::Uint8Array,
+    ) -> Result<JsValue, JsValue>;
+
+    /// What the contract of this build says of method `method` behind `binding`: its hash, where the two sides may exchange
+    /// bytes, or `undefined`.
+    #[wasm_bindgen(js_namespace = __realgar, js_name = contract)]
+    fn raw_contract(binding: &JsValue, method: &JsValue) -> JsValue;
+
     /// A promise that resolves after `milliseconds`.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn sleep(milliseconds: f64) -> JsValue;
@@ -108,6 +142,39 @@ fn name(text: &'static str) -> JsValue {
         names.push((text, value.clone()));
         value
     })
+}
+
+thread_local! {
+    /// The methods that were called, with their hashes.
+    static CONTRACTS: RefCell<Vec<(&'static str, &'static str, Option<JsValue>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The hash of the contract of `method` behind `binding`, where bytes may be sent.
+pub(crate) fn contract(binding: &'static str, method: &'static str) -> Option<JsValue> {
+    CONTRACTS.with_borrow_mut(|contracts| {
+        let known = contracts.iter().find(|(own, name, _)| ptr::eq(*own, binding) && ptr::eq(*name, method));
+        if let Some((_, _, hash)) = known {
+            return hash.clone();
+        }
+        let hash = raw_contract(&name(binding), &name(method));
+        let hash = (!hash.is_undefined()).then_some(hash);
+        contracts.push((binding, method, hash.clone()));
+        hash
+    })
+}
+
+/// The method that every class with methods has besides its own: it takes the name of a method, the hash of its contract, and
+/// the bytes of its arguments.
+pub(crate) const BYTES_METHOD: &str = "__realgar";
+
+/// `target.__realgar(method, hash, payload)`.
+pub(crate) fn invoke_bytes(
+    target: &JsValue,
+    method: &'static str,
+    hash: &JsValue,
+    payload: &js_sys::Uint8Array,
+) -> Result<JsValue, JsValue> {
+    raw_invoke_bytes(target, &name(method), hash, payload)
 }
 
 /// `env[name]`.

@@ -79,6 +79,7 @@ pub(crate) mod rpc;
 mod sql;
 mod state;
 mod storage;
+mod stream;
 mod time;
 
 #[doc(hidden)]
@@ -96,7 +97,11 @@ pub use rpc::{CallError, RpcError, RpcErrorKind};
 pub use sql::{Params, Sql, SqlValue};
 pub use state::State;
 pub use storage::{Entries, ListOptions, Storage, Transaction};
+pub use stream::{RpcStream, StreamError, stream_response};
 pub use time::sleep;
+
+/// What a method returns to stream: the trait of the crate `futures`.
+pub use futures_core::Stream;
 
 /// The base crate: requests, responses and the rest of the platform.
 pub use ::worker;
@@ -155,8 +160,8 @@ pub use realgar_macros::worker;
 /// What nearly every Worker needs.
 pub mod prelude {
     pub use crate::{
-        CallError, Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, Result, State,
-        Worker, durable_object, rpc, worker,
+        CallError, Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, Result,
+        RpcStream, State, Stream, Worker, durable_object, rpc, worker,
     };
     pub use worker::{Method, Request, Response, console_error, console_log, console_warn};
 }

@@ -149,7 +149,7 @@ impl<C: ObjectClass> Namespace<C> {
 
     fn stub(&self, get: impl FnOnce(&JsValue) -> Result<JsValue, JsValue>) -> C::Stub {
         let target = self.raw().and_then(|namespace| Ok(get(&namespace)?));
-        C::Stub::from(Stub { target })
+        C::Stub::from(Stub { target, binding: self.binding })
     }
 
     fn id(&self, make: impl FnOnce(&JsValue) -> Result<JsValue, JsValue>) -> Result<ObjectId> {
@@ -205,6 +205,8 @@ impl fmt::Display for ObjectId {
 #[derive(Clone, Debug)]
 pub struct Stub {
     target: Result<JsValue, NamespaceError>,
+    /// The binding it came from, by which this build knows the contract.
+    binding: &'static str,
 }
 
 impl Stub {
@@ -212,6 +214,10 @@ impl Stub {
         self.target
             .as_ref()
             .map_err(|error| RpcError::new(RpcErrorKind::NotSent, method, Error::from(error.clone()).to_string()))
+    }
+
+    pub(crate) fn binding(&self) -> &'static str {
+        self.binding
     }
 
     /// Forwards an HTTP request to the object's `fetch`, and its response back. WebSocket upgrades go this way too.

@@ -6,7 +6,7 @@ use proc_macro2::Ident;
 ///
 /// From workerd's `worker-rpc.c++` (reserved methods, and whatever is on `Object.prototype`), and from the properties that
 /// its stubs have themselves.
-const RESERVED: [(&str, &str); 25] = [
+const RESERVED: [(&str, &str); 26] = [
     ("fetch", "the HTTP handler; implement `Fetch` instead"),
     ("connect", "the TCP handler"),
     ("alarm", "the alarm handler"),
@@ -20,6 +20,7 @@ const RESERVED: [(&str, &str); 25] = [
     ("ctx", "a property of every object"),
     ("env", "a property of every object"),
     ("then", "what makes a value a promise"),
+    ("__realgar", "how Realgar's own stubs call"),
     ("constructor", "on every JavaScript object"),
     ("toString", "on every JavaScript object"),
     ("toLocaleString", "on every JavaScript object"),

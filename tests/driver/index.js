@@ -1,6 +1,6 @@
 // A plain JavaScript Worker that calls what a test tells it to, and tells what came back.
 //
-// POST / with [{"class", "name", "method", "args", "delay"?}, …]: the calls run side by side, each after its delay. JSON has no
+// POST / with [{"class", "name", "method", "args", "delay"?, "take"?}, …]: the calls run side by side, each after its delay. JSON has no
 // BigInt, bytes and so on; `{"$": kind, "value": …}` stands for them, both ways.
 
 export default {
@@ -11,17 +11,38 @@ export default {
   },
 };
 
-async function run(env, { class: name, name: object, method, args, delay }) {
+async function run(env, { class: name, name: object, method, args, delay, take }) {
   if (delay) await new Promise((resolve) => setTimeout(resolve, delay));
   const started = Date.now();
   try {
     const stub = env[name].getByName(object);
     const result = await stub[method](...args.map(decode));
-    return { ok: encode(result), ms: Date.now() - started };
+    const ok = result instanceof ReadableStream ? await read(result, take) : encode(result);
+    return { ok, ms: Date.now() - started };
   } catch (error) {
     const { name, message, code, path, data, stack } = error;
     return { error: { name, message, code, path, data: encode(data), stack }, ms: Date.now() - started };
   }
+}
+
+/** The lines of a stream, up to `take` of them; then it is cancelled. */
+async function read(stream, take = Infinity) {
+  const lines = [];
+  let text = "";
+  const decoder = new TextDecoder();
+  const reader = stream.getReader();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    const parts = (text + decoder.decode(value, { stream: true })).split("\n");
+    text = parts.pop();
+    lines.push(...parts.map((line) => JSON.parse(line)));
+    if (lines.length >= take) {
+      await reader.cancel();
+      break;
+    }
+  }
+  return { lines, rest: text };
 }
 
 function decode(value) {
@@ -47,6 +68,7 @@ function decode(value) {
       for (let i = 0; i < value.value; i++) deep = [deep];
       return deep;
     }
+    case "stream": return new Blob(value.value).stream();
     case "function": return () => {};
   }
 }

@@ -11,3 +11,4 @@ mod phases;
 mod project;
 mod rpc;
 mod storage;
+mod streams;

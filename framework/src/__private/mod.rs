@@ -8,11 +8,18 @@ pub mod object;
 mod reply;
 pub(crate) mod runtime;
 
-pub use crate::{promise::promise_settled, rpc::Argument};
+pub use crate::{
+    promise::promise_settled,
+    rpc::{Argument, Arguments},
+    stream::{Sink, StreamArgument, StreamHandle},
+};
 pub use core;
 pub use describe::{describe, describe_panic};
 pub use object::{FetchAbsent, FetchPresent, Method, ObjectTable, Probe, Rpc, RpcAbsent, RpcPresent};
 pub use realgar_wire as wire;
-pub use reply::{Fallible, Reply, argument, call, call_fallible, reply, reply_fallible};
+pub use reply::{
+    Fallible, Refusal, Reply, argument, call, call_fallible, call_stream, call_stream_fallible, opened, reply,
+    reply_fallible, reply_stream, stream_argument,
+};
 pub use runtime::{ObjectHandle, arm, fetch, object as make_object, register};
 pub use std::vec::Vec;

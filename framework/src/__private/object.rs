@@ -3,9 +3,8 @@
 use super::Reply;
 use crate::{
     Declaration, DurableObject, Fetch, Init, Instantiate, LiveObject, ObjectClass, Result, RpcErrorKind, State,
-    rpc::Failure,
+    rpc::{Arguments, Failure},
 };
-use js_sys::Array;
 use std::{future::Future, marker::PhantomData, pin::Pin, rc::Rc};
 use worker::Request;
 
@@ -14,7 +13,7 @@ pub struct Method<T> {
     /// How many parameters it has.
     pub parameters: u32,
     /// Decodes the arguments and runs it.
-    pub call: fn(Rc<T>, Array) -> Reply,
+    pub call: fn(Rc<T>, Arguments) -> Reply,
 }
 
 impl<T> std::fmt::Debug for Method<T> {
@@ -170,7 +169,7 @@ pub trait Factory {
 /// One object instance, of any class.
 pub trait Instance {
     /// Runs the method with this index.
-    fn call(&self, method: u32, arguments: Array) -> Reply;
+    fn call(&self, method: u32, arguments: Arguments) -> Reply;
     /// Answers an HTTP request.
     fn fetch(&self, request: Request) -> Reply;
 }
@@ -208,25 +207,24 @@ struct Hosted<T: LiveObject> {
 }
 
 impl<T: LiveObject> Instance for Hosted<T> {
-    fn call(&self, method: u32, arguments: Array) -> Reply {
+    fn call(&self, method: u32, arguments: Arguments) -> Reply {
         let Some(method) = self.table.methods.get(method as usize) else {
-            return failed(RpcErrorKind::UnknownMethod, "the entry module is of another build".into());
+            return other_build();
         };
-        if arguments.length() > method.parameters {
-            let (expected, got) = (method.parameters, arguments.length());
-            return failed(RpcErrorKind::BadArguments, format!("expected {expected} arguments, got {got}"));
+        match arguments.check_count(method.parameters) {
+            Ok(()) => (method.call)(self.object.clone(), arguments),
+            Err(failure) => Reply::failed(failure),
         }
-        (method.call)(self.object.clone(), arguments)
     }
 
     fn fetch(&self, request: Request) -> Reply {
         match self.table.fetch {
             Some(fetch) => fetch(self.object.clone(), request),
-            None => failed(RpcErrorKind::UnknownMethod, "the entry module is of another build".into()),
+            None => other_build(),
         }
     }
 }
 
-fn failed(kind: RpcErrorKind, message: String) -> Reply {
-    Reply(Box::pin(std::future::ready(Err(Failure::new(kind, message)))))
+fn other_build() -> Reply {
+    Reply::failed(Failure::new(RpcErrorKind::UnknownMethod, "the entry module is of another build".into()))
 }

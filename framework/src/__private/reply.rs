@@ -1,10 +1,10 @@
 //! One RPC method, on both ends: what the code that `#[rpc]` generates calls.
 
 use crate::{
-    CallError, RpcError, Stub, codec,
-    rpc::{self, Argument, Failure},
+    CallError, RpcError, RpcStream, Stub,
+    rpc::{self, Arguments, Failure, Lane, Named},
+    stream::{self, Sink, StreamError},
 };
-use js_sys::Array;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt::Display, future::Future, pin::Pin};
 use wasm_bindgen::JsValue;
@@ -12,15 +12,28 @@ use wasm_bindgen::JsValue;
 /// A running method. Its failure already has the form that travels.
 pub struct Reply(pub(crate) Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>);
 
+impl Reply {
+    /// A reply that is there already.
+    pub(crate) fn failed(failure: Failure) -> Self {
+        Self(Box::pin(std::future::ready(Err(failure))))
+    }
+}
+
 impl std::fmt::Debug for Reply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Reply")
     }
 }
 
-/// An argument that could not be decoded. Opaque: generated code only passes it on with `?`.
+/// Why a method did not get as far as its result. Opaque: generated code only passes it on with `?`.
 #[derive(Debug)]
-pub struct BadArgument(Failure);
+pub struct Refusal(Failure);
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        refusal.0
+    }
+}
 
 /// A result type that `#[rpc]` takes apart: it found a type whose name ends in `Result`.
 #[diagnostic::on_unimplemented(
@@ -67,36 +80,65 @@ pub trait MethodError: Serialize + DeserializeOwned + Display {}
 impl<E: Serialize + DeserializeOwned + Display> MethodError for E {}
 
 /// Called by the code `#[rpc]` generates: decodes argument `index`, which the source calls `name`.
-pub fn argument<T: Received>(arguments: &Array, index: u32, name: &str) -> Result<T, BadArgument> {
-    rpc::decode_argument(arguments, index, name).map_err(BadArgument)
+pub fn argument<T: Received>(arguments: &Arguments, index: u32, name: &str) -> Result<T, Refusal> {
+    arguments.decode(index, name).map_err(Refusal)
+}
+
+/// Called by the code `#[rpc]` generates: argument `index`, a stream.
+pub fn stream_argument<T: Received, E: StreamError>(
+    arguments: &Arguments,
+    index: u32,
+    name: &str,
+) -> Result<RpcStream<T, E>, Refusal> {
+    let stream = RpcStream::new(name, &arguments.raw(index));
+    stream.map_err(|error| Refusal(Failure::arguments(&crate::CodecError::new(error).inside(name))))
 }
 
 /// Called by the code `#[rpc]` generates: runs a method that returns a plain value.
-pub fn reply<T: Sent>(method: impl Future<Output = Result<T, BadArgument>> + 'static) -> Reply {
-    Reply(Box::pin(async {
-        let value = method.await.map_err(|error| error.0)?;
-        codec::to_js(&value).map_err(|error| Failure::result(&error))
-    }))
+pub fn reply<T: Sent, F>(arguments: Arguments, method: impl FnOnce(Arguments) -> F) -> Reply
+where
+    F: Future<Output = Result<T, Refusal>> + 'static,
+{
+    let (lane, running) = (arguments.lane(), method(arguments));
+    Reply(Box::pin(async move { encoded(lane, &running.await?) }))
 }
 
 /// Called by the code `#[rpc]` generates: runs a method that returns a `Result`.
-pub fn reply_fallible<T: Sent, E: MethodError>(
-    method: impl Future<Output = Result<Result<T, E>, BadArgument>> + 'static,
-) -> Reply {
-    Reply(Box::pin(async {
-        match method.await.map_err(|error| error.0)? {
-            Ok(value) => codec::to_js(&value).map_err(|error| Failure::result(&error)),
+pub fn reply_fallible<T: Sent, E: MethodError, F>(arguments: Arguments, method: impl FnOnce(Arguments) -> F) -> Reply
+where
+    F: Future<Output = Result<Result<T, E>, Refusal>> + 'static,
+{
+    let (lane, running) = (arguments.lane(), method(arguments));
+    Reply(Box::pin(async move {
+        match running.await? {
+            Ok(value) => encoded(lane, &value),
             Err(error) => Err(Failure::method(&error)),
         }
     }))
 }
 
+fn encoded<T: Sent>(lane: Lane, value: &T) -> Result<JsValue, Failure> {
+    lane.encode(value).map_err(|error| Failure::result(&error))
+}
+
+/// Called by the code `#[rpc]` generates: runs a method that returns a stream. The future holds the stream, and what that
+/// borrows, and ends with it.
+pub fn reply_stream<F>(arguments: Arguments, method: impl FnOnce(Arguments, Sink) -> F) -> Reply
+where
+    F: Future<Output = Result<(), Refusal>> + 'static,
+{
+    let sink = Sink::new(arguments.lane().format());
+    let producer = Box::pin(method(arguments, sink.clone()));
+    Reply(Box::pin(stream::open(sink, producer)))
+}
+
+/// Called by the code `#[rpc]` generates: the stream that a method returned, or its error.
+pub fn opened<S, E: MethodError>(stream: Result<S, E>) -> Result<S, Refusal> {
+    stream.map_err(|error| Refusal(Failure::method(&error)))
+}
+
 /// Called by the code `#[rpc]` generates: calls a method that returns a plain value.
-pub async fn call<T: Received>(
-    stub: &Stub,
-    method: &'static str,
-    arguments: &[(&str, &dyn Argument)],
-) -> Result<T, RpcError> {
+pub async fn call<T: Received>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> Result<T, RpcError> {
     rpc::call(stub, method, arguments).await
 }
 
@@ -104,7 +146,25 @@ pub async fn call<T: Received>(
 pub async fn call_fallible<T: Received, E: MethodError>(
     stub: &Stub,
     method: &'static str,
-    arguments: &[(&str, &dyn Argument)],
+    arguments: &Named<'_>,
 ) -> Result<T, CallError<E>> {
     rpc::call_fallible(stub, method, arguments).await
+}
+
+/// Called by the code `#[rpc]` generates: calls a method that returns a stream.
+pub async fn call_stream<T: Received, E: StreamError>(
+    stub: &Stub,
+    method: &'static str,
+    arguments: &Named<'_>,
+) -> Result<RpcStream<T, E>, RpcError> {
+    rpc::call_stream(stub, method, arguments).await
+}
+
+/// Called by the code `#[rpc]` generates: calls a method that returns a `Result` of a stream.
+pub async fn call_stream_fallible<T: Received, E: StreamError, F: MethodError>(
+    stub: &Stub,
+    method: &'static str,
+    arguments: &Named<'_>,
+) -> Result<RpcStream<T, E>, CallError<F>> {
+    rpc::call_stream_fallible(stub, method, arguments).await
 }

@@ -8,7 +8,10 @@ use super::{
     Reply,
     object::{Factory, Instance, ObjectList},
 };
-use crate::{Context, LiveWorker, RpcErrorKind, State, Worker, js, rpc::Failure};
+use crate::{
+    Context, LiveWorker, RpcErrorKind, State, Worker, js,
+    rpc::{Arguments, Failure},
+};
 use js_sys::Array;
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -92,9 +95,16 @@ impl std::fmt::Debug for ObjectHandle {
 
 #[wasm_bindgen(js_class = RealgarObject)]
 impl ObjectHandle {
-    /// Calls the method with this index.
-    pub fn call(&self, record: JsValue, call: u32, method: u32, arguments: Array) {
-        start(record, call, || self.instance.call(method, arguments));
+    /// Calls the method with this index. With `bytes`, the only argument is the bytes of all of them, and the result is
+    /// bytes too.
+    pub fn call(&self, record: JsValue, call: u32, method: u32, arguments: Array, bytes: bool) {
+        start(record, call, || {
+            let arguments = if bytes { Arguments::bytes(arguments) } else { Ok(Arguments::native(arguments)) };
+            match arguments {
+                Ok(arguments) => self.instance.call(method, arguments),
+                Err(failure) => Reply::failed(failure),
+            }
+        });
     }
 
     /// Forwards an HTTP request.
@@ -128,7 +138,7 @@ pub fn fetch(record: JsValue, call: u32, request: worker::web_sys::Request, cont
         let worker = PROGRAM.with(|program| program.get().map(Program::worker));
         match worker {
             Some(worker) => worker.fetch(request.into(), Context::new(context)),
-            None => Reply(Box::pin(std::future::ready(Err(other_build())))),
+            None => Reply::failed(other_build()),
         }
     });
 }
@@ -194,7 +204,7 @@ impl Future for Call {
 }
 
 /// Attributes a panic inside `body` to `call`.
-fn within<T>(call: u32, body: impl FnOnce() -> T) -> T {
+pub(crate) fn within<T>(call: u32, body: impl FnOnce() -> T) -> T {
     let outer = CURRENT.replace(call);
     let result = body();
     CURRENT.set(outer);

@@ -4,8 +4,10 @@
 //! names the path inside the value, integers must keep their value, `Vec<u8>` must be bytes, and hostile nesting must not
 //! overflow the stack.
 
+pub(crate) mod bytes;
 mod decode;
 mod encode;
+pub(crate) mod json;
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
@@ -47,7 +49,7 @@ enum Segment {
 }
 
 impl CodecError {
-    fn new(message: impl Into<String>) -> Self {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { path: Vec::new(), message: message.into() }
     }
 

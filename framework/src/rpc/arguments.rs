@@ -1,12 +1,109 @@
-//! The arguments of a call, on the side that runs the method.
+//! The arguments of a call, on the side that runs the method, and the two lanes they come on.
 
 use super::Failure;
-use crate::{CodecError, codec};
-use js_sys::Array;
-use serde::de::DeserializeOwned;
+use crate::{CodecError, RpcErrorKind, codec, stream::Format};
+use js_sys::{Array, Uint8Array};
+use serde::{Serialize, de::DeserializeOwned};
+use std::cell::Cell;
+use wasm_bindgen::{JsCast, JsValue};
 
-/// Decodes argument `index`, called `name` in the source. A missing one is `undefined`, so a trailing `Option` may be left
-/// out.
-pub(crate) fn decode_argument<T: DeserializeOwned>(arguments: &Array, index: u32, name: &str) -> Result<T, Failure> {
-    codec::from_js(&arguments.get(index)).map_err(|error: CodecError| Failure::arguments(&error.inside(name)))
+/// How the values of a call travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// As the JavaScript values they look like.
+    Native,
+    /// As postcard, between two builds of the same contract.
+    Bytes,
+}
+
+impl Lane {
+    /// Encodes a result.
+    pub(crate) fn encode<T: Serialize>(self, value: &T) -> Result<JsValue, CodecError> {
+        match self {
+            Self::Native => codec::to_js(value),
+            Self::Bytes => {
+                let mut buffer = Vec::new();
+                codec::bytes::append(&mut buffer, value)?;
+                Ok(Uint8Array::from(buffer.as_slice()).into())
+            }
+        }
+    }
+
+    /// Decodes a result.
+    pub(crate) fn decode<T: DeserializeOwned>(self, value: &JsValue) -> Result<T, CodecError> {
+        match self {
+            Self::Native => codec::from_js(value),
+            Self::Bytes => codec::bytes::decode(&bytes_of(value)?),
+        }
+    }
+
+    /// How a stream that answers such a call is written.
+    pub(crate) fn format(self) -> Format {
+        match self {
+            Self::Native => Format::Lines,
+            Self::Bytes => Format::Frames,
+        }
+    }
+}
+
+fn bytes_of(value: &JsValue) -> Result<Vec<u8>, CodecError> {
+    match value.dyn_ref::<Uint8Array>() {
+        Some(bytes) => Ok(bytes.to_vec()),
+        None => Err(CodecError::new("expected the bytes of a value")),
+    }
+}
+
+/// The arguments of a call, as they arrived.
+#[derive(Debug)]
+pub struct Arguments {
+    values: Array,
+    /// The arguments one after the other, and how many bytes of them were read.
+    payload: Option<(Vec<u8>, Cell<usize>)>,
+}
+
+impl Arguments {
+    /// Arguments as JavaScript passes them.
+    pub(crate) fn native(values: Array) -> Self {
+        Self { values, payload: None }
+    }
+
+    /// Arguments as another Rust program packs them: `values` has one element, their bytes.
+    pub(crate) fn bytes(values: Array) -> Result<Self, Failure> {
+        let payload = bytes_of(&values.get(0)).map_err(|error| Failure::arguments(&error))?;
+        Ok(Self { values, payload: Some((payload, Cell::new(0))) })
+    }
+
+    pub(crate) fn lane(&self) -> Lane {
+        if self.payload.is_some() { Lane::Bytes } else { Lane::Native }
+    }
+
+    /// Checks that there are not more arguments than parameters.
+    pub(crate) fn check_count(&self, parameters: u32) -> Result<(), Failure> {
+        let count = self.values.length();
+        if self.payload.is_some() || count <= parameters {
+            return Ok(());
+        }
+        Err(Failure::new(RpcErrorKind::BadArguments, format!("expected {parameters} arguments, got {count}")))
+    }
+
+    /// The argument with this index as a JavaScript value.
+    pub(crate) fn raw(&self, index: u32) -> JsValue {
+        self.values.get(index)
+    }
+
+    /// Decodes argument `index`, called `name` in the source. To be called in order, and once for each. A missing one is
+    /// `undefined`, so a trailing `Option` may be left out.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, index: u32, name: &str) -> Result<T, Failure> {
+        let decoded = match &self.payload {
+            None => codec::from_js(&self.raw(index)),
+            Some((payload, at)) => {
+                let rest = payload.get(at.get()..).unwrap_or_default();
+                codec::bytes::take(rest).map(|(value, left)| {
+                    at.set(payload.len() - left.len());
+                    value
+                })
+            }
+        };
+        decoded.map_err(|error| Failure::arguments(&error.inside(name)))
+    }
 }

@@ -1,8 +1,8 @@
 //! The calling end: a method on a stub.
 
-use super::{CallError, RpcError, RpcErrorKind};
-use crate::{Stub, codec, js, promise};
-use js_sys::Array;
+use super::{CallError, Lane, RpcError, RpcErrorKind};
+use crate::{RpcStream, Stub, codec, js, promise, stream::StreamError};
+use js_sys::{Array, Uint8Array};
 use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Request, Response};
@@ -13,13 +13,61 @@ use worker::{Request, Response};
     note = "an argument or result travels to another isolate: derive `serde::Serialize` and `serde::Deserialize` for it"
 )]
 pub trait Argument {
-    /// Encodes it.
+    /// Encodes it as the JavaScript value it looks like.
     fn encode(&self) -> Result<JsValue, crate::CodecError>;
+
+    /// Appends its bytes.
+    fn append(&self, payload: &mut Vec<u8>) -> Result<(), crate::CodecError>;
 }
 
 impl<T: Serialize> Argument for T {
     fn encode(&self) -> Result<JsValue, crate::CodecError> {
         codec::to_js(self)
+    }
+
+    fn append(&self, payload: &mut Vec<u8>) -> Result<(), crate::CodecError> {
+        codec::bytes::append(payload, self)
+    }
+}
+
+/// The arguments of a call, by their names in the source.
+pub(crate) type Named<'a> = [(&'a str, &'a dyn Argument)];
+
+/// What a method returned, and how to read it.
+struct Answer<'a> {
+    method: &'a str,
+    lane: Lane,
+    /// The peer has another contract, so that what does not fit is no mistake of its own.
+    skewed: bool,
+    /// Returned, or thrown.
+    outcome: Result<JsValue, JsValue>,
+}
+
+impl Answer<'_> {
+    fn value<T: DeserializeOwned>(&self, value: &JsValue) -> Result<T, RpcError> {
+        let decoded = self.lane.decode(value);
+        decoded.map_err(|error| self.seen(RpcError::from_codec(RpcErrorKind::BadResult, self.method, &error)))
+    }
+
+    fn stream<T, E: StreamError>(&self, value: &JsValue) -> Result<RpcStream<T, E>, RpcError> {
+        let stream = RpcStream::new(self.method, value);
+        stream.map_err(|error| self.seen(RpcError::new(RpcErrorKind::BadResult, self.method, error)))
+    }
+
+    fn error(&self, thrown: &JsValue) -> RpcError {
+        self.seen(RpcError::from_thrown(self.method, thrown))
+    }
+
+    fn call_error<E: DeserializeOwned>(&self, thrown: &JsValue) -> CallError<E> {
+        match CallError::from_thrown(self.method, thrown) {
+            CallError::Rpc(error) => CallError::Rpc(self.seen(error)),
+            error => error,
+        }
+    }
+
+    /// The same error, told as what it is between peers of different contracts.
+    fn seen(&self, error: RpcError) -> RpcError {
+        if self.skewed { error.skewed() } else { error }
     }
 }
 
@@ -27,11 +75,12 @@ impl<T: Serialize> Argument for T {
 pub(crate) async fn call<T: DeserializeOwned>(
     stub: &Stub,
     method: &'static str,
-    arguments: &[(&str, &dyn Argument)],
+    arguments: &Named<'_>,
 ) -> Result<T, RpcError> {
-    match send(stub, method, arguments).await? {
-        Ok(value) => decode(method, &value),
-        Err(thrown) => Err(RpcError::from_thrown(method, &thrown)),
+    let answer = send(stub, method, arguments).await?;
+    match &answer.outcome {
+        Ok(value) => answer.value(value),
+        Err(thrown) => Err(answer.error(thrown)),
     }
 }
 
@@ -39,11 +88,38 @@ pub(crate) async fn call<T: DeserializeOwned>(
 pub(crate) async fn call_fallible<T: DeserializeOwned, E: DeserializeOwned>(
     stub: &Stub,
     method: &'static str,
-    arguments: &[(&str, &dyn Argument)],
+    arguments: &Named<'_>,
 ) -> Result<T, CallError<E>> {
-    match send(stub, method, arguments).await? {
-        Ok(value) => Ok(decode(method, &value)?),
-        Err(thrown) => Err(CallError::from_thrown(method, &thrown)),
+    let answer = send(stub, method, arguments).await?;
+    match &answer.outcome {
+        Ok(value) => Ok(answer.value(value)?),
+        Err(thrown) => Err(answer.call_error(thrown)),
+    }
+}
+
+/// Calls a method whose result is a stream.
+pub(crate) async fn call_stream<T, E: StreamError>(
+    stub: &Stub,
+    method: &'static str,
+    arguments: &Named<'_>,
+) -> Result<RpcStream<T, E>, RpcError> {
+    let answer = send(stub, method, arguments).await?;
+    match &answer.outcome {
+        Ok(value) => answer.stream(value),
+        Err(thrown) => Err(answer.error(thrown)),
+    }
+}
+
+/// Calls a method whose result is a `Result` of a stream.
+pub(crate) async fn call_stream_fallible<T, E: StreamError, F: DeserializeOwned>(
+    stub: &Stub,
+    method: &'static str,
+    arguments: &Named<'_>,
+) -> Result<RpcStream<T, E>, CallError<F>> {
+    let answer = send(stub, method, arguments).await?;
+    match &answer.outcome {
+        Ok(value) => Ok(answer.stream(value)?),
+        Err(thrown) => Err(answer.call_error(thrown)),
     }
 }
 
@@ -59,33 +135,56 @@ pub(crate) async fn fetch(stub: &Stub, request: Request) -> Result<Response, Rpc
     }
 }
 
-/// The outer error is of this side, the inner one was thrown.
-async fn send(
-    stub: &Stub,
-    method: &'static str,
-    arguments: &[(&str, &dyn Argument)],
-) -> Result<Result<JsValue, JsValue>, RpcError> {
+/// Makes the call: as bytes where this build's contract allows it and the peer has the same, and natively otherwise. An error is
+/// of this side.
+async fn send<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> Result<Answer<'a>, RpcError> {
     let target = stub.target(method)?;
+    let not_sent = |error: crate::CodecError| RpcError::from_codec(RpcErrorKind::NotSent, method, &error);
+    let mut skewed = false;
+    if let Some(hash) = js::contract(stub.binding(), method) {
+        let mut payload = Vec::new();
+        for (name, argument) in arguments {
+            argument.append(&mut payload).map_err(|error| not_sent(error.inside(name)))?;
+        }
+        let payload = Uint8Array::from(payload.as_slice());
+        let outcome = settled(js::invoke_bytes(target, method, &hash, &payload)).await;
+        match outcome.as_ref().err().and_then(refusal) {
+            None => return Ok(Answer { method, lane: Lane::Bytes, skewed: false, outcome }),
+            // The method did not run.
+            Some(why) => skewed = why == Refused::Skew,
+        }
+    }
     let mut encoded = Vec::with_capacity(arguments.len());
     for (name, argument) in arguments {
-        let value = argument
-            .encode()
-            .map_err(|error| RpcError::from_codec(RpcErrorKind::NotSent, method, &error.inside(name)))?;
-        encoded.push(value);
+        encoded.push(argument.encode().map_err(|error| not_sent(error.inside(name)))?);
     }
     let returned = match encoded.as_slice() {
         [] => js::invoke0(target, method),
         [only] => js::invoke1(target, method, only),
         more => js::invoke(target, method, &more.iter().collect::<Array>()),
     };
-    Ok(settled(returned).await)
+    Ok(Answer { method, lane: Lane::Native, skewed, outcome: settled(returned).await })
+}
+
+/// Why a peer does not take bytes.
+#[derive(PartialEq, Eq)]
+enum Refused {
+    /// Its contract is another one.
+    Skew,
+    /// It is not written with this crate.
+    Stranger,
+}
+
+fn refusal(thrown: &JsValue) -> Option<Refused> {
+    if js::string_field(thrown, "code").as_deref() == Some(RpcErrorKind::VersionSkew.code()) {
+        return Some(Refused::Skew);
+    }
+    let message = js::string_field(thrown, "message")?;
+    let stranger = message.contains("does not implement the method") && message.contains(js::BYTES_METHOD);
+    stranger.then_some(Refused::Stranger)
 }
 
 /// Awaits what a stub returned.
 async fn settled(returned: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
     promise::settled(&returned?).await
-}
-
-fn decode<T: DeserializeOwned>(method: &str, value: &JsValue) -> Result<T, RpcError> {
-    codec::from_js(value).map_err(|error| RpcError::from_codec(RpcErrorKind::BadResult, method, &error))
 }

@@ -6,7 +6,7 @@ use std::fmt::{self, Display};
 use wasm_bindgen::JsValue;
 
 /// The `code` of an error that a method returned itself; its `data` holds the encoded error.
-const METHOD_ERROR: &str = "method_error";
+pub(crate) const METHOD_ERROR: &str = "method_error";
 
 /// The `code` of an error that an event handler returned.
 const HANDLER_ERROR: &str = "handler_error";
@@ -64,6 +64,11 @@ pub enum RpcErrorKind {
     Interrupted,
     /// The object was reset while the call was under way. It may have run in part.
     Reset,
+    /// A stream stopped without its end. What arrived of it is whole; what is missing is not known.
+    Truncated,
+    /// The two sides were built from contracts that do not fit each other, and the values of this call do not survive the
+    /// difference.
+    VersionSkew,
     /// The object has more calls waiting than the platform keeps. The method did not run.
     Overloaded,
     /// The connection to the object was lost, or the platform failed. The method may have run.
@@ -75,7 +80,7 @@ pub enum RpcErrorKind {
 }
 
 impl RpcErrorKind {
-    const CODES: [(Self, &'static str); 11] = [
+    const CODES: [(Self, &'static str); 13] = [
         (Self::UnknownMethod, "unknown_method"),
         (Self::BadArguments, "bad_arguments"),
         (Self::BadResult, "bad_result"),
@@ -83,6 +88,8 @@ impl RpcErrorKind {
         (Self::Panicked, "panicked"),
         (Self::Interrupted, "interrupted"),
         (Self::Reset, "reset"),
+        (Self::Truncated, "truncated"),
+        (Self::VersionSkew, "version_skew"),
         (Self::Overloaded, "overloaded"),
         (Self::Network, "network"),
         (Self::NotSent, "not_sent"),
@@ -119,6 +126,11 @@ impl RpcError {
         Self { path: Some(error.path()), ..Self::new(kind, method, error.to_string()) }
     }
 
+    /// What a peer reports as `code`.
+    pub(crate) fn of_code(code: &str, method: &str, message: String) -> Self {
+        Self::new(RpcErrorKind::of_code(code).unwrap_or(RpcErrorKind::Remote), method, message)
+    }
+
     /// Reads a thrown value that is not an error of the method's own type.
     pub(crate) fn from_thrown(method: &str, thrown: &JsValue) -> Self {
         let message = js::string_field(thrown, "message").unwrap_or_else(|| js::display(thrown));
@@ -141,6 +153,18 @@ impl RpcError {
             path: js::string_field(thrown, "path"),
             retryable: flag("retryable") && !flag("overloaded"),
             ..Self::new(kind, method, message)
+        }
+    }
+
+    /// The same error between two peers of different contracts: a value that does not fit is no mistake of either.
+    pub(crate) fn skewed(self) -> Self {
+        match self.kind {
+            RpcErrorKind::BadArguments | RpcErrorKind::BadResult | RpcErrorKind::UnknownMethod => Self {
+                kind: RpcErrorKind::VersionSkew,
+                message: format!("the peer is deployed with another contract: {}", self.message),
+                ..self
+            },
+            _ => self,
         }
     }
 

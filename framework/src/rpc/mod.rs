@@ -7,9 +7,10 @@ mod arguments;
 pub(crate) mod call;
 mod error;
 
+pub use arguments::Arguments;
+pub use call::Argument;
 pub use error::{CallError, RpcError, RpcErrorKind};
 
-pub(crate) use arguments::decode_argument;
-pub use call::Argument;
-pub(crate) use call::{call, call_fallible, fetch};
-pub(crate) use error::Failure;
+pub(crate) use arguments::Lane;
+pub(crate) use call::{Named, call, call_fallible, call_stream, call_stream_fallible, fetch};
+pub(crate) use error::{Failure, METHOD_ERROR};

@@ -1,6 +1,6 @@
 //! The rules for methods that can be called from elsewhere.
 
-use super::model::{Method, Model};
+use super::model::{Method, Model, Output};
 use crate::{errors::Errors, names};
 use std::collections::HashMap;
 use syn::{FnArg, ImplItem, Receiver, ReceiverKind, Safety, Type};
@@ -94,13 +94,20 @@ fn parameters(method: &Method, errors: &mut Errors) {
 }
 
 fn output(method: &Method, errors: &mut Errors) {
-    match &method.output {
+    let value = match &method.output {
+        Output::Value(value) => value.as_ref(),
+        Output::Result(_) => None,
+        Output::Stream(items) | Output::StreamResult(items, _) => Some(&items.ty),
+    };
+    match value {
         Some(Type::Reference(reference)) => {
             errors.at(reference, "an RPC method returns an owned value: it travels to another isolate");
         }
-        Some(Type::ImplTrait(ty)) => {
-            errors.at(ty, "an RPC method returns a type that serde can encode and decode; name it");
-        }
+        Some(Type::ImplTrait(ty)) => errors.at(
+            ty,
+            "an RPC method returns a type that serde can encode and decode: name it; or a stream: \
+             `impl Stream<Item = T>`",
+        ),
         _ => {}
     }
 }

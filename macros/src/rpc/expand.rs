@@ -1,10 +1,10 @@
 //! The generated code: a table of methods, their description, and a call for each on the stub.
 
-use super::model::{Method, Model, Parameter};
+use super::model::{Items, Method, Model, Output, Parameter, StreamParameter};
 use crate::names;
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::{Type, spanned::Spanned};
 
 pub(super) fn all(model: &Model) -> TokenStream {
     let Model { item, krate, methods, .. } = model;
@@ -42,25 +42,48 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
     let Method { ident, parameters, .. } = method;
     let cfgs = method.cfgs();
     let count = u32::try_from(parameters.len()).unwrap_or(u32::MAX);
-    let arguments = parameters.iter().enumerate().map(|(index, Parameter { ident, ty, .. })| {
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        let name = ident.as_ref().map(names::plain).unwrap_or_default();
-        let krate = respan(&model.krate, ty.span());
-        quote_spanned!(ty.span()=> #krate::__private::argument::<#ty>(&_arguments, #index, #name)?)
-    });
+    let arguments = parameters.iter().enumerate().map(|(index, parameter)| decoded(model, index, parameter));
     let await_it = method.is_async.then(|| quote!(.await));
     let span = output_span(method);
     let krate = respan(&model.krate, span);
-    let reply = if method.is_fallible() { quote_spanned!(span=> reply_fallible) } else { quote_spanned!(span=> reply) };
+    let called = quote_spanned!(span=> _object.#ident(#(#arguments),*)#await_it);
+    let run = |items: &Items| Ident::new(if items.fallible { "run_results" } else { "run" }, items.ty.span());
+    let (reply, sink, result) = match &method.output {
+        Output::Value(_) => ("reply", None, called),
+        Output::Result(_) => ("reply_fallible", None, called),
+        Output::Stream(items) => {
+            let run = run(items);
+            ("reply_stream", Some(quote!(, _sink)), quote_spanned!(span=> _sink.#run(#called).await))
+        }
+        Output::StreamResult(items, _) => {
+            let run = run(items);
+            let opened = quote_spanned!(span=> #krate::__private::opened(#called)?);
+            ("reply_stream", Some(quote!(, _sink)), quote_spanned!(span=> _sink.#run(#opened).await))
+        }
+    };
+    let reply = Ident::new(reply, span);
     quote_spanned! {span=>
         #(#cfgs)*
         #krate::__private::Method {
             parameters: #count,
-            call: |_object, _arguments| #krate::__private::#reply(async move {
-                #krate::__private::core::result::Result::Ok(_object.#ident(#(#arguments),*)#await_it)
+            call: |_object, _arguments| #krate::__private::#reply(_arguments, |_arguments #sink| async move {
+                #krate::__private::core::result::Result::Ok(#result)
             }),
         }
     }
+}
+
+/// The argument of a parameter, at the method.
+fn decoded(model: &Model, index: usize, Parameter { ident, ty, stream, .. }: &Parameter) -> TokenStream {
+    let index = u32::try_from(index).unwrap_or(u32::MAX);
+    let name = ident.as_ref().map(names::plain).unwrap_or_default();
+    let krate = respan(&model.krate, ty.span());
+    let Some(StreamParameter { item, call_error }) = stream else {
+        return quote_spanned!(ty.span()=> #krate::__private::argument::<#ty>(&_arguments, #index, #name)?);
+    };
+    let error =
+        call_error.as_ref().map_or_else(|| quote_spanned!(ty.span()=> #krate::RpcError), ToTokens::to_token_stream);
+    quote_spanned!(ty.span()=> #krate::__private::stream_argument::<#item, #error>(&_arguments, #index, #name)?)
 }
 
 /// The method as the manifest shows it.
@@ -68,7 +91,7 @@ fn description(model: &Model, method: &Method) -> TokenStream {
     let krate = &model.krate;
     let cfgs = method.cfgs();
     let name = &method.wire_name;
-    let result = method.output.as_ref().map_or_else(|| "()".into(), type_text);
+    let result = method.declared.as_ref().map_or_else(|| "()".into(), type_text);
     let parameters = method.parameters.iter().map(|parameter| {
         let name = parameter.ident.as_ref().map(names::plain).unwrap_or_default();
         let ty = type_text(&parameter.ty);
@@ -93,32 +116,33 @@ fn description(model: &Model, method: &Method) -> TokenStream {
 fn call(model: &Model, method: &Method) -> TokenStream {
     let Method { ident, visibility, attributes, wire_name, parameters, .. } = method;
     let names = parameters.iter().map(|parameter| &parameter.ident);
-    let types = parameters.iter().map(|parameter| &parameter.ty);
-    let arguments = parameters.iter().map(|Parameter { ident, ty, .. }| {
-        let name = ident.as_ref().map(names::plain).unwrap_or_default();
-        let krate = respan(&model.krate, ty.span());
-        quote_spanned!(ty.span()=> (#name, &#ident as &dyn #krate::__private::Argument))
-    });
+    let types = parameters.iter().map(|parameter| accepted(model, parameter));
+    let arguments = parameters.iter().map(|parameter| encoded(model, parameter));
     let span = output_span(method);
     let krate = respan(&model.krate, span);
-    let output = method.output.as_ref().map_or_else(|| quote!(()), ToTokens::to_token_stream);
-    let (result, call) = if method.is_fallible() {
-        (
-            quote_spanned! {span=>
-                #krate::__private::core::result::Result<
-                    <#output as #krate::__private::Fallible>::Ok,
-                    #krate::CallError<<#output as #krate::__private::Fallible>::Error>,
-                >
-            },
-            quote_spanned!(span=> #krate::__private::call_fallible),
-        )
-    } else {
-        (
-            quote_spanned!(span=> #krate::__private::core::result::Result<#output, #krate::RpcError>),
-            quote_spanned!(span=> #krate::__private::call),
-        )
+    let core = quote_spanned!(span=> #krate::__private::core);
+    let ok = |ty: &Type| quote_spanned!(ty.span()=> <#ty as #krate::__private::Fallible>::Ok);
+    let error = |ty: &Type| quote_spanned!(ty.span()=> #krate::CallError<<#ty as #krate::__private::Fallible>::Error>);
+    let stream = |items: &Items| {
+        let ty = &items.ty;
+        if !items.fallible {
+            return quote_spanned!(ty.span()=> #krate::RpcStream<#ty>);
+        }
+        let (ok, error) = (ok(ty), error(ty));
+        quote_spanned!(ty.span()=> #krate::RpcStream<#ok, #error>)
     };
-    let body = quote_spanned!(span=> #call(self, #wire_name, &[#(#arguments),*]).await);
+    let rpc_error = quote_spanned!(span=> #krate::RpcError);
+    let (ok, error, call) = match &method.output {
+        Output::Value(value) => {
+            (value.as_ref().map_or_else(|| quote!(()), ToTokens::to_token_stream), rpc_error, "call")
+        }
+        Output::Result(ty) => (ok(ty), error(ty), "call_fallible"),
+        Output::Stream(items) => (stream(items), rpc_error, "call_stream"),
+        Output::StreamResult(items, ty) => (stream(items), error(ty), "call_stream_fallible"),
+    };
+    let call = Ident::new(call, span);
+    let result = quote_spanned!(span=> #core::result::Result<#ok, #error>);
+    let body = quote_spanned!(span=> #krate::__private::#call(self, #wire_name, &[#(#arguments),*]).await);
     quote! {
         #(#attributes)*
         #visibility async fn #ident(&self #(, #names: #types)*) -> #result {
@@ -127,8 +151,33 @@ fn call(model: &Model, method: &Method) -> TokenStream {
     }
 }
 
+/// The type of a parameter, at the caller.
+fn accepted(model: &Model, Parameter { ty, stream, .. }: &Parameter) -> TokenStream {
+    let Some(stream) = stream else { return ty.to_token_stream() };
+    let (krate, item) = (respan(&model.krate, ty.span()), &stream.item);
+    let item = match stream.error() {
+        Some(error) => quote_spanned!(ty.span()=> #krate::__private::core::result::Result<#item, #error>),
+        None => item.to_token_stream(),
+    };
+    quote_spanned!(ty.span()=> impl #krate::Stream<Item = #item> + 'static)
+}
+
+/// The argument of a parameter, on its way out.
+fn encoded(model: &Model, Parameter { ident, ty, stream, .. }: &Parameter) -> TokenStream {
+    let name = ident.as_ref().map(names::plain).unwrap_or_default();
+    let krate = respan(&model.krate, ty.span());
+    let argument = match stream {
+        None => quote_spanned!(ty.span()=> #ident),
+        Some(stream) => {
+            let new = Ident::new(if stream.call_error.is_some() { "of_results" } else { "new" }, ty.span());
+            quote_spanned!(ty.span()=> #krate::__private::StreamArgument::#new(#ident))
+        }
+    };
+    quote_spanned!(ty.span()=> (#name, &#argument as &dyn #krate::__private::Argument))
+}
+
 fn output_span(method: &Method) -> Span {
-    method.output.as_ref().map_or_else(|| method.ident.span(), Spanned::span)
+    method.declared.as_ref().map_or_else(|| method.ident.span(), Spanned::span)
 }
 
 /// The same tokens at another place of the source.
@@ -141,7 +190,7 @@ fn respan(tokens: &TokenStream, span: Span) -> TokenStream {
 }
 
 /// A type as the source spells it, without the spaces that tokens have between them.
-fn type_text(ty: &syn::Type) -> String {
+fn type_text(ty: &Type) -> String {
     let text = ty.to_token_stream().to_string();
     [(" < ", "<"), (" >", ">"), (" :: ", "::"), (" , ", ", "), (" ,", ","), ("[ ", "["), (" ]", "]"), ("& ", "&")]
         .iter()

@@ -2,7 +2,10 @@
 
 use crate::{durable_object::stub_name, errors::Errors, names, options::Options};
 use proc_macro2::TokenStream;
-use syn::{Attribute, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Pat, Path, ReturnType, Type, Visibility};
+use syn::{
+    Attribute, FnArg, GenericArgument, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Pat, Path, PathArguments,
+    PathSegment, ReturnType, Type, TypeParamBound, Visibility,
+};
 
 pub(super) struct Model {
     /// The block without our own attributes.
@@ -25,13 +28,35 @@ pub(super) struct Method {
     pub(super) given_name: Option<LitStr>,
     pub(super) parameters: Vec<Parameter>,
     pub(super) is_async: bool,
-    pub(super) output: Option<Type>,
+    /// The return type as the source spells it.
+    pub(super) declared: Option<Type>,
+    pub(super) output: Output,
+}
+
+/// What a method returns, going by how its type is spelled: that is all a macro can see of a type.
+pub(super) enum Output {
+    /// A value, of this type or `()`.
+    Value(Option<Type>),
+    /// A `Result`, which is a type whose name ends so.
+    Result(Type),
+    /// `impl Stream<Item = ..>`
+    Stream(Items),
+    /// A `Result` of a stream: the same type with `()` in place of the stream.
+    StreamResult(Items, Type),
+}
+
+/// The items of a stream.
+pub(super) struct Items {
+    pub(super) ty: Type,
+    /// Each is a `Result`.
+    pub(super) fallible: bool,
 }
 
 pub(super) struct Parameter {
     /// `None` for a pattern that is more than a name.
     pub(super) ident: Option<Ident>,
     pub(super) ty: Type,
+    pub(super) stream: Option<StreamParameter>,
     pub(super) source: FnArg,
 }
 
@@ -77,6 +102,10 @@ impl Method {
         }
         let signature = &method.sig;
         let repeated = ["cfg", "doc", "deprecated"];
+        let declared = match &signature.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, ty) => Some((**ty).clone()),
+        };
         Self {
             ident: signature.ident.clone(),
             visibility: method.vis.clone(),
@@ -92,10 +121,8 @@ impl Method {
             given_name,
             parameters: signature.inputs.iter().filter_map(Parameter::parse).collect(),
             is_async: signature.asyncness.is_some(),
-            output: match &signature.output {
-                ReturnType::Default => None,
-                ReturnType::Type(_, ty) => Some((**ty).clone()),
-            },
+            output: Output::of(declared.as_ref()),
+            declared,
             source: method.clone(),
         }
     }
@@ -104,15 +131,87 @@ impl Method {
     pub(super) fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"))
     }
+}
 
-    /// Whether the method returns a `Result`, going by the name: the one thing a macro can see of a type.
-    pub(super) fn is_fallible(&self) -> bool {
-        match &self.output {
-            Some(Type::Path(path)) => {
-                path.path.segments.last().is_some_and(|last| last.ident.to_string().ends_with("Result"))
-            }
-            _ => false,
+impl Output {
+    fn of(declared: Option<&Type>) -> Self {
+        let Some(ty) = declared else { return Self::Value(None) };
+        if let Some(items) = items(ty) {
+            return Self::Stream(items);
         }
+        if !is_result(ty) {
+            return Self::Value(Some(ty.clone()));
+        }
+        let mut result = ty.clone();
+        match first_argument(&mut result) {
+            Some(ok) if let Some(items) = items(ok) => {
+                *ok = syn::parse_quote!(());
+                Self::StreamResult(items, result)
+            }
+            _ => Self::Result(ty.clone()),
+        }
+    }
+}
+
+/// Whether a type is a `Result`, going by its name.
+fn is_result(ty: &Type) -> bool {
+    last_segment(ty).is_some_and(|last| last.ident.to_string().ends_with("Result"))
+}
+
+fn last_segment(ty: &Type) -> Option<&PathSegment> {
+    match ty {
+        Type::Path(path) => path.path.segments.last(),
+        _ => None,
+    }
+}
+
+/// The first type in the angle brackets of a type.
+fn first_argument(ty: &mut Type) -> Option<&mut Type> {
+    let Type::Path(path) = ty else { return None };
+    let PathArguments::AngleBracketed(arguments) = &mut path.path.segments.last_mut()?.arguments else { return None };
+    arguments.args.iter_mut().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}
+
+/// The items of `impl Stream<Item = ..>`.
+fn items(ty: &Type) -> Option<Items> {
+    let Type::ImplTrait(ty) = ty else { return None };
+    ty.bounds.iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else { return None };
+        let last = bound.path.segments.last().filter(|last| last.ident == "Stream")?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        arguments.args.iter().find_map(|argument| match argument {
+            GenericArgument::AssocType(item) if item.ident == "Item" => {
+                Some(Items { fallible: is_result(&item.ty), ty: item.ty.clone() })
+            }
+            _ => None,
+        })
+    })
+}
+
+/// A parameter that is a stream: `RpcStream<T>` or `RpcStream<T, CallError<E>>`.
+pub(super) struct StreamParameter {
+    pub(super) item: Type,
+    /// What the items may be instead, at the method: `CallError<E>`.
+    pub(super) call_error: Option<Type>,
+}
+
+impl StreamParameter {
+    fn of(ty: &Type) -> Option<Self> {
+        let last = last_segment(ty).filter(|last| last.ident == "RpcStream")?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        let mut types = arguments.args.iter().filter_map(|argument| match argument {
+            GenericArgument::Type(ty) => Some(ty.clone()),
+            _ => None,
+        });
+        Some(Self { item: types.next()?, call_error: types.next() })
+    }
+
+    /// The `E` of `CallError<E>`.
+    pub(super) fn error(&self) -> Option<Type> {
+        first_argument(&mut self.call_error.clone()?).cloned()
     }
 }
 
@@ -123,7 +222,7 @@ impl Parameter {
             Pat::Ident(pattern) if pattern.by_ref.is_none() && pattern.subpat.is_none() => Some(pattern.ident.clone()),
             _ => None,
         };
-        Some(Self { ident, ty: (*typed.ty).clone(), source: argument.clone() })
+        Some(Self { ident, stream: StreamParameter::of(&typed.ty), ty: (*typed.ty).clone(), source: argument.clone() })
     }
 }
 

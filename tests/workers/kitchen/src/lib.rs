@@ -1,9 +1,11 @@
 //! A Worker with one of everything, for the end-to-end tests in `tests/`.
 
+mod belt;
 mod faults;
 mod menu;
 mod values;
 
+pub use belt::{Belt, BeltStub};
 pub use faults::Fragile;
 pub use menu::{Menu, OrderError, OtherMenu};
 pub use values::{Everything, Shape};
@@ -16,15 +18,16 @@ pub(crate) static MENU_PHASE_1: AtomicU32 = AtomicU32::new(0);
 /// How often Phase 1 of [`Kitchen`] ran in this wasm instance.
 static WORKER_PHASE_1: AtomicU32 = AtomicU32::new(0);
 
-#[worker(hosts(Menu, Fragile))]
+#[worker(hosts(Menu, Fragile, Belt))]
 pub struct Kitchen {
     menus: Namespace<Menu>,
+    belts: Namespace<Belt>,
 }
 
 impl Worker for Kitchen {
     fn init(cx: &mut Init) -> Self {
         WORKER_PHASE_1.fetch_add(1, Ordering::Relaxed);
-        Kitchen { menus: cx.bind(Menu::from::<Kitchen>()) }
+        Kitchen { menus: cx.bind(Menu::from::<Kitchen>()), belts: cx.bind(Belt::from::<Kitchen>()) }
     }
 
     async fn fetch(&self, request: Request, cx: &Context) -> Result<Response> {
@@ -36,6 +39,7 @@ impl Worker for Kitchen {
             "errors" => menu::typed_errors(&self.menus, rest).await,
             "namespace" => self.namespace().await,
             "forward" => Ok(self.menus.get_by_name("forward").fetch(request).await?),
+            "streams" => belt::consume(&self.belts, rest).await,
             "worker-fault" => faults::here(rest, cx).await,
             _ => Ok(Response::error("no such route", 404)?),
         }

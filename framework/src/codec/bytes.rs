@@ -1,0 +1,46 @@
+//! postcard: the lane for composite values between two Rust programs of the same contract.
+
+use super::CodecError;
+use postcard::ser_flavors::Flavor;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Appends `value`. What was written of a value that cannot be is for the caller to take back.
+pub(crate) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
+    postcard::serialize_with_flavor(value, Tail(buffer))
+        .map_err(|error| CodecError::new(format!("the value cannot be written as bytes: {error}")))
+}
+
+/// Writes to the end of a buffer.
+struct Tail<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Tail<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
+/// Decodes one value, which is all of `bytes`.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, rest) = take(bytes)?;
+    match rest.len() {
+        0 => Ok(value),
+        left => Err(CodecError::new(format!("{left} bytes are left over"))),
+    }
+}
+
+/// Decodes the value that `bytes` starts with, and returns what follows it.
+pub(crate) fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), CodecError> {
+    postcard::take_from_bytes(bytes).map_err(|error| CodecError::new(format!("the bytes do not fit the type: {error}")))
+}

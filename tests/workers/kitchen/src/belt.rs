@@ -1,0 +1,186 @@
+//! An object that produces streams, and takes them.
+
+use crate::{OrderError, json};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use realgar::{Namespace, prelude::*, sleep, stream_response};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+/// How many items were produced in this wasm instance.
+static PRODUCED: AtomicU32 = AtomicU32::new(0);
+/// How many producers were dropped.
+static DROPPED: AtomicU32 = AtomicU32::new(0);
+
+/// Notices that its stream is gone.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        DROPPED.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[durable_object]
+pub struct Belt {
+    started: Cell<u32>,
+}
+
+impl DurableObject for Belt {
+    fn init(_cx: &mut Init) -> impl Instantiate<Self> {
+        |_state: State| async move { Ok(Belt { started: Cell::new(0) }) }
+    }
+}
+
+#[rpc]
+impl Belt {
+    /// Counts up to `count`, with a pause before each number after the first.
+    pub fn tick(&self, count: u32, pause_ms: u32) -> impl Stream<Item = u32> + use<> {
+        let guard = Guard;
+        stream::iter(0..count).then(move |number| {
+            let _ = &guard;
+            async move {
+                if number > 0 && pause_ms > 0 {
+                    sleep(Duration::from_millis(pause_ms.into())).await;
+                }
+                PRODUCED.fetch_add(1, Ordering::Relaxed);
+                number
+            }
+        })
+    }
+
+    /// Borrows from the object, and is made by a future.
+    pub async fn borrowed(&self, count: u32) -> impl Stream<Item = u32> {
+        sleep(Duration::from_millis(1)).await;
+        stream::iter(0..count).map(|number| {
+            self.started.set(self.started.get() + 1);
+            number + self.started.get()
+        })
+    }
+
+    /// Fails after `good` items.
+    pub fn failing(&self, good: u32) -> impl Stream<Item = Result<u32, OrderError>> + use<> {
+        stream::iter((0..good).map(Ok)).chain(stream::iter([Err(OrderError::Closed), Ok(99)]))
+    }
+
+    /// Panics after `good` items.
+    pub fn panicking(&self, good: u32) -> impl Stream<Item = u32> + use<> {
+        stream::iter(0..).map(move |number| {
+            assert!(number < good, "panic in a stream");
+            number
+        })
+    }
+
+    /// Refuses to start, or does not.
+    pub async fn opening(&self, open: bool) -> Result<impl Stream<Item = String> + use<>, OrderError> {
+        if open { Ok(stream::iter(["a".to_string(), "b".to_string()])) } else { Err(OrderError::Closed) }
+    }
+
+    /// Numbers that JavaScript has no exact `Number` for.
+    pub fn wide(&self) -> impl Stream<Item = u64> + use<> {
+        stream::iter([1, u64::MAX])
+    }
+
+    /// `count` blocks of `size` bytes.
+    pub fn blocks(&self, count: u32, size: u32) -> impl Stream<Item = Vec<u8>> + use<> {
+        stream::iter(0..count).map(move |number| vec![number as u8; size as usize])
+    }
+
+    /// Adds what arrives.
+    pub async fn sum(&self, label: String, mut numbers: RpcStream<u64>) -> Result<(String, u64, u32)> {
+        let (mut sum, mut count) = (0, 0);
+        while let Some(number) = numbers.next().await {
+            sum += number?;
+            count += 1;
+        }
+        Ok((label, sum, count))
+    }
+
+    /// Takes only the first item of what arrives.
+    pub async fn first(&self, mut numbers: RpcStream<u64, CallError<OrderError>>) -> Result<u64, OrderError> {
+        match numbers.next().await {
+            Some(Err(CallError::Method(error))) => Err(error),
+            Some(Ok(number)) => Ok(number),
+            _ => Err(OrderError::SoldOut { dish: "numbers".into(), left: 0 }),
+        }
+    }
+
+    /// How many items were produced, and how many producers dropped.
+    pub fn counts(&self) -> (u32, u32) {
+        (PRODUCED.load(Ordering::Relaxed), DROPPED.load(Ordering::Relaxed))
+    }
+}
+
+/// What the Worker does with streams.
+pub(crate) async fn consume(belts: &Namespace<Belt>, which: &str) -> Result<Response> {
+    let belt = belts.get_by_name("rust");
+    match which {
+        "collect" => json(&belt.tick(5, 0).await?.collect().await?),
+        "borrowed" => json(&belt.borrowed(3).await?.collect().await?),
+        "order" => in_order(&belt).await,
+        "failing" => {
+            let mut items = belt.failing(2).await?;
+            let mut seen = Vec::new();
+            while let Some(item) = items.next().await {
+                seen.push(item.map_or_else(|error| format!("{error:?}"), |item| item.to_string()));
+            }
+            json(&seen)
+        }
+        "opening" => {
+            let refused = belt.opening(false).await.map(drop);
+            let items = belt.opening(true).await.map_err(|error| error.to_string())?.collect().await?;
+            json(&(items, format!("{refused:?}")))
+        }
+        "wide" => json(&format!("{:?}", belt.wide().await?.collect().await)),
+        "drop" => {
+            let before = belt.counts().await?.1;
+            let mut items = belt.tick(1_000_000, 10).await?;
+            let first = items.next().await.transpose()?;
+            drop(items);
+            while belt.counts().await?.1 == before {
+                sleep(Duration::from_millis(5)).await;
+            }
+            json(&first)
+        }
+        "sum" => json(&belt.sum("all".into(), stream::iter(1..=1000)).await.map_err(|error| error.to_string())?),
+        "first" => {
+            let failing = belt.first(stream::iter([Err(OrderError::Closed)])).await;
+            let dropped = belt.first(stream::iter((7..).map(Ok))).await;
+            json(&format!("{failing:?} {dropped:?}"))
+        }
+        "bulk" => bulk(&belt).await,
+        "http" => Ok(stream_response(belt.tick(5, 20).await?.map_ok(|number| format!("{number}\n")))),
+        "http-endless" => Ok(stream_response(belt.tick(u32::MAX, 5).await?.map_ok(|number| format!("{number}\n")))),
+        "http-failing" => Ok(stream_response(belt.failing(2).await?.map_ok(|number| format!("{number}\n")))),
+        "counts" => json(&belt.counts().await?),
+        _ => Ok(Response::error("no such stream", 404)?),
+    }
+}
+
+/// Reads an item only after asking how many were produced: the producer must never be more than the chunk ahead.
+async fn in_order(belt: &crate::BeltStub) -> Result<Response> {
+    let before = belt.counts().await?.0;
+    let mut items = belt.tick(4, 30).await?;
+    let mut seen = Vec::new();
+    while let Some(item) = items.next().await {
+        seen.push((item?, belt.counts().await?.0 - before));
+    }
+    json(&seen)
+}
+
+/// 100 MB, checked, without keeping them.
+async fn bulk(belt: &crate::BeltStub) -> Result<Response> {
+    let mut items = belt.blocks(100, 1 << 20).await?;
+    let (mut bytes, mut number) = (0_u64, 0_u8);
+    while let Some(block) = items.next().await {
+        let block = block?;
+        if block.iter().any(|byte| *byte != number) {
+            return Err("a block has another content".into());
+        }
+        number += 1;
+        bytes += block.len() as u64;
+    }
+    json(&(bytes, core::arch::wasm32::memory_size(0) >> 4))
+}
