@@ -2,17 +2,17 @@
 
 use crate::output::{self, Outcome};
 use notify::{RecursiveMode, Watcher};
-use realgar_bundle::{BuildOptions, Builder, Bundle, Profile, Tools, build, node_tools, read_plain};
+use realgar_bundle::{BuildOptions, Builder, Bundle, Layout, Profile, Tools, build, layout, node_tools, read_plain};
 use realgar_edge::{Edge, EdgeOptions, Script};
 use std::{
     error::Error,
     path::{Component, Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         mpsc::{self, Receiver, Sender},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long it must be quiet after a change: editors write a file in several steps.
@@ -21,9 +21,22 @@ const QUIET: Duration = Duration::from_millis(50);
 /// Folders in a crate that are not its source.
 const NOT_SOURCE: [&str; 4] = ["target", ".git", ".realgar", "node_modules"];
 
+/// How long workerd must have run for its end to be no reason to give up on it.
+const HEALTHY: Duration = Duration::from_secs(1);
+
 enum Event {
     Changed(Vec<PathBuf>),
+    /// Changes were missed, so there may be any.
+    Rescan,
+    /// workerd ended by itself.
+    Ended,
     Stop,
+}
+
+/// What to do next.
+enum Task {
+    Rebuild(Vec<PathBuf>),
+    Revive,
 }
 
 pub(crate) fn run(paths: &[PathBuf], port: u16) -> Outcome {
@@ -33,35 +46,47 @@ pub(crate) fn run(paths: &[PathBuf], port: u16) -> Outcome {
     ctrlc::set_handler(move || {
         let _ = stop.send(Event::Stop);
     })?;
+    let mut session = Session::new(paths, events)?;
     // Beside the first build, which takes as long.
     let tools = thread::spawn(|| node_tools(&mut output::show_progress));
-    let mut session = Session::new(paths, events)?;
     session.build_all();
     let tools = tools.join().map_err(|_| "the installation of the tools panicked")??;
     session.serve(&tools, port)?;
-    while let Some(changed) = next_change(&queue, &session) {
-        session.rebuild(&changed);
-        session.serve(&tools, port)?;
+    while let Some(task) = next_task(&queue, &session) {
+        match task {
+            Task::Rebuild(changed) => {
+                session.rebuild(&changed);
+                session.serve(&tools, port)?;
+            }
+            Task::Revive => session.revive(),
+        }
     }
     output::note("Stopping");
     Ok(())
 }
 
-/// Waits for a change of a source, and for the quiet after it. `None` when it is time to stop.
-fn next_change(queue: &Receiver<Event>, session: &Session) -> Option<Vec<PathBuf>> {
-    let mut sources = Vec::new();
+/// Waits for a change of a source, and for the quiet after it, or for another reason to act. `None` when it is time to stop.
+fn next_task(queue: &Receiver<Event>, session: &Session) -> Option<Task> {
+    let mut changed = Vec::new();
+    let mut deadline: Option<Instant> = None;
     loop {
-        let event = if sources.is_empty() {
-            queue.recv().ok()
-        } else {
-            match queue.recv_timeout(QUIET) {
-                Ok(event) => Some(event),
-                Err(_) => return Some(sources),
-            }
+        let event = match deadline {
+            None => queue.recv().ok()?,
+            // Only changes of sources put it off: workerd may be writing to its data all the time.
+            Some(deadline) => match queue.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(event) => event,
+                Err(_) => return Some(Task::Rebuild(changed)),
+            },
         };
+        let before = changed.len();
         match event {
-            Some(Event::Changed(paths)) => sources.extend(paths.into_iter().filter(|path| session.is_source(path))),
-            Some(Event::Stop) | None => return None,
+            Event::Changed(paths) => changed.extend(paths.into_iter().filter(|path| session.is_source(path))),
+            Event::Rescan => changed.extend(session.sources.iter().map(|source| source.path.clone())),
+            Event::Ended => return Some(Task::Revive),
+            Event::Stop => return None,
+        }
+        if changed.len() > before {
+            deadline = Some(Instant::now() + QUIET);
         }
     }
 }
@@ -69,6 +94,8 @@ fn next_change(queue: &Receiver<Event>, session: &Session) -> Option<Vec<PathBuf
 /// One Worker, and its last good build.
 struct Source {
     path: PathBuf,
+    /// Where its source is, as far as that is known.
+    layout: Layout,
     bundle: Option<Bundle>,
 }
 
@@ -87,14 +114,6 @@ impl Source {
             Ok(read_plain(&self.path)?)
         }
     }
-
-    /// Whether a change of `path` makes the build stale. Without a build, every change may mend it.
-    fn depends_on(&self, path: &Path) -> bool {
-        match &self.bundle {
-            Some(bundle) => bundle.sources.iter().any(|source| path.starts_with(source)),
-            None => true,
-        }
-    }
 }
 
 struct Session {
@@ -102,18 +121,24 @@ struct Session {
     /// The Workers that were built anew and do not run yet.
     fresh: Vec<Script>,
     edge: Option<Edge>,
+    /// When workerd was last started because it had ended.
+    revived: Option<Instant>,
+    events: Sender<Event>,
     watcher: notify::RecommendedWatcher,
     watched: Vec<PathBuf>,
 }
 
 impl Session {
     fn new(paths: &[PathBuf], events: Sender<Event>) -> Result<Self, Box<dyn Error>> {
+        let changes = events.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
-            if event.kind.is_access() {
-                return;
-            }
-            let _ = events.send(Event::Changed(event.paths));
+            let event = match event {
+                event if event.need_rescan() => Event::Rescan,
+                event if event.kind.is_access() => return,
+                event => Event::Changed(event.paths),
+            };
+            let _ = changes.send(event);
         })?;
         let mut sources = Vec::new();
         for path in paths {
@@ -122,9 +147,11 @@ impl Session {
                 let text = "has neither a `Cargo.toml` nor a `wrangler.toml`; name the folder of a Worker";
                 return Err(format!("`{}` {text}", path.display()).into());
             }
-            sources.push(Source { path, bundle: None });
+            let layout = Layout { sources: vec![path.clone()], target: None };
+            sources.push(Source { path, layout, bundle: None });
         }
-        Ok(Self { sources, fresh: Vec::new(), edge: None, watcher, watched: Vec::new() })
+        let watched = Vec::new();
+        Ok(Self { sources, fresh: Vec::new(), edge: None, revived: None, events, watcher, watched })
     }
 
     fn build_all(&mut self) {
@@ -135,7 +162,8 @@ impl Session {
 
     fn rebuild(&mut self, changed: &[PathBuf]) {
         for index in 0..self.sources.len() {
-            if changed.iter().any(|path| self.sources[index].depends_on(path)) {
+            let folders = &self.sources[index].layout.sources;
+            if changed.iter().any(|path| folders.iter().any(|folder| path.starts_with(folder))) {
                 self.build(index);
             }
         }
@@ -143,17 +171,19 @@ impl Session {
 
     /// Builds one Worker. What is wrong with it is shown, and the next change tries again.
     fn build(&mut self, index: usize) {
-        // Watched from before the build on: a change during it is not missed.
-        let own = self.sources[index].path.clone();
-        self.watch(&own);
+        // Known and watched from before the build on: a change during it is not missed, nor one that mends it. A `Cargo.toml`
+        // that cannot be read is the build's to report.
+        if let Ok(layout) = layout(&self.sources[index].path) {
+            self.sources[index].layout = layout;
+        }
+        for folder in self.sources[index].layout.sources.clone() {
+            self.watch(&folder);
+        }
         match self.sources[index].build() {
             Ok(bundle) => {
-                for source in bundle.sources.clone() {
-                    self.watch(&source);
-                }
-                if bundle.changed || self.sources[index].bundle.is_none() {
-                    self.fresh.push(Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone() });
-                }
+                let script = Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone() };
+                self.fresh.retain(|other| other.name() != script.name());
+                self.fresh.push(script);
                 self.sources[index].bundle = Some(bundle);
             }
             Err(error) => output::show_error(&*error),
@@ -172,7 +202,7 @@ impl Session {
 
     /// Whether a file in a watched folder is one that a build reads.
     fn is_source(&self, path: &Path) -> bool {
-        let mut targets = self.sources.iter().filter_map(|source| source.bundle.as_ref()?.target.as_ref());
+        let mut targets = self.sources.iter().filter_map(|source| source.layout.target.as_ref());
         let watched = |target: &Path| self.watched.iter().any(|folder| target.starts_with(folder));
         if targets.any(|target| watched(target) && path.starts_with(target)) {
             return false;
@@ -185,15 +215,34 @@ impl Session {
     /// Runs what was built. Starts when everything has been built once.
     fn serve(&mut self, tools: &Tools, port: u16) -> Outcome {
         let Some(edge) = &mut self.edge else { return self.start(tools, port) };
-        let fresh = std::mem::take(&mut self.fresh);
-        if fresh.is_empty() {
+        if self.fresh.is_empty() {
             return Ok(());
         }
-        match edge.update(fresh) {
-            Ok(()) => output::note("Serving the new version"),
+        match edge.update(self.fresh.clone()) {
+            Ok(changed) => {
+                self.fresh.clear();
+                if changed {
+                    output::note("Serving the new version");
+                }
+            }
+            // What is refused now may fit the next version of another Worker.
             Err(error) => output::show_error(&error),
         }
         Ok(())
+    }
+
+    /// Starts workerd again after it ended by itself, unless it does nothing else.
+    fn revive(&mut self) {
+        let Some(edge) = &mut self.edge else { return };
+        if self.revived.is_some_and(|last| last.elapsed() < HEALTHY) {
+            return output::note("workerd keeps ending; waiting for a change");
+        }
+        self.revived = Some(Instant::now());
+        match edge.revive() {
+            Ok(true) => output::note("Started workerd again"),
+            Ok(false) => {}
+            Err(error) => output::show_error(&error),
+        }
     }
 
     fn start(&mut self, tools: &Tools, port: u16) -> Outcome {
@@ -209,6 +258,12 @@ impl Session {
             data: self.sources[0].path.join(".realgar/dev"),
             port: (port != 0).then_some(port),
             log: Arc::new(output::show_log),
+            ended: {
+                let events = Mutex::new(self.events.clone());
+                Arc::new(move || {
+                    let _ = events.lock().unwrap_or_else(PoisonError::into_inner).send(Event::Ended);
+                })
+            },
         };
         let edge = Edge::start(scripts.collect(), options)?;
         for script in edge.scripts() {

@@ -126,7 +126,7 @@ fn a_change_is_served_without_losing_a_request_and_an_error_is_not_fatal() {
     assert_eq!(dev.interrupt(), Some(0));
     assert!(get(&url).is_err(), "the port is closed");
     let left = processes_with(project.folder.join(".realgar").to_str().unwrap());
-    assert_eq!(left, Vec::<String>::new(), "nothing is left running");
+    assert!(left.is_empty(), "nothing is left running: {left:?}");
 }
 
 #[test]
@@ -211,6 +211,52 @@ fn nothing_is_left_when_it_is_killed() {
     while get(&url).is_ok() {}
 }
 
+#[test]
+fn a_workerd_that_ends_by_itself_is_started_again() {
+    let project = Project::new("scratch-revived", &worker("", "alive"));
+    let dev = Dev::start(&[&project.folder]);
+    let url = dev.serves("api");
+    for (pid, _) in processes_with(project.folder.join(".realgar").to_str().unwrap()) {
+        assert!(Command::new("kill").args(["-KILL", &pid]).status().unwrap().success());
+    }
+    dev.says("Started workerd again");
+    assert_eq!(get(&url).unwrap(), "alive");
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
+#[test]
+fn versions_that_fit_only_together_are_served_once_both_are_there() {
+    let host = |class: &str| {
+        let worker = worker("", "host").replace("#[worker]", &format!("#[worker(name = \"host\", hosts({class}))]"));
+        format!(
+            "{worker}\n#[durable_object]\npub struct {class};\nimpl DurableObject for {class} {{\n    \
+             fn init(_cx: &mut Init) -> impl Instantiate<Self> {{\n        \
+             |_state: State| async {{ Ok({class}) }}\n    }}\n}}\n"
+        )
+    };
+    let javascript = |project: &Project, class: &str| {
+        let source = "export default { fetch: () => new Response('client of CLASS') };".replace("CLASS", class);
+        fs::write(project.folder.join("index.js"), source).unwrap();
+        let config = format!(
+            "name = \"client\"\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n\n\
+             [[durable_objects.bindings]]\nname = \"OBJECTS\"\nclass_name = \"{class}\"\nscript_name = \"host\"\n"
+        );
+        fs::write(project.folder.join("wrangler.toml"), config).unwrap();
+    };
+    let (own, client) = (Project::new("scratch-pair", &host("Old")), Project::new("scratch-pair-client", ""));
+    fs::remove_file(client.folder.join("Cargo.toml")).unwrap();
+    javascript(&client, "Old");
+    let dev = Dev::start(&[&own.folder, &client.folder]);
+    let url = dev.serves("client");
+    own.write(&host("New"));
+    dev.says("has no class `Old`");
+    assert_eq!(get(&url).unwrap(), "client of Old");
+    javascript(&client, "New");
+    dev.says("Serving the new version");
+    assert_eq!(get(&url).unwrap(), "client of New");
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
 struct SetOnDrop<'a>(&'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
@@ -219,9 +265,12 @@ impl Drop for SetOnDrop<'_> {
     }
 }
 
-/// The command lines of running processes that have `text` in them.
-fn processes_with(text: &str) -> Vec<String> {
+/// The numbers and command lines of running processes that have `text` in their command line.
+fn processes_with(text: &str) -> Vec<(String, String)> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let commands = processes.filter_map(|process| fs::read_to_string(process.path().join("cmdline")).ok());
-    commands.filter(|command| command.contains(text)).collect()
+    let commands = processes.filter_map(|process| {
+        let command = fs::read_to_string(process.path().join("cmdline")).ok()?;
+        Some((process.file_name().into_string().ok()?, command))
+    });
+    commands.filter(|(_, command)| command.contains(text)).collect()
 }

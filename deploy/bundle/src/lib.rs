@@ -92,12 +92,27 @@ pub struct Bundle {
     pub folder: PathBuf,
     /// What is in it.
     pub manifest: Manifest,
-    /// The files it was made of: a change in one of these folders makes it stale.
+}
+
+/// Where a Worker's source is.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The folders of its crate and of the local crates that it depends on: a change in one of them makes a build stale.
     pub sources: Vec<PathBuf>,
     /// Where cargo puts what it builds, which may lie inside of a source folder.
     pub target: Option<PathBuf>,
-    /// Whether the folder has other content than before this build.
-    pub changed: bool,
+}
+
+/// Finds the source of the Worker in `path`, which need not compile.
+///
+/// # Errors
+/// When there is no Worker crate, or cargo cannot read its `Cargo.toml`.
+pub fn layout(path: &Path) -> Result<Layout, BuildError> {
+    if !path.join("Cargo.toml").exists() {
+        return Ok(Layout { sources: vec![path.into()], target: None });
+    }
+    let package = cargo::find(path)?;
+    Ok(Layout { sources: package.source_folders(), target: Some(package.target) })
 }
 
 impl Bundle {
@@ -148,8 +163,8 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     let manifest = manifest(description, &modules);
     stage.write_manifest(&manifest)?;
     stage.write_wrangler(&wrangler::render(&manifest, &package))?;
-    let changed = stage.publish()?;
-    Ok(Bundle { folder, manifest, sources: package.source_folders(), target: Some(package.target), changed })
+    stage.publish()?;
+    Ok(Bundle { folder, manifest })
 }
 
 /// Realgar's own way from the crate to its modules.

@@ -1,4 +1,4 @@
-//! The folder of a bundle: written beside its place and then moved there, so that a reader never sees half of one.
+//! The folder of a bundle: written beside its place and then moved there, so that it is whole or absent.
 
 use crate::{BuildError, Bundle, Size, error::io, lock};
 use flate2::{Compression, write::GzEncoder};
@@ -28,7 +28,7 @@ pub fn read(folder: &Path) -> Result<Bundle, BuildError> {
         )));
     }
     let manifest = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
-    Ok(Bundle { folder: folder.into(), manifest, sources: vec![folder.into()], target: None, changed: true })
+    Ok(Bundle { folder: folder.into(), manifest })
 }
 
 /// One module, in memory.
@@ -99,10 +99,9 @@ impl Stage {
     }
 
     /// Puts the folder in its place. One with the same content stays: somebody may be reading it.
-    /// Says whether it changed.
-    pub(crate) fn publish(self) -> Result<bool, BuildError> {
+    pub(crate) fn publish(self) -> Result<(), BuildError> {
         if same(&self.folder, &self.target).unwrap_or(false) {
-            return Ok(false);
+            return Ok(());
         }
         let old = self.target.with_extension("old");
         if old.exists() {
@@ -117,7 +116,7 @@ impl Stage {
         if old.exists() {
             fs::remove_dir_all(&old).map_err(io("remove", &old))?;
         }
-        Ok(true)
+        Ok(())
     }
 }
 

@@ -71,9 +71,6 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
     modules.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Bundle {
         folder: folder.into(),
-        sources: vec![path.into()],
-        target: None,
-        changed: true,
         manifest: Manifest {
             schema: MANIFEST_SCHEMA,
             worker: WorkerClass { class: "default".into(), script: config.name.clone() },

@@ -20,9 +20,9 @@ pub(crate) fn run(
         let mut output = Vec::new();
         stdout.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut output)).map(|_| output)
     });
-    let lines = child.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).lines());
+    let lines = child.stderr.take().into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n'));
     for line in lines.map_while(Result::ok) {
-        progress(Progress::Output(line));
+        progress(Progress::Output(String::from_utf8_lossy(&line).into_owned()));
     }
     let status = child.wait().map_err(io("wait for", tool))?;
     let output = output.join().unwrap_or_else(|_| Ok(Vec::new())).map_err(io("read the output of", tool))?;

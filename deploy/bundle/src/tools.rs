@@ -62,12 +62,24 @@ pub fn node_tools(progress: &mut dyn FnMut(Progress)) -> Result<Tools, BuildErro
     })
 }
 
-/// Installs the pinned packages into `folder`, which then holds the file `complete`.
+/// Installs the pinned packages into `folder`, which then holds the file `complete`. They are installed beside it and moved:
+/// if this process is killed, its npm goes on, in a folder that nobody else uses.
 fn install(folder: &Path) -> Result<(), BuildError> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(io("empty", folder))?;
+    let stage = folder.with_extension(format!("{}.tmp", std::process::id()));
+    for leftover in [&stage, folder] {
+        if leftover.exists() {
+            fs::remove_dir_all(leftover).map_err(io("empty", leftover))?;
+        }
     }
-    fs::create_dir_all(folder).map_err(io("create", folder))?;
+    fs::create_dir_all(&stage).map_err(io("create", &stage))?;
+    let outcome = install_packages(&stage).and_then(|()| fs::rename(&stage, folder).map_err(io("move", &stage)));
+    if outcome.is_err() {
+        let _ = fs::remove_dir_all(&stage);
+    }
+    outcome
+}
+
+fn install_packages(folder: &Path) -> Result<(), BuildError> {
     for (name, text) in [("package.json", PACKAGE), ("package-lock.json", LOCK)] {
         let path = folder.join(name);
         fs::write(&path, text).map_err(io("write", &path))?;

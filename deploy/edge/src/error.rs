@@ -49,6 +49,22 @@ pub enum EdgeError {
         /// The new name.
         name: String,
     },
+    /// There is no port left after the one that was asked for.
+    #[error("there is no port for the Worker `{script}`: {first} is too high to count on from")]
+    NoPort {
+        /// The script.
+        script: String,
+        /// The port of the first one.
+        first: u16,
+    },
+    /// workerd started, and never served.
+    #[error("workerd did not serve within {seconds} s; is there an endless loop at the top of a script?\n{output}")]
+    StartTimeout {
+        /// How long it had.
+        seconds: u64,
+        /// What it printed.
+        output: String,
+    },
     /// workerd ended before it served.
     #[error("workerd refuses to start:\n{output}")]
     Refused {

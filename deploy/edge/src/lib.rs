@@ -8,6 +8,7 @@
 
 mod config;
 mod error;
+mod install;
 mod os;
 mod process;
 
@@ -27,6 +28,9 @@ use std::{
 
 /// Gets every line that workerd or a Worker logs.
 pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
+
+/// Is told that workerd ended by itself: see [`Edge::revive`].
+pub type EndSink = Arc<dyn Fn() + Send + Sync>;
 
 /// A script to run: a bundle on disk.
 #[derive(Clone, Debug)]
@@ -56,6 +60,8 @@ pub struct EdgeOptions {
     pub port: Option<u16>,
     /// Where logs go.
     pub log: LogSink,
+    /// Who is told that workerd ended by itself. Until it is revived, connections wait.
+    pub ended: EndSink,
 }
 
 impl std::fmt::Debug for EdgeOptions {
@@ -72,9 +78,12 @@ impl std::fmt::Debug for EdgeOptions {
 #[derive(Debug)]
 pub struct Edge {
     options: EdgeOptions,
+    /// What runs: private copies, so that what becomes of the originals does not matter.
     scripts: Vec<Script>,
     sockets: Sockets,
     process: Option<Process>,
+    /// How many versions were installed.
+    versions: u32,
     /// Held for as long as the data folder is ours.
     _lock: File,
 }
@@ -89,32 +98,62 @@ impl Edge {
         check_bindings(&scripts)?;
         let lock = lock(&options.data)?;
         let mut sockets = Sockets::new();
-        for (index, script) in scripts.iter().enumerate() {
-            sockets.add(script.name(), listen(options.port.map(|first| first + index as u16))?);
+        for (script, offset) in scripts.iter().zip(0_u16..) {
+            let no_port = |first| EdgeError::NoPort { script: script.name().into(), first };
+            let port = options.port.map(|first| first.checked_add(offset).ok_or_else(|| no_port(first))).transpose()?;
+            sockets.add(script.name(), listen(port)?);
         }
         sockets.add(config::ADMIN, listen(None)?);
-        let mut edge = Self { options, scripts, sockets, process: None, _lock: lock };
+        install::clear(&options.data)?;
+        let mut edge = Self { options, scripts: Vec::new(), sockets, process: None, versions: 0, _lock: lock };
+        edge.scripts = edge.install(scripts)?;
         edge.process = Some(edge.spawn()?);
         Ok(edge)
     }
 
-    /// Replaces the version of the scripts that have the names of `fresh`. Until the new version is known to start, the old
-    /// one serves; if it does not start, the old one stays.
+    /// Replaces the version of the scripts that have the names of `fresh`, and returns whether any of them is another one than
+    /// runs. Until the new version is known to start, the old one serves; if it does not start, the old one stays.
     ///
     /// # Errors
     /// When the new version does not start, or its bindings lead nowhere.
-    pub fn update(&mut self, fresh: Vec<Script>) -> Result<(), EdgeError> {
-        let mut scripts = self.scripts.clone();
-        for script in fresh {
-            match scripts.iter_mut().find(|old| old.name() == script.name()) {
-                Some(old) => *old = script,
-                None => return Err(EdgeError::RenamedScript { name: script.name().into() }),
+    pub fn update(&mut self, fresh: Vec<Script>) -> Result<bool, EdgeError> {
+        for script in &fresh {
+            if !self.scripts.iter().any(|old| old.name() == script.name()) {
+                return Err(EdgeError::RenamedScript { name: script.name().into() });
             }
         }
-        check_bindings(&scripts)?;
-        self.rehearse(&scripts)?;
-        self.scripts = scripts;
-        self.restart()
+        let mut scripts = self.scripts.clone();
+        for script in self.install(fresh)? {
+            let old = scripts.iter_mut().find(|old| old.name() == script.name() && !install::same(old, &script));
+            match old {
+                Some(old) => *old = script,
+                None => install::remove(&script),
+            }
+        }
+        if scripts.iter().zip(&self.scripts).all(|(new, old)| new.folder == old.folder) {
+            return Ok(false);
+        }
+        match self.swap(&scripts) {
+            Ok(()) => {
+                install::remove_all(&self.options.data, &scripts);
+                Ok(true)
+            }
+            Err(error) => {
+                install::remove_all(&self.options.data, &self.scripts);
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs `scripts` instead of what runs, if they start.
+    fn swap(&mut self, scripts: &[Script]) -> Result<(), EdgeError> {
+        check_bindings(scripts)?;
+        self.rehearse(scripts)?;
+        let old = std::mem::replace(&mut self.scripts, scripts.to_vec());
+        let Err(error) = self.restart() else { return Ok(()) };
+        self.scripts = old;
+        self.restart()?;
+        Err(error)
     }
 
     /// Ends workerd, as a machine that reboots would, and starts it again. What is stored stays; memory does not.
@@ -122,11 +161,7 @@ impl Edge {
     /// # Errors
     /// When workerd does not start again.
     pub fn restart(&mut self) -> Result<(), EdgeError> {
-        if let Some(process) = self.process.take() {
-            process.stop();
-        }
-        self.process = Some(self.spawn()?);
-        Ok(())
+        self.replace(Process::stop)
     }
 
     /// Kills workerd without a chance to finish anything, and starts it again.
@@ -134,11 +169,34 @@ impl Edge {
     /// # Errors
     /// When workerd does not start again.
     pub fn kill(&mut self) -> Result<(), EdgeError> {
+        self.replace(Process::kill)
+    }
+
+    /// Starts workerd again if it ended by itself, and returns whether it had.
+    ///
+    /// # Errors
+    /// When workerd does not start again.
+    pub fn revive(&mut self) -> Result<bool, EdgeError> {
+        let runs = self.process.as_ref().is_some_and(Process::runs);
+        if !runs {
+            self.restart()?;
+        }
+        Ok(!runs)
+    }
+
+    fn replace(&mut self, end: fn(Process)) -> Result<(), EdgeError> {
         if let Some(process) = self.process.take() {
-            process.kill();
+            end(process);
         }
         self.process = Some(self.spawn()?);
         Ok(())
+    }
+
+    /// Copies `scripts` to where nobody else changes them.
+    fn install(&mut self, scripts: Vec<Script>) -> Result<Vec<Script>, EdgeError> {
+        self.versions += 1;
+        let install = |script| install::copy(script, &self.options.data, self.versions);
+        scripts.into_iter().map(install).collect()
     }
 
     /// The address of a script: `http://127.0.0.1:PORT`. `None` if there is no such script.
@@ -163,12 +221,15 @@ impl Edge {
         let config = Config { scripts: &self.scripts, data: &self.options.data, sockets: true };
         let file = self.options.data.join("workerd.capnp");
         fs::write(&file, config.render()).map_err(io("write", &file))?;
-        Process::spawn(&self.options.workerd, &file, &self.sockets, self.options.log.clone())
+        let EdgeOptions { workerd, log, ended, .. } = &self.options;
+        Process::spawn(workerd, &file, &self.sockets, log, ended.clone())
     }
 
     /// Starts `scripts` in a workerd of their own, without sockets and with nothing stored.
     fn rehearse(&self, scripts: &[Script]) -> Result<(), EdgeError> {
         let folder = self.options.data.join("rehearsal");
+        // Of a rehearsal that was killed.
+        let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join(config::OBJECTS)).map_err(io("create", &folder))?;
         fs::create_dir_all(folder.join(config::D1)).map_err(io("create", &folder))?;
         let mut sockets = Sockets::new();
@@ -176,9 +237,10 @@ impl Edge {
         let file = folder.join("workerd.capnp");
         let config = Config { scripts, data: &folder, sockets: false };
         fs::write(&file, config.render()).map_err(io("write", &file))?;
-        let process = Process::spawn(&self.options.workerd, &file, &sockets, Arc::new(|_| {}))?;
-        process.kill();
-        fs::remove_dir_all(&folder).map_err(io("remove", &folder))
+        let started = Process::spawn(&self.options.workerd, &file, &sockets, &(Arc::new(|_| {}) as _), Arc::new(|| {}));
+        started.map(Process::kill)?;
+        let _ = fs::remove_dir_all(&folder);
+        Ok(())
     }
 }
 

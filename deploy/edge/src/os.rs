@@ -1,4 +1,4 @@
-//! Two things of Linux that no safe wrapper offers.
+//! Two things of Linux that no safe wrapper offers. Elsewhere a supervisor that is killed leaves its workerd behind.
 
 use std::{net::TcpListener, process::Command};
 
@@ -7,10 +7,15 @@ use std::{net::TcpListener, process::Command};
 #[expect(unsafe_code, reason = "the only way to ask the kernel for this is between fork and exec")]
 pub(crate) fn end_with_parent(command: &mut Command) {
     use std::os::unix::process::CommandExt;
-    // SAFETY: the closure makes one system call, which is allowed between fork and exec.
+    // SAFETY: the closure makes two system calls, which is allowed between fork and exec.
     unsafe {
-        let kill = Some(rustix::process::Signal::KILL);
-        command.pre_exec(move || Ok(rustix::process::set_parent_process_death_signal(kill)?));
+        let (kill, parent) = (Some(rustix::process::Signal::KILL), rustix::process::getpid());
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(kill)?;
+            // The parent may have ended before the kernel was asked.
+            let orphaned = rustix::process::getppid() != Some(parent);
+            if orphaned { Err(std::io::ErrorKind::BrokenPipe.into()) } else { Ok(()) }
+        });
     }
 }
 

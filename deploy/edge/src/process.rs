@@ -1,6 +1,6 @@
-//! One workerd process: started with our sockets, watched until it serves, and never left behind.
+//! One workerd process: started with our sockets, watched until it ends, and (on Linux) never left behind.
 
-use crate::{EdgeError, LogSink, error::io, os};
+use crate::{EdgeError, EndSink, LogSink, error::io, os};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -11,6 +11,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{self, Receiver, Sender},
     },
     thread,
@@ -72,11 +73,22 @@ impl Sockets {
 pub(crate) struct Process {
     pid: Pid,
     ended: Receiver<()>,
+    /// Set before the process is told to end: until then its end is a surprise.
+    stopping: Arc<AtomicBool>,
+    /// The threads that pass on what it prints.
+    output: Vec<thread::JoinHandle<()>>,
 }
 
 impl Process {
     /// Starts workerd, and returns when it listens on every socket.
-    pub(crate) fn spawn(workerd: &Path, config: &Path, sockets: &Sockets, log: LogSink) -> Result<Self, EdgeError> {
+    /// If it later ends by itself, the log says so and `ended` is called.
+    pub(crate) fn spawn(
+        workerd: &Path,
+        config: &Path,
+        sockets: &Sockets,
+        log: &LogSink,
+        ended: EndSink,
+    ) -> Result<Self, EdgeError> {
         let (control, report) = std::io::pipe().map_err(io("make a pipe for", workerd))?;
         let mut command = Command::new(workerd);
         command.args(["serve", "--experimental", "-I", "/", &format!("--control-fd={CONTROL_FD}")]);
@@ -95,72 +107,110 @@ impl Process {
             source: std::io::Error::other(error),
         })?;
         let mut child = spawn_with_parent(command).map_err(io("run", workerd))?;
-        let output = Arc::new(Mutex::new(Some(String::new())));
-        forward(child.stdout.take(), &output, &log);
-        let complaints = forward(child.stderr.take(), &output, &log);
-        let process = Self::watch(child);
-        if !serves(control, sockets.list.len()) {
+        let kept = Arc::new(Mutex::new(Some(Vec::new())));
+        let output = vec![forward(child.stdout.take(), &kept, log), forward(child.stderr.take(), &kept, log)];
+        let process = Self::watch(child, output, log.clone(), ended);
+        let outcome = serves(control, sockets.list.len());
+        let process = if outcome == Serving::Yes {
+            Some(process)
+        } else {
             process.kill();
-            let _ = complaints.join();
-            let output = lock(&output).take().unwrap_or_default();
-            return Err(EdgeError::Refused { output: output.trim_end().into() });
-        }
+            None
+        };
         // From here on a line is a log line only.
-        lock(&output).take();
-        Ok(process)
+        let kept = lock(&kept).take().unwrap_or_default();
+        let text = || kept.iter().map(|line| line.message.trim_end()).collect::<Vec<_>>().join("\n");
+        match process {
+            Some(process) => {
+                kept.into_iter().for_each(|line| log(line));
+                Ok(process)
+            }
+            None if outcome == Serving::No => Err(EdgeError::Refused { output: text() }),
+            None => Err(EdgeError::StartTimeout { seconds: START_TIMEOUT.as_secs(), output: text() }),
+        }
     }
 
-    fn watch(mut child: Child) -> Self {
+    fn watch(mut child: Child, output: Vec<thread::JoinHandle<()>>, log: LogSink, on_end: EndSink) -> Self {
         let pid = Pid::from_child(&child);
         let (end, ended) = mpsc::channel();
+        let stopping = Arc::new(AtomicBool::new(false));
+        let expected = stopping.clone();
         thread::spawn(move || {
-            let _ = child.wait();
+            let status = child.wait();
             let _ = end.send(());
+            if !expected.load(Ordering::SeqCst) {
+                let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                log(LogLine { level: "error".into(), message: format!("workerd ended by itself: {status}") });
+                on_end();
+            }
         });
-        Self { pid, ended }
+        Self { pid, ended, stopping, output }
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn runs(&self) -> bool {
+        matches!(self.ended.try_recv(), Err(mpsc::TryRecvError::Empty))
     }
 
     /// Lets requests under way finish, and ends the process.
     pub(crate) fn stop(self) {
-        let _ = kill_process(self.pid, Signal::TERM);
-        if self.ended.recv_timeout(STOP_TIMEOUT).is_err() {
-            self.kill();
-        }
+        self.end(Signal::TERM, STOP_TIMEOUT);
     }
 
     /// Ends the process at once.
     pub(crate) fn kill(self) {
-        let _ = kill_process(self.pid, Signal::KILL);
-        let _ = self.ended.recv();
+        self.end(Signal::KILL, Duration::MAX);
+    }
+
+    fn end(self, signal: Signal, patience: Duration) {
+        self.stopping.store(true, Ordering::SeqCst);
+        // Nobody is sent a signal for a process that is gone: its number may be somebody else's by now.
+        if self.runs() {
+            let _ = kill_process(self.pid, signal);
+            if self.ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+                let _ = kill_process(self.pid, Signal::KILL);
+                let _ = self.ended.recv();
+            }
+        }
+        for thread in self.output {
+            let _ = thread.join();
+        }
     }
 }
 
-/// Waits until workerd has reported as many sockets. False when it ends before that, or takes too long.
-fn serves(control: PipeReader, sockets: usize) -> bool {
+/// Whether a process listens.
+#[derive(PartialEq, Eq)]
+enum Serving {
+    Yes,
+    /// It ended before that.
+    No,
+    /// It takes too long.
+    Unknown,
+}
+
+/// Waits until workerd has reported as many sockets.
+fn serves(control: PipeReader, sockets: usize) -> Serving {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
         let reports = BufReader::new(control).lines().map_while(Result::ok);
         let listening = reports.filter(|line| line.contains("\"listen\"")).take(sockets).count();
-        let _ = tell.send(listening == sockets);
+        let _ = tell.send(if listening == sockets { Serving::Yes } else { Serving::No });
     });
-    told.recv_timeout(START_TIMEOUT).unwrap_or(false)
+    told.recv_timeout(START_TIMEOUT).unwrap_or(Serving::Unknown)
 }
 
 /// Passes on what workerd prints, and keeps it until the process serves.
 fn forward(
     pipe: Option<impl Read + Send + 'static>,
-    output: &Arc<Mutex<Option<String>>>,
+    kept: &Arc<Mutex<Option<Vec<LogLine>>>>,
     log: &LogSink,
 ) -> thread::JoinHandle<()> {
-    let (output, log) = (output.clone(), log.clone());
+    let (kept, log) = (kept.clone(), log.clone());
     thread::spawn(move || {
-        for line in pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).lines()).map_while(Result::ok) {
-            let line = LogLine::parse(&line);
-            match &mut *lock(&output) {
-                Some(kept) => {
-                    kept.push_str(&line.message);
-                    kept.push('\n');
-                }
+        for line in pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n')).map_while(Result::ok) {
+            let line = LogLine::parse(&String::from_utf8_lossy(&line));
+            match &mut *lock(&kept) {
+                Some(kept) => kept.push(line),
                 None => log(line),
             }
         }
@@ -173,7 +223,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 type Spawned = std::io::Result<Child>;
 
-/// Starts `command` so that the kernel kills it when this process ends, in whatever way.
+/// Starts `command` so that Linux kills it when this process ends, in whatever way.
 ///
 /// The kernel watches the thread that forked, so all children come from one thread that lives as long as the process.
 fn spawn_with_parent(command: Command) -> Spawned {

@@ -84,6 +84,8 @@ impl AppBuilder {
             data: data.0.clone(),
             port: None,
             log: Arc::new(move |line| lock(&sink).push(line)),
+            // The log says so, and the test that waits for an answer prints it.
+            ended: Arc::new(|| {}),
         };
         let main = scripts.first().map(|script| script.name().to_string()).ok_or("there is no Worker to run")?;
         let edge = Edge::start(scripts, options).map_err(|error| chain(&error))?;
@@ -199,7 +201,7 @@ impl App {
     /// When the new version does not start. The old one then goes on.
     pub fn update(&self, bundle: &Bundle) -> Result<(), String> {
         let script = Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone() };
-        lock(&self.edge).update(vec![script]).map_err(|error| chain(&error))
+        lock(&self.edge).update(vec![script]).map(drop).map_err(|error| chain(&error))
     }
 
     /// What was logged so far.

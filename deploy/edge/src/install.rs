@@ -1,0 +1,54 @@
+//! The copies of scripts that run: a build may replace the original at any time, also by a version that does not start.
+
+use crate::{EdgeError, Script, error::io};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn folder(data: &Path) -> PathBuf {
+    data.join("versions")
+}
+
+/// Removes what an earlier run left.
+pub(crate) fn clear(data: &Path) -> Result<(), EdgeError> {
+    let folder = folder(data);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io("empty", &folder)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Copies the modules of `script`.
+pub(crate) fn copy(script: Script, data: &Path, version: u32) -> Result<Script, EdgeError> {
+    let own = folder(data).join(format!("{}-{version}", script.name()));
+    for module in &script.manifest.modules {
+        let (from, to) = (script.folder.join(&module.name), own.join(&module.name));
+        if let Some(parent) = to.parent() {
+            fs::create_dir_all(parent).map_err(io("create", parent))?;
+        }
+        fs::copy(&from, &to).map_err(io("copy", &from))?;
+    }
+    Ok(Script { folder: own, ..script })
+}
+
+/// Whether two copies are the same version.
+pub(crate) fn same(one: &Script, other: &Script) -> bool {
+    let content = |script: &Script, name: &str| fs::read(script.folder.join(name)).ok();
+    one.manifest == other.manifest
+        && one.manifest.modules.iter().all(|module| content(one, &module.name) == content(other, &module.name))
+}
+
+/// Removes a copy. What cannot be removed is removed by the next run.
+pub(crate) fn remove(script: &Script) {
+    let _ = fs::remove_dir_all(&script.folder);
+}
+
+/// Removes every copy but `kept`.
+pub(crate) fn remove_all(data: &Path, kept: &[Script]) {
+    for entry in fs::read_dir(folder(data)).into_iter().flatten().flatten() {
+        if !kept.iter().any(|script| script.folder == entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
