@@ -72,5 +72,5 @@ pub struct Declaration {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Resource {
     D1 { database: &'static str },
-    Namespace { class: &'static str, script: Option<&'static str> },
+    Namespace { class: &'static str, script: Option<&'static str>, interface: &'static str },
 }

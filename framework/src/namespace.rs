@@ -40,7 +40,8 @@ impl<C: ObjectClass> Bindable for NamespaceBinding<C> {
     type Client = Namespace<C>;
 
     fn declare(&self) -> Declaration {
-        Declaration { name: C::NAME, resource: Resource::Namespace { class: C::NAME, script: self.script } }
+        let interface = std::any::type_name::<C>();
+        Declaration { name: C::NAME, resource: Resource::Namespace { class: C::NAME, script: self.script, interface } }
     }
 
     fn client(&self) -> Namespace<C> {

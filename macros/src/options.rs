@@ -10,6 +10,8 @@ use syn::{LitStr, Path, Token, meta::ParseNestedMeta, parse::Parser, punctuated:
 pub(crate) struct Options {
     /// `name = ".."`
     pub(crate) name: Option<LitStr>,
+    /// `native`
+    pub(crate) native: bool,
     /// `hosts(A, B)`
     pub(crate) hosts: Vec<Path>,
     krate: Option<Path>,
@@ -45,6 +47,7 @@ impl Options {
                     errors.at(&meta.path, "`name` is given twice");
                 }
             }
+            "native" => self.native = true,
             "crate" => self.krate = Some(meta.value()?.call(Path::parse_mod_style)?),
             _ => {
                 let content;
@@ -61,6 +64,7 @@ fn usage(option: &str) -> &'static str {
     match option {
         "name" => "name = \"..\"",
         "hosts" => "hosts(A, B)",
+        "native" => "native",
         _ => "crate = path",
     }
 }

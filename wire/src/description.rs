@@ -1,6 +1,7 @@
 //! What a Worker says about itself in describe mode: the classes it exports and everything its init phase bound.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The self-description of one Worker program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +12,17 @@ pub struct Description {
     pub objects: Vec<Object>,
     /// What the init phases bound, each name once, in the order of first use.
     pub bindings: Vec<Binding>,
+    /// Which Rust types stand for the classes.
+    pub interfaces: Interfaces,
+}
+
+/// The Rust types behind classes, by their full paths, which are the keys of [`crate::Interface`]s.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interfaces {
+    /// By the class that is hosted.
+    pub hosted: BTreeMap<String, String>,
+    /// By the binding.
+    pub bound: BTreeMap<String, String>,
 }
 
 impl Description {
@@ -140,6 +152,7 @@ mod tests {
             worker: WorkerClass { class: "Api".into(), script: "api".into() },
             objects: vec![],
             bindings: vec![],
+            interfaces: Interfaces::default(),
         }
     }
 

@@ -3,10 +3,16 @@
 //! A Worker describes itself as a [`Description`] at build time, in wasm; the bundler turns that into the [`Manifest`] it
 //! writes beside the modules; the edge, and later the deploy engine, read it back. Nothing here does I/O or knows JavaScript.
 
+mod contract;
 mod description;
 mod manifest;
 
-pub use description::{Binding, BindingConflict, BindingKind, Description, Method, Object, Parameter, WorkerClass};
+pub use contract::{
+    Body, Composite, Flow, Form, Interface, MethodContract, ParameterContract, Shape, TypeContract, Unfit,
+};
+pub use description::{
+    Binding, BindingConflict, BindingKind, Description, Interfaces, Method, Object, Parameter, WorkerClass,
+};
 pub use manifest::{MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
 
 /// The oldest compatibility date a Realgar Worker runs with, and the one a bundle gets unless it asks for another.

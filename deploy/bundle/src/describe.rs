@@ -1,24 +1,50 @@
 //! Describe mode: runs Phase 1 of a module in an interpreter, and reads what it declared.
 
-use crate::{BuildError, error::io};
-use realgar_wire::Description;
+use crate::BuildError;
+use realgar_wire::{Description, Interface};
+use serde::de::DeserializeOwned;
 use std::{fs, path::Path};
 use wasmi::{Caller, Config, Engine, Error, ExternType, Func, Instance, Linker, Module, Store, Val};
 
 const DESCRIBE: &str = "__realgar_describe";
 const DESCRIBE_PANIC: &str = "__realgar_describe_panic";
 
+/// What the exports that describe interfaces start with.
+const DESCRIBE_INTERFACE: &str = "__realgar_describe_interface_";
+
 /// How many instructions Phase 1 may run. Binding resources takes some thousands.
 const FUEL: u64 = 50_000_000;
 
-/// Reads the description of the module at `path`, which is as cargo linked it: before wasm-bindgen.
-pub(crate) fn run(path: &Path) -> Result<Description, BuildError> {
-    let bytes = fs::read(path).map_err(io("read", path))?;
+/// How many instructions it may take to find out what the types of an interface look like.
+const PROBE_FUEL: u64 = 1_000_000_000;
+
+/// What a module says of itself.
+pub(crate) struct Described {
+    pub(crate) description: Description,
+    /// Those of all crates that are linked in, hosted or not.
+    pub(crate) interfaces: Vec<Interface>,
+}
+
+/// Reads the description of the module at `path`, which is as cargo linked it: before wasm-bindgen. `None` if it has none.
+pub(crate) fn run(path: &Path) -> Result<Option<Described>, BuildError> {
+    let Ok(bytes) = fs::read(path) else { return Ok(None) };
     let mut interpreter = Interpreter::new(&bytes)?;
-    let json = interpreter.text(DESCRIBE)?;
-    let outcome: Result<Description, String> = serde_json::from_str(&json)
-        .map_err(|error| unexpected(format!("its description is of another version ({error})")))?;
-    outcome.map_err(|message| BuildError::BadDeclaration { message })
+    let exports = interpreter.exports();
+    if !exports.iter().any(|name| name == DESCRIBE) {
+        return Ok(None);
+    }
+    let json = interpreter.text(DESCRIBE, FUEL)?;
+    let outcome: Result<Description, String> = read(&json)?;
+    let description = outcome.map_err(|message| BuildError::BadDeclaration { message })?;
+    let mut interfaces = Vec::new();
+    for export in exports.iter().filter(|name| name.starts_with(DESCRIBE_INTERFACE)) {
+        interfaces.push(read(&interpreter.text(export, PROBE_FUEL)?)?);
+    }
+    Ok(Some(Described { description, interfaces }))
+}
+
+fn read<T: DeserializeOwned>(json: &str) -> Result<T, BuildError> {
+    serde_json::from_str(json).map_err(|error| unexpected(format!("its description is of another version ({error})")))
 }
 
 /// The import that the program called, as a trap.
@@ -60,8 +86,13 @@ impl Interpreter {
         Ok(Self { store, instance })
     }
 
+    fn exports(&self) -> Vec<String> {
+        self.instance.exports(&self.store).map(|export| export.name().to_string()).collect()
+    }
+
     /// Calls an export that returns the address and length of a text.
-    fn text(&mut self, export: &str) -> Result<String, BuildError> {
+    fn text(&mut self, export: &str, fuel: u64) -> Result<String, BuildError> {
+        self.store.set_fuel(fuel).map_err(|error| unexpected(error.to_string()))?;
         let function = self
             .instance
             .get_typed_func::<(), u64>(&self.store, export)
@@ -85,12 +116,12 @@ impl Interpreter {
             return BuildError::InitCallsJavaScript { import: import.clone() };
         }
         if trap.as_trap_code() == Some(wasmi::TrapCode::OutOfFuel) {
-            return BuildError::InitTooLong { instructions: FUEL };
+            return BuildError::InitTooLong { instructions: if export == DESCRIBE { FUEL } else { PROBE_FUEL } };
         }
         // A panic has left its text behind; another trap has not.
         let message = match export {
-            DESCRIBE => self.text(DESCRIBE_PANIC).unwrap_or_default(),
-            _ => String::new(),
+            DESCRIBE_PANIC => String::new(),
+            _ => self.text(DESCRIBE_PANIC, FUEL).unwrap_or_default(),
         };
         BuildError::InitPanicked { message: if message.is_empty() { trap.to_string() } else { message } }
     }

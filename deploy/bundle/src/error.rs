@@ -83,6 +83,15 @@ pub enum BuildError {
         /// Why.
         message: String,
     },
+    /// Types of methods would not survive as bytes.
+    #[error(
+        "{}\nwrite `#[rpc(native)]` on the method, which sends plain JavaScript values instead, or drop the attribute from the type",
+        .problems.join("\n")
+    )]
+    Unfit {
+        /// Which method, which type, where in it, and what is wrong there.
+        problems: Vec<String>,
+    },
     /// The module has no description.
     #[error("`{package}` exports no Worker; write `realgar::export!(YourWorker);` once, at the top level of the crate")]
     NoExport {

@@ -6,6 +6,7 @@
 
 mod bindgen;
 mod cargo;
+mod contract;
 mod describe;
 mod entry;
 mod error;
@@ -153,14 +154,14 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     cargo::check_toolchain(progress)?;
     let folder = package.output_folder(options);
     let stage = output::Stage::new(&folder)?;
-    let (description, modules) = match options.builder {
+    let (program, modules) = match options.builder {
         Builder::Realgar => make(&package, options, stage.path(), progress)?,
         Builder::WorkerBuild => worker_build::make(&package, options, progress)?,
     };
     for module in &modules {
         stage.write(module)?;
     }
-    let manifest = manifest(description, &modules);
+    let manifest = manifest(program.description, &modules);
     stage.write_manifest(&manifest)?;
     stage.write_wrangler(&wrangler::render(&manifest, &package))?;
     stage.publish()?;
@@ -173,14 +174,14 @@ fn make(
     options: &BuildOptions,
     stage: &Path,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(Description, Vec<output::File>), BuildError> {
+) -> Result<(contract::Program, Vec<output::File>), BuildError> {
     let optimizer = match options.profile {
         Profile::Dev => None,
         Profile::Release => Some(node_tools(progress)?),
     };
     let linked = cargo::link(package, options, progress)?;
     progress(Progress::Step("Reading the init phase".into()));
-    let description = describe::run(&linked.describe)?;
+    let program = contract::program(&linked.describe, package, progress)?;
     progress(Progress::Step("Generating the glue and the entry module".into()));
     let glue = bindgen::generate(&linked.ship, options.profile)?;
     let wasm = match optimizer {
@@ -193,13 +194,13 @@ fn make(
     let mut modules = glue.snippets;
     modules.push(output::File::text(entry::GLUE, glue.js));
     modules.push(output::File::wasm(entry::WASM, wasm));
-    modules.extend(entry::modules(&description));
-    Ok((description, modules))
+    modules.extend(entry::modules(&program));
+    Ok((program, modules))
 }
 
 /// The deployment metadata: what the program said of itself, and the files it became.
 fn manifest(description: Description, files: &[output::File]) -> Manifest {
-    let Description { worker, objects, bindings } = description;
+    let Description { worker, objects, bindings, interfaces: _ } = description;
     let modules = files.iter().map(|file| Module { name: file.name.clone(), kind: file.kind });
     Manifest {
         schema: MANIFEST_SCHEMA,

@@ -1,7 +1,7 @@
 //! The Node packages that a build or a run needs, pinned in the `package.json` at the top of the repository and installed
 //! once per machine into the user's cache folder. Nothing is global, and nothing is downloaded but from the npm registry.
 
-use crate::{BuildError, Progress, error::io, lock};
+use crate::{BuildError, Progress, contract::fingerprint, error::io, lock};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -174,11 +174,6 @@ fn platform() -> Result<&'static str, BuildError> {
             remedy: "build on Linux, macOS or Windows, on x86-64 or (except Windows) arm64".into(),
         }),
     }
-}
-
-/// FNV-1a: tells one lock file from another.
-fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The native esbuild, which needs no install script to be found.

@@ -7,13 +7,13 @@
 use crate::{
     BuildError, BuildOptions, Profile, Progress, Tools,
     cargo::{self, Package, TARGET},
-    describe, entry,
+    contract::{self, Program},
+    entry,
     error::io,
     linker, node_tools,
     output::File,
     process, tools,
 };
-use realgar_wire::Description;
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -25,20 +25,16 @@ const VERSION: &str = "0.8.7";
 const CAPTURE: &str = include_str!("runtime/worker-build/capture.js");
 const ADAPTER: &str = include_str!("runtime/worker-build/glue.js");
 
-/// Builds the crate, and returns what it declares and its modules.
+/// Builds the crate, and returns what it says of itself and its modules.
 pub(crate) fn make(
     package: &Package,
     options: &BuildOptions,
     progress: &mut dyn FnMut(Progress),
-) -> Result<(Description, Vec<File>), BuildError> {
+) -> Result<(Program, Vec<File>), BuildError> {
     let built = run(package, options.profile, options.wasm_bindgen.as_deref(), progress)?;
     let folder = if options.profile == Profile::Dev { "debug" } else { "release" };
     let ship = target(package).join(TARGET).join(folder).join(format!("{}.wasm", package.library.replace('-', "_")));
-    let describe = linker::describe_module(&ship);
-    if !describe.exists() {
-        return Err(BuildError::NoExport { package: package.name.clone() });
-    }
-    let description = describe::run(&describe)?;
+    let program = contract::program(&linker::describe_module(&ship), package, progress)?;
     let index = read(&built.join("index.js"))?;
     let mut modules = vec![
         File::text("capture.js", CAPTURE.into()),
@@ -46,8 +42,8 @@ pub(crate) fn make(
         File::text("build/index.js", String::from_utf8_lossy(&index).into_owned()),
         File::wasm("build/index_bg.wasm", read(&built.join("index_bg.wasm"))?),
     ];
-    modules.extend(entry::modules(&description));
-    Ok((description, modules))
+    modules.extend(entry::modules(&program));
+    Ok((program, modules))
 }
 
 /// Runs stock worker-build on the crate in `path`, which need not be a Realgar one. Returns the folder of its output.

@@ -3,9 +3,9 @@
 //! Reachable from the describe exports only. The shipped module is linked from the same objects without those exports, so
 //! nothing here, and nothing only this needs, is in it.
 
-use super::object::ObjectList;
+use super::{Rpc, object::ObjectList};
 use crate::{Declaration, Init, LiveWorker, Worker, WorkerClass, init::Resource};
-use realgar_wire::{Binding, BindingKind, Description};
+use realgar_wire::{Binding, BindingKind, Description, Interfaces};
 use std::cell::RefCell;
 
 thread_local! {
@@ -19,6 +19,12 @@ pub fn describe<W: Worker>() -> u64 {
     let outcome = collect::<W>();
     let json = serde_json::to_string(&outcome).unwrap_or_else(|error| format!("{{\"Err\":\"{error}\"}}"));
     leak(json)
+}
+
+/// Called by the code `#[rpc]` generates: the interface of `C`, in the same form.
+pub fn describe_interface<C: Rpc>() -> u64 {
+    std::panic::set_hook(Box::new(|info| PANIC.set(info.to_string())));
+    leak(serde_json::to_string(&C::interface()).unwrap_or_else(|error| error.to_string()))
 }
 
 /// Called by the code `export!` generates: what [`describe`] panicked with, in the same form, as plain text.
@@ -37,13 +43,17 @@ fn collect<W: Worker>() -> Result<Description, String> {
         worker: realgar_wire::WorkerClass { class: <W::Class as WorkerClass>::CLASS.into(), script: script.into() },
         objects: Vec::new(),
         bindings: Vec::new(),
+        interfaces: Interfaces::default(),
     };
     let mut declarations = Vec::new();
-    <W as LiveWorker>::Objects::describe(&mut description.objects, &mut declarations);
+    <W as LiveWorker>::Objects::describe(&mut description, &mut declarations);
     let mut init = Init::describing();
     drop(W::init(&mut init));
     declarations.extend(init.into_declarations());
     for declaration in declarations {
+        if let Resource::Namespace { interface, .. } = declaration.resource {
+            description.interfaces.bound.insert(declaration.name.into(), interface.into());
+        }
         description.add_binding(binding(declaration, script)).map_err(|conflict| conflict.to_string())?;
     }
     Ok(description)
@@ -52,7 +62,7 @@ fn collect<W: Worker>() -> Result<Description, String> {
 fn binding(declaration: Declaration, own_script: &str) -> Binding {
     let kind = match declaration.resource {
         Resource::D1 { database } => BindingKind::D1 { database: database.into() },
-        Resource::Namespace { class, script } => BindingKind::DurableObjectNamespace {
+        Resource::Namespace { class, script, .. } => BindingKind::DurableObjectNamespace {
             class: class.into(),
             script: script.filter(|script| *script != own_script).map(Into::into),
         },

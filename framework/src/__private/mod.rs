@@ -5,6 +5,7 @@
 
 mod describe;
 pub mod object;
+pub mod probe;
 mod reply;
 pub(crate) mod runtime;
 
@@ -14,7 +15,7 @@ pub use crate::{
     stream::{Sink, StreamArgument, StreamHandle},
 };
 pub use core;
-pub use describe::{describe, describe_panic};
+pub use describe::{describe, describe_interface, describe_panic};
 pub use object::{FetchAbsent, FetchPresent, Method, ObjectTable, Probe, Rpc, RpcAbsent, RpcPresent};
 pub use realgar_wire as wire;
 pub use reply::{

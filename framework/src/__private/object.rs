@@ -30,6 +30,9 @@ pub trait Rpc: Sized + 'static {
 
     /// The same methods, for the manifest.
     fn describe() -> Vec<realgar_wire::Method>;
+
+    /// The same methods, for whoever calls them.
+    fn interface() -> realgar_wire::Interface;
 }
 
 /// Everything the platform can call on `T`.
@@ -132,12 +135,12 @@ pub trait ObjectList: 'static {
     /// Appends what makes factories, in order.
     fn factories(list: &mut Vec<fn() -> Rc<dyn Factory>>);
     /// Appends what describes them, in order, and what their init phases declare.
-    fn describe(objects: &mut Vec<realgar_wire::Object>, declarations: &mut Vec<Declaration>);
+    fn describe(description: &mut realgar_wire::Description, declarations: &mut Vec<Declaration>);
 }
 
 impl ObjectList for () {
     fn factories(_: &mut Vec<fn() -> Rc<dyn Factory>>) {}
-    fn describe(_: &mut Vec<realgar_wire::Object>, _: &mut Vec<Declaration>) {}
+    fn describe(_: &mut realgar_wire::Description, _: &mut Vec<Declaration>) {}
 }
 
 impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
@@ -146,12 +149,14 @@ impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
         Tail::factories(list);
     }
 
-    fn describe(objects: &mut Vec<realgar_wire::Object>, declarations: &mut Vec<Declaration>) {
+    fn describe(description: &mut realgar_wire::Description, declarations: &mut Vec<Declaration>) {
         let mut init = Init::describing();
         drop(Head::init(&mut init));
-        objects.push(Head::describe());
+        let object = Head::describe();
+        description.interfaces.hosted.insert(object.class.clone(), std::any::type_name::<Head::Class>().into());
+        description.objects.push(object);
         declarations.extend(init.into_declarations());
-        Tail::describe(objects, declarations);
+        Tail::describe(description, declarations);
     }
 }
 

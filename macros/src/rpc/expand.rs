@@ -12,6 +12,8 @@ pub(super) fn all(model: &Model) -> TokenStream {
     let stubs = stubs(model);
     let callables = methods.iter().map(|method| callable(model, method));
     let descriptions = methods.iter().map(|method| description(model, method));
+    let contracts = methods.iter().map(|method| contract(model, method));
+    let describe = describe_export(model);
     quote! {
         #item
         #stubs
@@ -22,7 +24,30 @@ pub(super) fn all(model: &Model) -> TokenStream {
             fn describe() -> #krate::__private::Vec<#krate::__private::wire::Method> {
                 #krate::__private::core::convert::From::from([#(#descriptions),*])
             }
+
+            fn interface() -> #krate::__private::wire::Interface {
+                #krate::__private::probe::interface::<Self>(#krate::__private::core::convert::From::from([#(#contracts),*]))
+            }
         }
+
+        #describe
+    }
+}
+
+/// The export that tells callers of the class what its methods are. It is in the module to describe only: a caller need not
+/// have anything else of the class.
+fn describe_export(model: &Model) -> TokenStream {
+    let Model { item, krate, .. } = model;
+    let class = &item.self_ty;
+    let symbol = names::describe_symbol(&item.to_token_stream().to_string());
+    quote! {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            #[unsafe(export_name = #symbol)]
+            extern "C" fn interface() -> #krate::__private::core::primitive::u64 {
+                #krate::__private::describe_interface::<#class>()
+            }
+        };
     }
 }
 
@@ -109,6 +134,73 @@ fn description(model: &Model, method: &Method) -> TokenStream {
             params: #krate::__private::core::convert::From::from([#(#parameters),*]),
             result: #krate::__private::core::convert::From::from(#result),
         }
+    }
+}
+
+/// The types of the method, for whoever calls it.
+fn contract(model: &Model, method: &Method) -> TokenStream {
+    let cfgs = method.cfgs();
+    let Method { wire_name, native, parameters, .. } = method;
+    let doc = method.doc();
+    let probe = |span: Span| {
+        let krate = respan(&model.krate, span);
+        quote_spanned!(span=> #krate::__private::probe)
+    };
+    let krate = &model.krate;
+    let some_error = |ty: &Type| {
+        let (probe, krate) = (probe(ty.span()), respan(krate, ty.span()));
+        quote_spanned!(ty.span()=> #probe::error::<<#ty as #krate::__private::Fallible>::Error>())
+    };
+    let none = quote!(#krate::__private::core::option::Option::None);
+    let ok = |ty: &Type| {
+        let krate = respan(krate, ty.span());
+        quote_spanned!(ty.span()=> <#ty as #krate::__private::Fallible>::Ok)
+    };
+    let value = |ty: TokenStream, span: Span| {
+        let probe = probe(span);
+        quote_spanned!(span=> #probe::value::<#ty>())
+    };
+    let stream = |items: &Items| {
+        let (ty, probe) = (&items.ty, probe(items.ty.span()));
+        if !items.fallible {
+            return quote_spanned!(ty.span()=> #probe::stream::<#ty>(#none));
+        }
+        let (ok, error) = (ok(ty), some_error(ty));
+        quote_spanned!(ty.span()=> #probe::stream::<#ok>(#error))
+    };
+    let params = parameters.iter().map(|Parameter { ident, ty, stream, .. }| {
+        let (name, probe) = (ident.as_ref().map(names::plain).unwrap_or_default(), probe(ty.span()));
+        let flow = match stream {
+            None => value(ty.to_token_stream(), ty.span()),
+            Some(stream) => {
+                let item = &stream.item;
+                let error = stream
+                    .error()
+                    .map_or_else(|| none.clone(), |ty| quote_spanned!(ty.span()=> #probe::error::<#ty>()));
+                quote_spanned!(ty.span()=> #probe::stream::<#item>(#error))
+            }
+        };
+        quote_spanned!(ty.span()=> #probe::parameter(#name, #flow))
+    });
+    let span = output_span(method);
+    let (result, error) = match &method.output {
+        Output::Value(ty) => {
+            (value(ty.as_ref().map_or_else(|| quote!(()), ToTokens::to_token_stream), span), none.clone())
+        }
+        Output::Result(ty) => (value(ok(ty), span), some_error(ty)),
+        Output::Stream(items) => (stream(items), none.clone()),
+        Output::StreamResult(items, ty) => (stream(items), some_error(ty)),
+    };
+    quote! {
+        #(#cfgs)*
+        #krate::__private::probe::method(
+            #wire_name,
+            &[#(#doc),*],
+            #native,
+            #krate::__private::core::convert::From::from([#(#params),*]),
+            #result,
+            #error,
+        )
     }
 }
 

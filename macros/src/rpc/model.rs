@@ -26,6 +26,8 @@ pub(super) struct Method {
     pub(super) wire_name: String,
     /// `#[rpc(name = "..")]`, if it was given.
     pub(super) given_name: Option<LitStr>,
+    /// `#[rpc(native)]`: values travel as JavaScript's own, also between Rust and Rust.
+    pub(super) native: bool,
     pub(super) parameters: Vec<Parameter>,
     pub(super) is_async: bool,
     /// The return type as the source spells it.
@@ -42,7 +44,7 @@ pub(super) enum Output {
     /// `impl Stream<Item = ..>`
     Stream(Items),
     /// A `Result` of a stream: the same type with `()` in place of the stream.
-    StreamResult(Items, Type),
+    StreamResult(Items, Box<Type>),
 }
 
 /// The items of a stream.
@@ -62,7 +64,7 @@ pub(super) struct Parameter {
 
 impl Model {
     pub(super) fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Self> {
-        let options = Options::parse(options, &["crate"], errors);
+        let options = Options::parse(options, &["native", "crate"], errors);
         let mut item: ItemImpl = match syn::parse2(item) {
             Ok(item) => item,
             Err(error) => {
@@ -80,7 +82,7 @@ impl Model {
         let mut methods = Vec::new();
         for entry in &mut item.items {
             if let ImplItem::Fn(method) = entry {
-                methods.push(Method::parse(method, errors));
+                methods.push(Method::parse(method, options.native, errors));
             }
         }
         Some(Self { krate: options.krate(), item, stub, methods })
@@ -88,17 +90,19 @@ impl Model {
 }
 
 impl Method {
-    fn parse(method: &mut ImplItemFn, errors: &mut Errors) -> Self {
+    fn parse(method: &mut ImplItemFn, mut native: bool, errors: &mut Errors) -> Self {
         let mut given_name = None;
         for attribute in method.attrs.extract_if(.., |attribute| attribute.path().is_ident("rpc")) {
             let tokens = match attribute.meta {
                 syn::Meta::List(list) => list.tokens,
                 other => {
-                    errors.at(other, "expected `#[rpc(name = \"..\")]`");
+                    errors.at(other, "expected `#[rpc(name = \"..\")]` or `#[rpc(native)]`");
                     continue;
                 }
             };
-            given_name = Options::parse(tokens, &["name"], errors).name;
+            let options = Options::parse(tokens, &["name", "native"], errors);
+            given_name = options.name.or(given_name);
+            native |= options.native;
         }
         let signature = &method.sig;
         let repeated = ["cfg", "doc", "deprecated"];
@@ -119,12 +123,25 @@ impl Method {
                 .as_ref()
                 .map_or_else(|| names::camel_case(&names::plain(&signature.ident)), LitStr::value),
             given_name,
+            native,
             parameters: signature.inputs.iter().filter_map(Parameter::parse).collect(),
             is_async: signature.asyncness.is_some(),
             output: Output::of(declared.as_ref()),
             declared,
             source: method.clone(),
         }
+    }
+
+    /// The lines of the documentation.
+    pub(super) fn doc(&self) -> impl Iterator<Item = String> {
+        self.attributes.iter().filter_map(|attribute| match &attribute.meta {
+            syn::Meta::NameValue(syn::MetaNameValue {
+                path,
+                value: syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }),
+                ..
+            }) if path.is_ident("doc") => Some(text.value().trim().to_string()),
+            _ => None,
+        })
     }
 
     /// The attributes that decide whether the method exists.
@@ -146,7 +163,7 @@ impl Output {
         match first_argument(&mut result) {
             Some(ok) if let Some(items) = items(ok) => {
                 *ok = syn::parse_quote!(());
-                Self::StreamResult(items, result)
+                Self::StreamResult(items, Box::new(result))
             }
             _ => Self::Result(ty.clone()),
         }

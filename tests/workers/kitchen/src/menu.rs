@@ -110,6 +110,7 @@ impl Menu {
         shape
     }
 
+    #[rpc(native)]
     pub fn echo_json(&self, value: serde_json::Value) -> serde_json::Value {
         value
     }
@@ -148,10 +149,12 @@ impl Menu {
         Ok(wrong.unwrap_or_default())
     }
 
+    #[rpc(native)]
     pub async fn put(&self, key: String, value: serde_json::Value) -> Result<()> {
         self.state.storage().put(&key, &value).await
     }
 
+    #[rpc(native)]
     pub async fn get_key(&self, key: String) -> Result<Option<serde_json::Value>> {
         self.state.storage().get(&key).await
     }

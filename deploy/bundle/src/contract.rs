@@ -1,0 +1,272 @@
+//! What a program and its peers must agree on: which methods exchange bytes, and the hash that says that both sides mean the
+//! same by them.
+//!
+//! Values that are numbers or text are fastest as they are. What is composed of more travels as postcard, which has no names in
+//! it: so only between two builds whose types have the very same form. The hash of that form is in both builds, and a call
+//! carries it.
+
+use crate::{BuildError, Progress, cargo::Package, describe};
+use realgar_wire::{Body, Description, Flow, Form, Interface, MethodContract, Shape, TypeContract};
+use std::{collections::HashMap, fmt::Write, path::Path};
+
+/// A program as its entry module needs to know it.
+pub(crate) struct Program {
+    pub(crate) description: Description,
+    /// For each hosted class, the methods that take bytes: name, index, hash.
+    pub(crate) hosted: Vec<Vec<(String, usize, String)>>,
+    /// For each bound class that has such methods: the binding, and names with hashes.
+    pub(crate) known: Vec<(String, Vec<(String, String)>)>,
+}
+
+/// Reads what the module to describe says, and settles the contract of each method.
+pub(crate) fn program(
+    module: &Path,
+    package: &Package,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Program, BuildError> {
+    let described = describe::run(module)?.ok_or_else(|| BuildError::NoExport { package: package.name.clone() })?;
+    let description = described.description;
+    let interfaces: HashMap<&str, &Interface> =
+        described.interfaces.iter().map(|interface| (interface.rust.as_str(), interface)).collect();
+    let mut settled = HashMap::new();
+    let mut problems = Vec::new();
+    let used = description.interfaces.hosted.values().chain(description.interfaces.bound.values());
+    for rust in used {
+        if let Some(interface) = interfaces.get(rust.as_str())
+            && !settled.contains_key(rust)
+        {
+            settled.insert(rust.clone(), settle(interface, &mut problems, progress));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(BuildError::Unfit { problems });
+    }
+    let none = Vec::new();
+    let hosted = description.objects.iter().map(|object| {
+        let rust = description.interfaces.hosted.get(&object.class);
+        let hashes = rust.and_then(|rust| settled.get(rust)).unwrap_or(&none);
+        let index = |name: &str| object.methods.iter().position(|method| method.name == name);
+        hashes.iter().filter_map(|(name, hash)| Some((name.clone(), index(name)?, hash.clone()))).collect()
+    });
+    let hosted = hosted.collect();
+    let known = description.interfaces.bound.iter().filter_map(|(binding, rust)| {
+        let hashes = settled.get(rust).filter(|hashes| !hashes.is_empty())?;
+        Some((binding.clone(), hashes.clone()))
+    });
+    let known = known.collect();
+    Ok(Program { description, hosted, known })
+}
+
+/// The methods of an interface that exchange bytes, with their hashes.
+fn settle(
+    interface: &Interface,
+    problems: &mut Vec<String>,
+    progress: &mut dyn FnMut(Progress),
+) -> Vec<(String, String)> {
+    let mut hashes = Vec::new();
+    for method in interface.methods.iter().filter(|method| !method.native && takes_bytes(method)) {
+        let name = format!("{}::{}", interface.rust, method.name);
+        let mut text = Text::default();
+        let mut good = true;
+        for (what, kind, ty) in types(method) {
+            let place = |path: &str| if path.is_empty() { what.clone() } else { format!("{what}, at `{path}`") };
+            if let Some(untried) = &ty.untried {
+                progress(Progress::Warning(format!(
+                    "`{name}`: no value of {} could be made to try it ({}); if it does not survive postcard, write \
+                     `#[rpc(native)]` on the method",
+                    place(&untried.path),
+                    untried.reason
+                )));
+            }
+            text.put(kind);
+            match &ty.bytes {
+                Ok(shape) => good &= text.form(&shape.root, shape),
+                Err(unfit) => {
+                    problems.push(format!("`{name}`: {} cannot travel as bytes: {}", place(&unfit.path), unfit.reason))
+                }
+            }
+        }
+        if good {
+            hashes.push((method.name.clone(), format!("{:016x}", fingerprint(&text.out))));
+        }
+    }
+    hashes
+}
+
+/// Whether bytes are better than plain values. A stream that is an argument always travels as text: see `StreamArgument`.
+fn takes_bytes(method: &MethodContract) -> bool {
+    let streams_in = method.params.iter().any(|parameter| matches!(parameter.flow, Flow::Stream { .. }));
+    let streams_out = matches!(method.result, Flow::Stream { .. });
+    !streams_in && (streams_out || !is_plain(method))
+}
+
+/// The types that are part of a method's contract: what each is for, in words and as a mark. Its error is not: it always
+/// describes itself.
+fn types(method: &MethodContract) -> Vec<(String, &'static str, &TypeContract)> {
+    let parameters = method.params.iter().filter_map(|parameter| match &parameter.flow {
+        Flow::Value(ty) => Some((format!("the parameter `{}`", parameter.name), ",", ty)),
+        Flow::Stream { .. } => None,
+    });
+    let mut types: Vec<_> = parameters.collect();
+    match &method.result {
+        Flow::Value(ty) => types.push(("the result".into(), ">", ty)),
+        Flow::Stream { item, error } => {
+            types.push(("an item of the stream".into(), "*", item));
+            types.extend(error.as_ref().map(|error| ("the error of the stream".into(), "!", error)));
+        }
+    }
+    types
+}
+
+/// Whether all values of a method are numbers, text or bytes.
+fn is_plain(method: &MethodContract) -> bool {
+    let plain = |flow: &Flow| match flow {
+        // By its native form: what has no form as bytes is composed of more.
+        Flow::Value(ty) => is_plain_form(&ty.native.root, &ty.native),
+        Flow::Stream { .. } => true,
+    };
+    method.params.iter().all(|parameter| plain(&parameter.flow)) && plain(&method.result)
+}
+
+fn is_plain_form(form: &Form, shape: &Shape) -> bool {
+    match form {
+        Form::Unit | Form::Bool | Form::Integer(..) | Form::Float(_) | Form::Char | Form::String | Form::Bytes => true,
+        Form::Option(inner) => is_plain_form(inner, shape),
+        // `Vec<u8>` is bytes.
+        Form::Seq(item) => **item == Form::Integer(8, false),
+        Form::Named(name) => match shape.types.get(name).map(|composite| &composite.body) {
+            Some(Body::Newtype(inner)) => is_plain_form(inner, shape),
+            _ => false,
+        },
+        Form::Any | Form::Unknown | Form::Map(..) | Form::Tuple(_) => false,
+    }
+}
+
+/// The form of a type as text, in which two types are equal exactly if their bytes are. Names of Rust types are not in it.
+#[derive(Default)]
+struct Text {
+    out: String,
+    /// The types that it is inside of.
+    inside: Vec<String>,
+}
+
+impl Text {
+    /// Appends `form`. False if values of it must not be read from bytes that somebody else made: a type inside itself would
+    /// let them nest until the stack ends, and elements without bytes would let a length of nothing take for ever.
+    fn form(&mut self, form: &Form, shape: &Shape) -> bool {
+        match form {
+            Form::Unknown => self.put("?"),
+            Form::Any => return false,
+            Form::Unit => self.put("()"),
+            Form::Bool => self.put("bool"),
+            Form::Integer(bits, signed) => self.put(&format!("{}{bits}", if *signed { 'i' } else { 'u' })),
+            Form::Float(bits) => self.put(&format!("f{bits}")),
+            Form::Char => self.put("char"),
+            Form::String => self.put("str"),
+            Form::Bytes => self.put("bytes"),
+            Form::Option(inner) => {
+                self.put("?");
+                return self.form(inner, shape);
+            }
+            Form::Seq(item) => {
+                self.put("[");
+                let good = self.form(item, shape) && !is_empty(item, shape);
+                self.put("]");
+                return good;
+            }
+            Form::Map(key, value) => {
+                self.put("{");
+                let good = self.form(key, shape);
+                self.put(":");
+                let good = good && self.form(value, shape) && !is_empty(key, shape);
+                self.put("}");
+                return good;
+            }
+            Form::Tuple(forms) => return self.tuple(forms, shape),
+            Form::Named(name) => {
+                if self.inside.contains(name) {
+                    return false;
+                }
+                let Some(composite) = shape.types.get(name) else { return false };
+                self.inside.push(name.clone());
+                let good = self.body(&composite.body, shape);
+                self.inside.pop();
+                return good;
+            }
+        }
+        true
+    }
+
+    fn put(&mut self, text: &str) {
+        self.out.push_str(text);
+    }
+
+    fn tuple(&mut self, forms: &[Form], shape: &Shape) -> bool {
+        self.put("(");
+        let good = forms.iter().all(|form| {
+            let good = self.form(form, shape);
+            self.put(",");
+            good
+        });
+        self.put(")");
+        good
+    }
+
+    fn body(&mut self, body: &Body, shape: &Shape) -> bool {
+        match body {
+            Body::Unknown => {
+                self.put("?");
+                true
+            }
+            Body::Unit => {
+                self.put("()");
+                true
+            }
+            Body::Newtype(inner) => self.form(inner, shape),
+            Body::Tuple(forms) => self.tuple(forms, shape),
+            Body::Fields(fields) => {
+                self.put("{");
+                let good = fields.iter().all(|(name, form)| {
+                    let _ = write!(self.out, "{name:?}:");
+                    let good = self.form(form, shape);
+                    self.put(",");
+                    good
+                });
+                self.put("}");
+                good
+            }
+            Body::Variants(variants) => {
+                self.put("<");
+                let good = variants.iter().all(|(name, body)| {
+                    let _ = write!(self.out, "{name:?}=");
+                    let good = self.body(body, shape);
+                    self.put("|");
+                    good
+                });
+                self.put(">");
+                good
+            }
+        }
+    }
+}
+
+/// Whether values of `form` take no bytes.
+fn is_empty(form: &Form, shape: &Shape) -> bool {
+    match form {
+        Form::Unit => true,
+        Form::Tuple(forms) => forms.iter().all(|form| is_empty(form, shape)),
+        Form::Named(name) => match shape.types.get(name).map(|composite| &composite.body) {
+            Some(Body::Unit) => true,
+            Some(Body::Newtype(inner)) => is_empty(inner, shape),
+            Some(Body::Tuple(forms)) => forms.iter().all(|form| is_empty(form, shape)),
+            Some(Body::Fields(fields)) => fields.iter().all(|(_, form)| is_empty(form, shape)),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// FNV-1a: tells one text from another.
+pub(crate) fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

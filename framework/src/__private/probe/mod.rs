@@ -1,0 +1,81 @@
+//! What a type looks like on the wire, found out by trying: describe mode only.
+//!
+//! A type is asked to deserialise itself from a source that answers whatever it is asked for and remembers the questions
+//! (`trace.rs`). That shows its form with all serde attributes applied, and needs no derive of ours. Each value that comes out
+//! is then sent through postcard and back, and watched while it serialises (`watch.rs`), because some attributes of serde make
+//! bytes that read back as something else.
+
+mod trace;
+mod watch;
+
+use crate::codec::bytes;
+use realgar_wire::{Flow, Interface, MethodContract, ParameterContract, TypeContract, Unfit};
+use serde::{Serialize, de::DeserializeOwned};
+use trace::Tracer;
+
+/// Called by the code `#[rpc]` generates: a class and its methods.
+pub fn interface<C: ?Sized>(methods: Vec<MethodContract>) -> Interface {
+    Interface { rust: std::any::type_name::<C>().into(), methods }
+}
+
+/// Called by the code `#[rpc]` generates: a method.
+pub fn method(
+    name: &str,
+    doc: &[&str],
+    native: bool,
+    params: Vec<ParameterContract>,
+    result: Flow,
+    error: Option<TypeContract>,
+) -> MethodContract {
+    let doc = doc.iter().map(ToString::to_string).collect();
+    MethodContract { name: name.into(), doc, native, params, result, error }
+}
+
+/// Called by the code `#[rpc]` generates: a parameter.
+pub fn parameter(name: &str, flow: Flow) -> ParameterContract {
+    ParameterContract { name: name.into(), flow }
+}
+
+/// Called by the code `#[rpc]` generates: a value.
+pub fn value<T: Serialize + DeserializeOwned>() -> Flow {
+    Flow::Value(of::<T>())
+}
+
+/// Called by the code `#[rpc]` generates: a stream of items, and the error that it may end with.
+pub fn stream<T: Serialize + DeserializeOwned>(error: Option<TypeContract>) -> Flow {
+    Flow::Stream { item: of::<T>(), error }
+}
+
+/// Called by the code `#[rpc]` generates: an error.
+pub fn error<E: Serialize + DeserializeOwned>() -> Option<TypeContract> {
+    Some(of::<E>())
+}
+
+/// What a type looks like.
+fn of<T: Serialize + DeserializeOwned>() -> TypeContract {
+    let mut tracer = Tracer::new(true);
+    let _ = tracer.run::<T>(&mut |_| Ok(()));
+    let native = tracer.into_shape();
+    let mut tracer = Tracer::new(false);
+    let outcome = tracer.run::<T>(&mut survives);
+    let untried = tracer.untried();
+    TypeContract { native, bytes: outcome.map(|()| tracer.into_shape()), untried }
+}
+
+/// Checks that a value reads back from its bytes as what it was.
+fn survives<T: Serialize + DeserializeOwned>(value: &T) -> Result<(), Unfit> {
+    watch::watch(value)?;
+    let unfit = |reason: String| Unfit { path: String::new(), reason };
+    let mut written = Vec::new();
+    bytes::append(&mut written, value).map_err(|error| unfit(error.to_string()))?;
+    let read: T = bytes::decode(&written).map_err(|error| unfit(format!("it cannot be read back: {error}")))?;
+    let mut again = Vec::new();
+    bytes::append(&mut again, &read).map_err(|error| unfit(error.to_string()))?;
+    if again == written {
+        return Ok(());
+    }
+    Err(unfit("it reads back as another value (is a field or a variant skipped in one direction only?)".into()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,304 @@
+//! Watches a value while it serialises, for what would make bytes that read back as something else.
+
+use realgar_wire::Unfit;
+use serde::{
+    Serialize,
+    ser::{
+        self, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+        SerializeTupleStruct, SerializeTupleVariant,
+    },
+};
+use std::fmt;
+
+/// Serialises `value` into nothing.
+pub(super) fn watch<T: Serialize>(value: &T) -> Result<(), Unfit> {
+    value.serialize(Watcher).map_err(|stop| {
+        let path: Vec<String> = stop.path.into_iter().rev().collect();
+        Unfit { path: path.join("."), reason: stop.reason }
+    })
+}
+
+/// What was found, and where: the segments of the path, innermost first.
+#[derive(Debug)]
+struct Found {
+    path: Vec<String>,
+    reason: String,
+}
+
+impl Found {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { path: Vec::new(), reason: reason.into() }
+    }
+
+    fn inside(mut self, segment: &str) -> Self {
+        self.path.push(segment.into());
+        self
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Found {}
+
+impl ser::Error for Found {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Watcher;
+
+/// A container, with how many elements it announced.
+struct Counted {
+    left: usize,
+    at: usize,
+    /// The variant it is the content of.
+    variant: Option<&'static str>,
+}
+
+impl Counted {
+    fn new(count: usize, variant: Option<&'static str>) -> Self {
+        Self { left: count, at: 0, variant }
+    }
+
+    fn element<T: Serialize + ?Sized>(&mut self, segment: &str, value: &T) -> Result<(), Found> {
+        self.at += 1;
+        value.serialize(Watcher).map_err(|found| self.named(found.inside(segment)))
+    }
+
+    fn named(&self, found: Found) -> Found {
+        match self.variant {
+            Some(variant) => found.inside(variant),
+            None => found,
+        }
+    }
+
+    fn skipped(&self, field: &str) -> Result<(), Found> {
+        Err(self.named(Found::new("the field is left out of some values (`skip_serializing_if`)").inside(field)))
+    }
+
+    fn end(self) -> Result<(), Found> {
+        if self.at == self.left {
+            return Ok(());
+        }
+        Err(self.named(Found::new(format!("it announces {} elements and has {}", self.left, self.at))))
+    }
+}
+
+macro_rules! plain {
+    ($($method:ident $type:ty,)*) => {
+        $(
+            fn $method(self, _: $type) -> Result<(), Found> {
+                Ok(())
+            }
+        )*
+    };
+}
+
+impl ser::Serializer for Watcher {
+    type Ok = ();
+    type Error = Found;
+    type SerializeSeq = Counted;
+    type SerializeTuple = Counted;
+    type SerializeTupleStruct = Counted;
+    type SerializeTupleVariant = Counted;
+    type SerializeMap = Counted;
+    type SerializeStruct = Counted;
+    type SerializeStructVariant = Counted;
+
+    fn is_human_readable(&self) -> bool {
+        false
+    }
+
+    plain! {
+        serialize_bool bool,
+        serialize_i8 i8,
+        serialize_i16 i16,
+        serialize_i32 i32,
+        serialize_i64 i64,
+        serialize_i128 i128,
+        serialize_u8 u8,
+        serialize_u16 u16,
+        serialize_u32 u32,
+        serialize_u64 u64,
+        serialize_u128 u128,
+        serialize_f32 f32,
+        serialize_f64 f64,
+        serialize_char char,
+        serialize_str &str,
+        serialize_bytes &[u8],
+    }
+
+    fn serialize_none(self) -> Result<(), Found> {
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Found> {
+        value.serialize(self)
+    }
+
+    fn serialize_unit(self) -> Result<(), Found> {
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Found> {
+        Ok(())
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), Found> {
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Found> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Found> {
+        value.serialize(self).map_err(|found| found.inside(variant))
+    }
+
+    fn serialize_seq(self, count: Option<usize>) -> Result<Counted, Found> {
+        match count {
+            Some(count) => Ok(Counted::new(count, None)),
+            None => Err(Found::new("it is a sequence that does not say how long it is")),
+        }
+    }
+
+    fn serialize_tuple(self, count: usize) -> Result<Counted, Found> {
+        Ok(Counted::new(count, None))
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, count: usize) -> Result<Counted, Found> {
+        Ok(Counted::new(count, None))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        count: usize,
+    ) -> Result<Counted, Found> {
+        Ok(Counted::new(count, Some(variant)))
+    }
+
+    fn serialize_map(self, count: Option<usize>) -> Result<Counted, Found> {
+        match count {
+            Some(count) => Ok(Counted::new(count, None)),
+            None => Err(Found::new("it does not say how many entries it has (`flatten`)")),
+        }
+    }
+
+    fn serialize_struct(self, _: &'static str, count: usize) -> Result<Counted, Found> {
+        Ok(Counted::new(count, None))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        count: usize,
+    ) -> Result<Counted, Found> {
+        Ok(Counted::new(count, Some(variant)))
+    }
+}
+
+impl SerializeSeq for Counted {
+    type Ok = ();
+    type Error = Found;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Found> {
+        self.element("[]", value)
+    }
+
+    fn end(self) -> Result<(), Found> {
+        self.end()
+    }
+}
+
+impl SerializeMap for Counted {
+    type Ok = ();
+    type Error = Found;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Found> {
+        key.serialize(Watcher).map_err(|found| found.inside("[key]"))
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Found> {
+        self.element("[]", value)
+    }
+
+    fn end(self) -> Result<(), Found> {
+        self.end()
+    }
+}
+
+macro_rules! tuples {
+    ($($name:ident $method:ident,)*) => {
+        $(
+            impl $name for Counted {
+                type Ok = ();
+                type Error = Found;
+
+                fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Found> {
+                    let segment = self.at.to_string();
+                    self.element(&segment, value)
+                }
+
+                fn end(self) -> Result<(), Found> {
+                    self.end()
+                }
+            }
+        )*
+    };
+}
+
+tuples! {
+    SerializeTuple serialize_element,
+    SerializeTupleStruct serialize_field,
+    SerializeTupleVariant serialize_field,
+}
+
+macro_rules! structs {
+    ($($name:ident,)*) => {
+        $(
+            impl $name for Counted {
+                type Ok = ();
+                type Error = Found;
+
+                fn serialize_field<T: Serialize + ?Sized>(
+                    &mut self,
+                    field: &'static str,
+                    value: &T,
+                ) -> Result<(), Found> {
+                    self.element(field, value)
+                }
+
+                fn skip_field(&mut self, field: &'static str) -> Result<(), Found> {
+                    self.skipped(field)
+                }
+
+                fn end(self) -> Result<(), Found> {
+                    self.end()
+                }
+            }
+        )*
+    };
+}
+
+structs! {
+    SerializeStruct,
+    SerializeStructVariant,
+}
