@@ -1,6 +1,6 @@
 //! Workers: the identity of a script, its init phase, and its events.
 
-use crate::{__private::object::ObjectList, Context, Init, ObjectClass, Result};
+use crate::{__private::Method, Context, Init, Live, ObjectClass, Result, Stub};
 use std::future::Future;
 use worker::{Request, Response};
 
@@ -12,6 +12,13 @@ pub trait WorkerClass: 'static {
 
     /// The name of the script.
     const NAME: &'static str;
+
+    /// The classes it hosts, as nested pairs.
+    #[doc(hidden)]
+    type Hosted: 'static;
+
+    /// What a caller holds: the Worker's methods as calls.
+    type Stub: From<Stub>;
 }
 
 /// Says that the Worker `Self` hosts the Durable Object class `C`. `#[worker(hosts(..))]` implements it.
@@ -27,12 +34,12 @@ pub trait Hosts<C: ObjectClass>: WorkerClass {}
     message = "`{Self}` does not implement a Worker",
     note = "put `#[worker]` on the struct, and implement `Worker` for it"
 )]
-pub trait LiveWorker: Sized + 'static {
-    /// The Worker it implements.
-    type Class: WorkerClass;
+pub trait LiveWorker: Live<Class: WorkerClass> {
+    #[doc(hidden)]
+    fn methods() -> &'static [Method<Self>];
 
     #[doc(hidden)]
-    type Objects: ObjectList;
+    fn describe_methods() -> Vec<realgar_wire::Method>;
 }
 
 /// The behaviour of a Worker.

@@ -73,4 +73,5 @@ pub struct Declaration {
 pub(crate) enum Resource {
     D1 { database: &'static str },
     Namespace { class: &'static str, script: Option<&'static str>, interface: &'static str },
+    Service { script: &'static str, interface: &'static str },
 }

@@ -80,6 +80,7 @@ mod sql;
 mod state;
 mod storage;
 mod stream;
+mod stub;
 mod time;
 
 #[doc(hidden)]
@@ -91,13 +92,14 @@ pub use d1::{D1Client, D1Database};
 pub use entrypoint::{Hosts, LiveWorker, Worker, WorkerClass};
 pub use error::{Error, Exception, Result};
 pub use init::{Bindable, Declaration, Init};
-pub use namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId, Stub};
-pub use object::{DurableObject, Fetch, Instantiate, LiveObject, ObjectClass};
+pub use namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId};
+pub use object::{DurableObject, Fetch, Instantiate, Live, LiveObject, ObjectClass};
 pub use rpc::{CallError, RpcError, RpcErrorKind};
 pub use sql::{Params, Sql, SqlValue};
 pub use state::State;
 pub use storage::{Entries, ListOptions, Storage, Transaction};
 pub use stream::{RpcStream, StreamError, stream_response};
+pub use stub::{ServiceBinding, Stub};
 pub use time::sleep;
 
 /// What a method returns to stream: the trait of the crate `futures`.

@@ -1,16 +1,14 @@
-//! Namespaces of Durable Objects, the ids in them, and the raw stub that typed stubs wrap.
+//! Namespaces of Durable Objects, and the ids in them.
 
-use crate::{
-    Bindable, Declaration, Error, ObjectClass, Result, RpcError, RpcErrorKind, WorkerClass, init::Resource, js,
-};
+use crate::{Bindable, Declaration, Error, ObjectClass, Result, Stub, WorkerClass, init::Resource, js};
 use js_sys::Object;
 use std::{fmt, marker::PhantomData};
 use wasm_bindgen::JsValue;
-use worker::{Request, Response};
 
 /// The binding to the objects of class `C` in one script. `C::from::<Host>()` makes it; [`crate::Init::bind`] takes it.
 pub struct NamespaceBinding<C> {
-    script: Option<&'static str>,
+    name: &'static str,
+    script: &'static str,
     class: PhantomData<fn() -> C>,
 }
 
@@ -19,20 +17,26 @@ impl<C: ObjectClass> NamespaceBinding<C> {
     #[doc(hidden)]
     #[must_use]
     pub fn hosted_by<W: WorkerClass>() -> Self {
-        Self { script: Some(W::NAME), class: PhantomData }
+        Self { name: C::NAME, script: W::NAME, class: PhantomData }
     }
 
     /// The namespace in a script that is known by its name only.
     #[doc(hidden)]
     #[must_use]
     pub fn in_script(script: &'static str) -> Self {
-        Self { script: Some(script), class: PhantomData }
+        Self { name: C::NAME, script, class: PhantomData }
+    }
+
+    /// The same under another name than the class's: a Worker that binds the objects of two hosts needs two names.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 }
 
 impl<C> fmt::Debug for NamespaceBinding<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NamespaceBinding").field("script", &self.script).finish()
+        f.debug_struct("NamespaceBinding").field("name", &self.name).field("script", &self.script).finish()
     }
 }
 
@@ -41,11 +45,12 @@ impl<C: ObjectClass> Bindable for NamespaceBinding<C> {
 
     fn declare(&self) -> Declaration {
         let interface = std::any::type_name::<C>();
-        Declaration { name: C::NAME, resource: Resource::Namespace { class: C::NAME, script: self.script, interface } }
+        let script = Some(self.script);
+        Declaration { name: self.name, resource: Resource::Namespace { class: C::NAME, script, interface } }
     }
 
     fn client(&self) -> Namespace<C> {
-        Namespace { binding: C::NAME, jurisdiction: None, location_hint: None, class: PhantomData }
+        Namespace { binding: self.name, jurisdiction: None, location_hint: None, class: PhantomData }
     }
 }
 
@@ -150,7 +155,7 @@ impl<C: ObjectClass> Namespace<C> {
 
     fn stub(&self, get: impl FnOnce(&JsValue) -> Result<JsValue, JsValue>) -> C::Stub {
         let target = self.raw().and_then(|namespace| Ok(get(&namespace)?));
-        C::Stub::from(Stub { target, binding: self.binding })
+        C::Stub::from(Stub::new(self.binding, target))
     }
 
     fn id(&self, make: impl FnOnce(&JsValue) -> Result<JsValue, JsValue>) -> Result<ObjectId> {
@@ -161,7 +166,7 @@ impl<C: ObjectClass> Namespace<C> {
 
 /// Why a stub or an id could not be made.
 #[derive(Clone, Debug)]
-enum NamespaceError {
+pub(crate) enum NamespaceError {
     Missing(&'static str),
     Thrown(String),
 }
@@ -196,37 +201,6 @@ impl ObjectId {
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
-    }
-}
-
-/// A reference to one object, without its methods. The generated stub types wrap it.
-///
-/// Calls through one stub arrive in the order they were made. After a failure of the connection a stub stays broken: get a
-/// new one.
-#[derive(Clone, Debug)]
-pub struct Stub {
-    target: Result<JsValue, NamespaceError>,
-    /// The binding it came from, by which this build knows the contract.
-    binding: &'static str,
-}
-
-impl Stub {
-    pub(crate) fn target(&self, method: &str) -> Result<&JsValue, RpcError> {
-        self.target
-            .as_ref()
-            .map_err(|error| RpcError::new(RpcErrorKind::NotSent, method, Error::from(error.clone()).to_string()))
-    }
-
-    pub(crate) fn binding(&self) -> &'static str {
-        self.binding
-    }
-
-    /// Forwards an HTTP request to the object's `fetch`, and its response back. WebSocket upgrades go this way too.
-    ///
-    /// # Errors
-    /// When the object has no `fetch`, or fails before it has answered.
-    pub async fn fetch(&self, request: Request) -> Result<Response, RpcError> {
-        crate::rpc::fetch(self, request).await
     }
 }
 

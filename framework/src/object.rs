@@ -17,15 +17,22 @@ pub trait ObjectClass: 'static {
     type Stub: From<Stub>;
 }
 
+/// A type that implements a class: an object's or a Worker's. The macros implement it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` implements neither a Durable Object class nor a Worker",
+    note = "put `#[durable_object]` or `#[worker]` on the struct"
+)]
+pub trait Live: Sized + 'static {
+    /// What callers know of it. The type itself, unless `of = ..` names another.
+    type Class: 'static;
+}
+
 /// A type that implements an object class. [`macro@crate::durable_object`] implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not implement a Durable Object class",
     note = "put `#[durable_object]` on the struct, and implement `DurableObject` for it"
 )]
-pub trait LiveObject: Sized + 'static {
-    /// The class it implements.
-    type Class: ObjectClass;
-
+pub trait LiveObject: Live<Class: ObjectClass> {
     #[doc(hidden)]
     fn table() -> ObjectTable<Self>;
 
@@ -36,7 +43,8 @@ pub trait LiveObject: Sized + 'static {
 /// The two phases of a Durable Object.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no init phase",
-    note = "implement `DurableObject` for it: `fn init(cx: &mut Init) -> impl Instantiate<Self>`"
+    note = "implement `DurableObject` for it: `fn init(cx: &mut Init) -> impl Instantiate<Self>`",
+    note = "where it is only a contract, name what implements it: `export!(Worker, objects(..))`"
 )]
 pub trait DurableObject: LiveObject {
     /// Phase 1: binds what all instances share, and returns Phase 2, the closure that makes one instance.

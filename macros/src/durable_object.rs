@@ -2,8 +2,8 @@
 
 use crate::{errors::Errors, names, options::Options};
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use syn::{Ident, ItemStruct};
+use quote::{ToTokens, format_ident, quote};
+use syn::{Ident, ItemStruct, Path, Visibility};
 
 /// The struct, taken apart.
 struct Model {
@@ -11,6 +11,8 @@ struct Model {
     krate: TokenStream,
     class: String,
     stub: Ident,
+    /// The class it implements, if that is another type.
+    of: Option<Path>,
 }
 
 pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -30,8 +32,11 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Model> {
-    let options = Options::parse(options, &["name", "crate"], errors);
+    let options = Options::parse(options, &["name", "of", "crate"], errors);
     let item = parse_struct("durable_object", item, errors)?;
+    if let (Some(_), Some(name)) = (&options.of, &options.name) {
+        errors.at(name, "the class that `of` names has its own name");
+    }
     let class = match &options.name {
         Some(name) => name.value(),
         None => names::plain(&item.ident),
@@ -42,7 +47,7 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
             None => errors.at(&item.ident, problem),
         }
     }
-    Some(Model { krate: options.krate(), class, stub: stub_name(&item.ident), item })
+    Some(Model { krate: options.krate(), class, stub: stub_name(&item.ident), of: options.of, item })
 }
 
 /// The type of a class's stub: `CounterStub` for `Counter`.
@@ -73,11 +78,47 @@ pub(crate) fn parse_struct(attribute: &str, item: TokenStream, errors: &mut Erro
 }
 
 fn expand(model: &Model) -> TokenStream {
-    let Model { item, krate, class, stub: stub_name } = model;
+    let Model { item, krate, of, .. } = model;
+    let name = &item.ident;
+    let (identity, class) = match of {
+        Some(of) => (TokenStream::new(), of.to_token_stream()),
+        None => (identity(model), name.to_token_stream()),
+    };
+    quote! {
+        #item
+        #identity
+
+        impl #krate::Live for #name {
+            type Class = #class;
+        }
+
+        impl #krate::LiveObject for #name {
+            fn table() -> #krate::__private::ObjectTable<Self> {
+                use #krate::__private::{FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _};
+                #krate::__private::ObjectTable {
+                    methods: (&#krate::__private::Probe::<Self>::NEW).methods(),
+                    fetch: (&#krate::__private::Probe::<Self>::NEW).fetch(),
+                }
+            }
+
+            fn describe() -> #krate::__private::wire::Object {
+                use #krate::__private::{ContractAbsent as _, ContractPresent as _, FetchAbsent as _, FetchPresent as _};
+                #krate::__private::wire::Object {
+                    class: #krate::__private::core::convert::From::from(<#class as #krate::ObjectClass>::NAME),
+                    handlers: (&#krate::__private::Probe::<Self>::NEW).describe_fetch(),
+                    methods: (&#krate::__private::Probe::<#class>::NEW).describe_methods(),
+                }
+            }
+        }
+    }
+}
+
+/// What callers know: the class, how to bind it, and its stub.
+fn identity(model: &Model) -> TokenStream {
+    let Model { item, krate, class, stub: stub_name, .. } = model;
     let name = &item.ident;
     let stub = stub(model);
     quote! {
-        #item
         #stub
 
         impl #name {
@@ -99,34 +140,20 @@ fn expand(model: &Model) -> TokenStream {
             const NAME: &'static #krate::__private::core::primitive::str = #class;
             type Stub = #stub_name;
         }
-
-        impl #krate::LiveObject for #name {
-            type Class = Self;
-
-            fn table() -> #krate::__private::ObjectTable<Self> {
-                use #krate::__private::{FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _};
-                #krate::__private::ObjectTable {
-                    methods: (&#krate::__private::Probe::<Self>::NEW).methods(),
-                    fetch: (&#krate::__private::Probe::<Self>::NEW).fetch(),
-                }
-            }
-
-            fn describe() -> #krate::__private::wire::Object {
-                use #krate::__private::{FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _};
-                #krate::__private::wire::Object {
-                    class: #krate::__private::core::convert::From::from(#class),
-                    handlers: (&#krate::__private::Probe::<Self>::NEW).describe_fetch(),
-                    methods: (&#krate::__private::Probe::<Self>::NEW).describe_methods(),
-                }
-            }
-        }
     }
 }
 
+/// The stub type, if the struct is a class of its own.
 fn stub(model: &Model) -> TokenStream {
-    let Model { item, krate, class, stub } = model;
-    let visibility = &item.vis;
-    let doc = format!("A reference to one `{class}` object: its methods as calls.");
+    let Model { item, krate, class, stub, of } = model;
+    if of.is_some() {
+        return TokenStream::new();
+    }
+    stub_type(&item.vis, krate, stub, &format!("A reference to one `{class}` object: its methods as calls."))
+}
+
+/// A type that methods are called on.
+pub(crate) fn stub_type(visibility: &Visibility, krate: &TokenStream, stub: &Ident, doc: &str) -> TokenStream {
     quote! {
         #[doc = #doc]
         #[derive(#krate::__private::core::clone::Clone, #krate::__private::core::fmt::Debug)]

@@ -1,37 +1,50 @@
 //! `export!`: the only thing that puts anything into the export table of the wasm.
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{Path, Token, Type, parse::Parse, parse::ParseStream};
+use quote::{quote, quote_spanned};
+use syn::{
+    Ident, Path, Token, Type,
+    parse::{Parse, ParseStream},
+    punctuated::Punctuated,
+    spanned::Spanned,
+};
 
-/// `export!(Api)`, or `export!(Api, crate = path)`.
+/// `export!(Api)`, or with `objects(CounterLive)`, or with `crate = path`.
 struct Model {
     worker: Type,
+    /// What implements the classes that the Worker hosts, where those are only a contract.
+    objects: Option<Vec<Path>>,
     krate: TokenStream,
 }
+
+const USAGE: &str =
+    "`export!` takes one Worker, because a crate is one script, and then `objects(..)` and `crate = path`";
 
 impl Parse for Model {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         if input.is_empty() {
             return Err(input.error("expected the Worker to export: `realgar::export!(Api);`"));
         }
-        let worker = input.parse()?;
-        let mut krate = quote!(::realgar);
-        if input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
-            if !input.peek(Token![crate]) {
-                return Err(
-                    input.error("`export!` takes one Worker, because a crate is one script, and `crate = path`")
-                );
+        let mut model = Self { worker: input.parse()?, objects: None, krate: quote!(::realgar) };
+        while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
+            if input.parse::<Option<Token![crate]>>()?.is_some() {
+                input.parse::<Token![=]>()?;
+                let path = input.call(Path::parse_mod_style)?;
+                model.krate = quote!(#path);
+            } else if input.peek(Ident) && input.fork().parse::<Ident>()? == "objects" {
+                input.parse::<Ident>()?;
+                let content;
+                syn::parenthesized!(content in input);
+                let objects = Punctuated::<Path, Token![,]>::parse_terminated_with(&content, Path::parse_mod_style)?;
+                model.objects = Some(objects.into_iter().collect());
+            } else {
+                return Err(input.error(USAGE));
             }
-            input.parse::<Token![crate]>()?;
-            input.parse::<Token![=]>()?;
-            let path = input.call(Path::parse_mod_style)?;
-            krate = quote!(#path);
         }
         if !input.is_empty() {
-            return Err(input.error("`export!` takes one Worker, because a crate is one script, and `crate = path`"));
+            return Err(input.error(USAGE));
         }
-        Ok(Self { worker, krate })
+        Ok(model)
     }
 }
 
@@ -43,29 +56,59 @@ pub(crate) fn run(input: TokenStream) -> TokenStream {
 }
 
 /// The symbols exist in wasm only: a host build of the crate, for its unit tests, exports nothing.
-fn expand(Model { worker, krate }: &Model) -> TokenStream {
+fn expand(model: &Model) -> TokenStream {
+    let Model { worker, objects, krate } = model;
+    let list = match objects {
+        Some(objects) => objects.iter().rev().fold(quote!(()), |tail, object| quote!((#object, #tail))),
+        None => {
+            let span = worker.span();
+            quote_spanned!(span=> <<#worker as #krate::Live>::Class as #krate::WorkerClass>::Hosted)
+        }
+    };
+    let check = objects.as_ref().map(|objects| provided(worker, objects, krate));
     quote! {
         // Its name is the message of the compiler when a crate exports twice.
         mod only_one_realgar_export_per_crate {}
 
-        const _: fn() = #krate::__private::register::<#worker>;
+        const _: fn() = #krate::__private::register::<#worker, #list>;
+
+        #check
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             #[unsafe(no_mangle)]
             extern "C" fn __realgar_register() {
-                #krate::__private::register::<#worker>();
+                #krate::__private::register::<#worker, #list>();
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn __realgar_describe() -> #krate::__private::core::primitive::u64 {
-                #krate::__private::describe::<#worker>()
+                #krate::__private::describe::<#worker, #list>()
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn __realgar_describe_panic() -> #krate::__private::core::primitive::u64 {
                 #krate::__private::describe_panic()
             }
+        };
+    }
+}
+
+/// Checks that `objects` implement the classes that the Worker hosts: all of them, each once, and no others.
+fn provided(worker: &Type, objects: &[Path], krate: &TokenStream) -> TokenStream {
+    let span = worker.span();
+    let all = quote_spanned!(span=> <<#worker as #krate::Live>::Class>::realgar_provided_by::<Provided>());
+    quote! {
+        const _: () = {
+            struct Provided;
+            #(impl #krate::__private::Provides<<#objects as #krate::Live>::Class> for Provided {})*
+
+            fn check() {
+                #all;
+                #(#krate::__private::hosted::<#worker, #objects>();)*
+            }
+
+            let _ = check;
         };
     }
 }

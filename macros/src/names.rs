@@ -52,7 +52,7 @@ pub(crate) fn method_name_problem(name: &str) -> Option<String> {
 
 /// Why `name` cannot be the name of a class, if it cannot.
 pub(crate) fn class_name_problem(name: &str) -> Option<String> {
-    (!is_js_identifier(name) || name == "default").then(|| {
+    (!is_js_identifier(name) || name == "default" || name == "__Worker").then(|| {
         format!("`{name}` cannot be a class name: use ASCII letters, digits, `_` and `$`, not starting with a digit")
     })
 }

@@ -12,6 +12,10 @@ pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     /// `native`
     pub(crate) native: bool,
+    /// `of = path`
+    pub(crate) of: Option<Path>,
+    /// `for = path`
+    pub(crate) class: Option<Path>,
     /// `hosts(A, B)`
     pub(crate) hosts: Vec<Path>,
     krate: Option<Path>,
@@ -48,6 +52,8 @@ impl Options {
                 }
             }
             "native" => self.native = true,
+            "of" => self.of = Some(meta.value()?.call(Path::parse_mod_style)?),
+            "for" => self.class = Some(meta.value()?.call(Path::parse_mod_style)?),
             "crate" => self.krate = Some(meta.value()?.call(Path::parse_mod_style)?),
             _ => {
                 let content;
@@ -65,6 +71,8 @@ fn usage(option: &str) -> &'static str {
         "name" => "name = \"..\"",
         "hosts" => "hosts(A, B)",
         "native" => "native",
+        "of" => "of = Class",
+        "for" => "for = Class",
         _ => "crate = path",
     }
 }

@@ -1,6 +1,11 @@
 //! `#[worker]`: the identity of a script and the classes it hosts.
 
-use crate::{durable_object::parse_struct, errors::Errors, names, options::Options};
+use crate::{
+    durable_object::{parse_struct, stub_name, stub_type},
+    errors::Errors,
+    names,
+    options::Options,
+};
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{ItemStruct, Path, spanned::Spanned};
@@ -12,15 +17,18 @@ struct Model {
     class: String,
     script: String,
     hosts: Vec<Path>,
+    /// The Worker it implements, if that is another type.
+    of: Option<Path>,
 }
 
 pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     match parse(options, item.clone(), &mut errors) {
         Some(model) if errors.is_empty() => expand(&model),
-        Some(Model { item, .. }) => {
-            let errors = errors.into_compile_errors();
-            quote!(#item #errors)
+        Some(model) => {
+            // The stub type too, so that code which names it has no second error.
+            let (item, stub, errors) = (&model.item, stub(&model), errors.into_compile_errors());
+            quote!(#item #stub #errors)
         }
         None => {
             let errors = errors.into_compile_errors();
@@ -30,7 +38,7 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Model> {
-    let options = Options::parse(options, &["hosts", "name", "crate"], errors);
+    let options = Options::parse(options, &["hosts", "name", "of", "crate"], errors);
     let item = parse_struct("worker", item, errors)?;
     let class = names::plain(&item.ident);
     let script = options.name.as_ref().map_or_else(|| names::kebab_case(&class), syn::LitStr::value);
@@ -40,33 +48,87 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
             None => errors.at(&item.ident, format!("{problem}, in `#[worker(name = \"..\")]`")),
         }
     }
+    if options.of.is_some() {
+        let identity = "the Worker that `of` names has its own";
+        options.name.iter().for_each(|name| errors.at(name, format!("{identity} name")));
+        options.hosts.first().iter().for_each(|host| errors.at(host, format!("{identity} `hosts(..)`")));
+    }
     for (index, host) in options.hosts.iter().enumerate() {
         let text = host.to_token_stream().to_string();
         if options.hosts[..index].iter().any(|other| other.to_token_stream().to_string() == text) {
             errors.at(host, format!("`{text}` is listed twice"));
         }
     }
-    Some(Model { krate: options.krate(), class, script, hosts: options.hosts, item })
+    Some(Model { krate: options.krate(), class, script, hosts: options.hosts, of: options.of, item })
 }
 
 fn expand(model: &Model) -> TokenStream {
-    let Model { item, krate, class, script, hosts } = model;
+    let Model { item, krate, of, .. } = model;
     let name = &item.ident;
-    // Spanned on the class, so that a class without a behaviour is reported there.
-    let objects = hosts.iter().rev().fold(quote!(()), |tail, host| quote_spanned!(host.span()=> (#host, #tail)));
+    let (identity, class) = match of {
+        Some(of) => (TokenStream::new(), of.to_token_stream()),
+        None => (identity(model), name.to_token_stream()),
+    };
     quote! {
         #item
+        #identity
+
+        impl #krate::Live for #name {
+            type Class = #class;
+        }
+
+        impl #krate::LiveWorker for #name {
+            fn methods() -> &'static [#krate::__private::Method<Self>] {
+                use #krate::__private::{RpcAbsent as _, RpcPresent as _};
+                (&#krate::__private::Probe::<Self>::NEW).methods()
+            }
+
+            fn describe_methods() -> #krate::__private::Vec<#krate::__private::wire::Method> {
+                use #krate::__private::{ContractAbsent as _, ContractPresent as _};
+                (&#krate::__private::Probe::<#class>::NEW).describe_methods()
+            }
+        }
+    }
+}
+
+/// What callers know: the script, what it hosts, how to bind it, and its stub.
+fn identity(model: &Model) -> TokenStream {
+    let Model { item, krate, class, script, hosts, .. } = model;
+    let (name, stub_name, stub) = (&item.ident, stub_name(&item.ident), stub(model));
+    // Spanned on the class, so that a class without a behaviour is reported there.
+    let hosted = hosts.iter().rev().fold(quote!(()), |tail, host| quote_spanned!(host.span()=> (#host, #tail)));
+    quote! {
+        #stub
+
+        impl #name {
+            /// The binding to this Worker, to call its methods and forward requests to it.
+            #[must_use]
+            pub fn service() -> #krate::ServiceBinding<Self> {
+                #krate::ServiceBinding::new()
+            }
+
+            // Asked for by `export!`, class by class.
+            #[doc(hidden)]
+            pub fn realgar_provided_by<P: #(#krate::__private::Provides<#hosts> +)*>() {}
+        }
 
         impl #krate::WorkerClass for #name {
             const CLASS: &'static #krate::__private::core::primitive::str = #class;
             const NAME: &'static #krate::__private::core::primitive::str = #script;
+            type Hosted = #hosted;
+            type Stub = #stub_name;
         }
 
         #(impl #krate::Hosts<#hosts> for #name {})*
-
-        impl #krate::LiveWorker for #name {
-            type Class = Self;
-            type Objects = #objects;
-        }
     }
+}
+
+/// The stub type, if the struct is a Worker of its own.
+fn stub(model: &Model) -> TokenStream {
+    let Model { item, krate, script, of, .. } = model;
+    if of.is_some() {
+        return TokenStream::new();
+    }
+    let doc = format!("A reference to the Worker `{script}`: its methods as calls.");
+    stub_type(&item.vis, krate, &stub_name(&item.ident), &doc)
 }

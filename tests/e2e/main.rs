@@ -3,6 +3,7 @@
 
 mod bundle;
 mod common;
+mod contract;
 mod counter;
 mod dev;
 mod faults;

@@ -19,6 +19,8 @@ pub struct Description {
 /// The Rust types behind classes, by their full paths, which are the keys of [`crate::Interface`]s.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interfaces {
+    /// Of the Worker itself.
+    pub worker: String,
     /// By the class that is hosted.
     pub hosted: BTreeMap<String, String>,
     /// By the binding.
@@ -62,6 +64,9 @@ pub struct WorkerClass {
     pub class: String,
     /// The script name, as Cloudflare knows it.
     pub script: String,
+    /// Its RPC methods, for Workers that are bound to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<Method>,
 }
 
 /// A Durable Object class that the program hosts.
@@ -123,6 +128,11 @@ pub enum BindingKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         script: Option<String>,
     },
+    /// Another Worker.
+    Service {
+        /// Its script name.
+        service: String,
+    },
 }
 
 impl std::fmt::Display for BindingKind {
@@ -135,6 +145,7 @@ impl std::fmt::Display for BindingKind {
             Self::DurableObjectNamespace { class, script: Some(script) } => {
                 write!(f, "the Durable Object class `{class}` of the Worker `{script}`")
             }
+            Self::Service { service } => write!(f, "the Worker `{service}`"),
         }
     }
 }
@@ -149,7 +160,7 @@ mod tests {
 
     fn empty() -> Description {
         Description {
-            worker: WorkerClass { class: "Api".into(), script: "api".into() },
+            worker: WorkerClass { class: "Api".into(), script: "api".into(), methods: vec![] },
             objects: vec![],
             bindings: vec![],
             interfaces: Interfaces::default(),

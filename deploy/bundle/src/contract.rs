@@ -6,17 +6,22 @@
 //! carries it.
 
 use crate::{BuildError, Progress, cargo::Package, describe};
-use realgar_wire::{Body, Description, Flow, Form, Interface, MethodContract, Shape, TypeContract};
+use realgar_wire::{Body, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, Shape, TypeContract};
 use std::{collections::HashMap, fmt::Write, path::Path};
 
 /// A program as its entry module needs to know it.
 pub(crate) struct Program {
     pub(crate) description: Description,
-    /// For each hosted class, the methods that take bytes: name, index, hash.
-    pub(crate) hosted: Vec<Vec<(String, usize, String)>>,
+    /// For each hosted class, the methods that take bytes.
+    pub(crate) hosted: Vec<Hashes>,
+    /// The same for the Worker itself.
+    pub(crate) worker: Hashes,
     /// For each bound class that has such methods: the binding, and names with hashes.
     pub(crate) known: Vec<(String, Vec<(String, String)>)>,
 }
+
+/// The methods of a class that take bytes: name, index, hash.
+pub(crate) type Hashes = Vec<(String, usize, String)>;
 
 /// Reads what the module to describe says, and settles the contract of each method.
 pub(crate) fn program(
@@ -30,7 +35,8 @@ pub(crate) fn program(
         described.interfaces.iter().map(|interface| (interface.rust.as_str(), interface)).collect();
     let mut settled = HashMap::new();
     let mut problems = Vec::new();
-    let used = description.interfaces.hosted.values().chain(description.interfaces.bound.values());
+    let Interfaces { worker, hosted, bound } = &description.interfaces;
+    let used = hosted.values().chain(bound.values()).chain([worker]);
     for rust in used {
         if let Some(interface) = interfaces.get(rust.as_str())
             && !settled.contains_key(rust)
@@ -41,20 +47,20 @@ pub(crate) fn program(
     if !problems.is_empty() {
         return Err(BuildError::Unfit { problems });
     }
-    let none = Vec::new();
-    let hosted = description.objects.iter().map(|object| {
-        let rust = description.interfaces.hosted.get(&object.class);
-        let hashes = rust.and_then(|rust| settled.get(rust)).unwrap_or(&none);
-        let index = |name: &str| object.methods.iter().position(|method| method.name == name);
-        hashes.iter().filter_map(|(name, hash)| Some((name.clone(), index(name)?, hash.clone()))).collect()
-    });
-    let hosted = hosted.collect();
-    let known = description.interfaces.bound.iter().filter_map(|(binding, rust)| {
+    let hashes = |rust: Option<&String>, methods: &[Method]| -> Hashes {
+        let index = |name: &str| methods.iter().position(|method| method.name == name);
+        let hashes = rust.and_then(|rust| settled.get(rust)).into_iter().flatten();
+        hashes.filter_map(|(name, hash)| Some((name.clone(), index(name)?, hash.clone()))).collect()
+    };
+    let objects = description.objects.iter();
+    let objects = objects.map(|object| hashes(hosted.get(&object.class), &object.methods)).collect();
+    let own = hashes(Some(worker), &description.worker.methods);
+    let known = bound.iter().filter_map(|(binding, rust)| {
         let hashes = settled.get(rust).filter(|hashes| !hashes.is_empty())?;
         Some((binding.clone(), hashes.clone()))
     });
     let known = known.collect();
-    Ok(Program { description, hosted, known })
+    Ok(Program { hosted: objects, worker: own, known, description })
 }
 
 /// The methods of an interface that exchange bytes, with their hashes.

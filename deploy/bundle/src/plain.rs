@@ -21,6 +21,8 @@ struct Wrangler {
     #[serde(default)]
     d1_databases: Vec<D1>,
     #[serde(default)]
+    services: Vec<Service>,
+    #[serde(default)]
     migrations: Vec<Migration>,
 }
 
@@ -41,6 +43,12 @@ struct DurableObject {
 struct D1 {
     binding: String,
     database_name: String,
+}
+
+#[derive(Deserialize)]
+struct Service {
+    binding: String,
+    service: String,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +81,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
         folder: folder.into(),
         manifest: Manifest {
             schema: MANIFEST_SCHEMA,
-            worker: WorkerClass { class: "default".into(), script: config.name.clone() },
+            worker: WorkerClass { class: "default".into(), script: config.name.clone(), methods: Vec::new() },
             compatibility_date: config.compatibility_date,
             compatibility_flags: config.compatibility_flags,
             main_module: main_module.into(),
@@ -84,7 +92,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
                 .flat_map(|step| &step.new_sqlite_classes)
                 .map(|class| plain_object(class))
                 .collect(),
-            bindings: bindings(&config.name, config.durable_objects.bindings, config.d1_databases),
+            bindings: bindings(&config.name, config.durable_objects.bindings, config.d1_databases, config.services),
         },
     })
 }
@@ -93,7 +101,7 @@ fn plain_object(class: &str) -> Object {
     Object { class: class.into(), handlers: Vec::new(), methods: Vec::new() }
 }
 
-fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>) -> Vec<Binding> {
+fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>, services: Vec<Service>) -> Vec<Binding> {
     let objects = objects.into_iter().map(|object| Binding {
         name: object.name,
         kind: BindingKind::DurableObjectNamespace {
@@ -104,7 +112,10 @@ fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>) -> Vec<B
     let databases = databases
         .into_iter()
         .map(|database| Binding { name: database.binding, kind: BindingKind::D1 { database: database.database_name } });
-    objects.chain(databases).collect()
+    let services = services
+        .into_iter()
+        .map(|service| Binding { name: service.binding, kind: BindingKind::Service { service: service.service } });
+    objects.chain(databases).chain(services).collect()
 }
 
 /// Every module in `folder` and below, except for what npm installed.

@@ -34,6 +34,9 @@ fn bindings(manifest: &Manifest) -> String {
                 let script = script.unwrap_or_default();
                 writeln!(toml, "[[durable_objects.bindings]]\nname = {name}\nclass_name = {class}\n{script}")
             }
+            BindingKind::Service { service } => {
+                writeln!(toml, "[[services]]\nbinding = {name}\nservice = {}\n", text(service))
+            }
         };
     }
     toml.trim_end().into()

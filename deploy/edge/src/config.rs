@@ -127,6 +127,7 @@ fn binding(binding: &Binding) -> String {
                 quote(&binding.name)
             )
         }
+        BindingKind::Service { service } => format!("(name = {}, service = {})", quote(&binding.name), quote(service)),
         BindingKind::DurableObjectNamespace { class, script } => namespace(&binding.name, class, script.as_deref()),
     }
 }

@@ -287,22 +287,29 @@ fn check_names(scripts: &[Script]) -> Result<(), EdgeError> {
     Ok(())
 }
 
-/// Checks what the runtime would only complain about: that a binding leads to a class that exists.
+/// Checks what the runtime would only complain about: that a binding leads to something that exists.
 fn check_bindings(scripts: &[Script]) -> Result<(), EdgeError> {
     for script in scripts {
         for binding in &script.manifest.bindings {
-            let BindingKind::DurableObjectNamespace { class, script: host } = &binding.kind else { continue };
-            let host_name = host.as_deref().unwrap_or(script.name());
+            let (target, class) = match &binding.kind {
+                BindingKind::DurableObjectNamespace { class, script: host } => {
+                    (host.as_deref().unwrap_or(script.name()), Some(class))
+                }
+                BindingKind::Service { service } => (service.as_str(), None),
+                BindingKind::D1 { .. } => continue,
+            };
             let unbound = |reason: String| EdgeError::Unbound {
                 script: script.name().into(),
                 binding: binding.name.clone(),
                 reason,
             };
-            let Some(host) = scripts.iter().find(|other| other.name() == host_name) else {
-                return Err(unbound(format!("there is no Worker `{host_name}` here; start it together with this one")));
+            let Some(host) = scripts.iter().find(|other| other.name() == target) else {
+                return Err(unbound(format!("there is no Worker `{target}` here; start it together with this one")));
             };
-            if !host.manifest.objects.iter().any(|object| object.class == *class) {
-                return Err(unbound(format!("the Worker `{host_name}` has no class `{class}`")));
+            if let Some(class) = class
+                && !host.manifest.objects.iter().any(|object| object.class == *class)
+            {
+                return Err(unbound(format!("the Worker `{target}` has no class `{class}`")));
             }
         }
     }

@@ -16,11 +16,14 @@ pub use crate::{
 };
 pub use core;
 pub use describe::{describe, describe_interface, describe_panic};
-pub use object::{FetchAbsent, FetchPresent, Method, ObjectTable, Probe, Rpc, RpcAbsent, RpcPresent};
+pub use object::{
+    Contract, ContractAbsent, ContractPresent, FetchAbsent, FetchPresent, ImplementedBy, Method, ObjectTable, Probe,
+    Provides, Rpc, RpcAbsent, RpcPresent, hosted,
+};
 pub use realgar_wire as wire;
 pub use reply::{
     Fallible, Refusal, Reply, argument, call, call_fallible, call_stream, call_stream_fallible, opened, reply,
     reply_fallible, reply_stream, stream_argument,
 };
-pub use runtime::{ObjectHandle, arm, fetch, object as make_object, register};
+pub use runtime::{ObjectHandle, arm, call as call_worker, fetch, make_object, register};
 pub use std::vec::Vec;

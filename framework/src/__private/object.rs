@@ -2,7 +2,8 @@
 
 use super::Reply;
 use crate::{
-    Declaration, DurableObject, Fetch, Init, Instantiate, LiveObject, ObjectClass, Result, RpcErrorKind, State,
+    Declaration, DurableObject, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker, ObjectClass, Result,
+    RpcErrorKind, State,
     rpc::{Arguments, Failure},
 };
 use std::{future::Future, marker::PhantomData, pin::Pin, rc::Rc};
@@ -23,16 +24,44 @@ impl<T> std::fmt::Debug for Method<T> {
 }
 
 /// The methods of `T`. `#[rpc]` implements it.
-pub trait Rpc: Sized + 'static {
+pub trait Rpc: Live {
     /// A call refers to a method by its index here. Only callables: whatever describes them must stay out of reach of the
     /// shipped module.
     const METHODS: &'static [Method<Self>];
+}
 
-    /// The same methods, for the manifest.
+/// The methods of a class as `T` implements them. `#[rpc(for = ..)]` implements it for every `T` that has the trait.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no contract that this trait is",
+    note = "`#[rpc]` on the `impl` of a trait is for traits that `#[rpc(for = {Self})]` marks"
+)]
+pub trait ImplementedBy<T: 'static> {
+    /// As in [`Rpc`].
+    const METHODS: &'static [Method<T>];
+}
+
+/// What callers know of a class, for describe mode. `#[rpc]` implements it.
+pub trait Contract {
+    /// Its methods, for the manifest.
     fn describe() -> Vec<realgar_wire::Method>;
 
-    /// The same methods, for whoever calls them.
+    /// Its methods, for whoever calls them.
     fn interface() -> realgar_wire::Interface;
+}
+
+/// Says that `export!` names an object that implements class `C`.
+#[diagnostic::on_unimplemented(
+    message = "this Worker hosts `{C}`, and no object that is exported implements it",
+    label = "`{C}` is in `hosts(..)` of this Worker",
+    note = "add what is marked with `#[durable_object(of = {C})]` to `export!(.., objects(..))`"
+)]
+pub trait Provides<C> {}
+
+/// Called by the code `export!` generates: checks that the Worker hosts the class of an object.
+pub fn hosted<W: LiveWorker, T: DurableObject>()
+where
+    W::Class: Hosts<T::Class>,
+{
 }
 
 /// Everything the platform can call on `T`.
@@ -63,19 +92,13 @@ impl<T> Probe<T> {
 
 /// `T` has methods.
 pub trait RpcPresent<T> {
-    /// Them, callable.
+    /// Them.
     fn methods(&self) -> &'static [Method<T>];
-    /// Them, for the manifest.
-    fn describe_methods(&self) -> Vec<realgar_wire::Method>;
 }
 
 impl<T: Rpc> RpcPresent<T> for Probe<T> {
     fn methods(&self) -> &'static [Method<T>] {
         T::METHODS
-    }
-
-    fn describe_methods(&self) -> Vec<realgar_wire::Method> {
-        T::describe()
     }
 }
 
@@ -85,13 +108,31 @@ pub trait RpcAbsent<T: 'static> {
     fn methods(&self) -> &'static [Method<T>] {
         &[]
     }
+}
+
+impl<T: 'static> RpcAbsent<T> for &Probe<T> {}
+
+/// Class `C` has methods.
+pub trait ContractPresent<C> {
+    /// Them, for the manifest.
+    fn describe_methods(&self) -> Vec<realgar_wire::Method>;
+}
+
+impl<C: Contract> ContractPresent<C> for Probe<C> {
+    fn describe_methods(&self) -> Vec<realgar_wire::Method> {
+        C::describe()
+    }
+}
+
+/// Class `C` has no methods.
+pub trait ContractAbsent<C> {
     /// None.
     fn describe_methods(&self) -> Vec<realgar_wire::Method> {
         Vec::new()
     }
 }
 
-impl<T: 'static> RpcAbsent<T> for &Probe<T> {}
+impl<C> ContractAbsent<C> for &Probe<C> {}
 
 /// `T` answers HTTP requests.
 pub trait FetchPresent<T> {
@@ -213,13 +254,7 @@ struct Hosted<T: LiveObject> {
 
 impl<T: LiveObject> Instance for Hosted<T> {
     fn call(&self, method: u32, arguments: Arguments) -> Reply {
-        let Some(method) = self.table.methods.get(method as usize) else {
-            return other_build();
-        };
-        match arguments.check_count(method.parameters) {
-            Ok(()) => (method.call)(self.object.clone(), arguments),
-            Err(failure) => Reply::failed(failure),
-        }
+        call(self.table.methods, &self.object, method, arguments)
     }
 
     fn fetch(&self, request: Request) -> Reply {
@@ -227,6 +262,15 @@ impl<T: LiveObject> Instance for Hosted<T> {
             Some(fetch) => fetch(self.object.clone(), request),
             None => other_build(),
         }
+    }
+}
+
+/// Runs the method with this index on `target`.
+pub(crate) fn call<T>(methods: &[Method<T>], target: &Rc<T>, method: u32, arguments: Arguments) -> Reply {
+    let Some(method) = methods.get(method as usize) else { return other_build() };
+    match arguments.check_count(method.parameters) {
+        Ok(()) => (method.call)(target.clone(), arguments),
+        Err(failure) => Reply::failed(failure),
     }
 }
 

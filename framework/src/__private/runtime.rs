@@ -6,10 +6,10 @@
 
 use super::{
     Reply,
-    object::{Factory, Instance, ObjectList},
+    object::{self, Factory, Instance, ObjectList},
 };
 use crate::{
-    Context, LiveWorker, RpcErrorKind, State, Worker, js,
+    Context, RpcErrorKind, State, Worker, js,
     rpc::{Arguments, Failure},
 };
 use js_sys::Array;
@@ -54,9 +54,9 @@ impl Program {
 }
 
 /// Called by the code `export!` generates, once per wasm instance: says what this module exports.
-pub fn register<W: Worker>() {
+pub fn register<W: Worker, O: ObjectList>() {
     let mut objects = Vec::new();
-    <W as LiveWorker>::Objects::factories(&mut objects);
+    O::factories(&mut objects);
     PROGRAM.with(|program| {
         let _ = program.set(Program {
             worker: || Rc::new(W::init(&mut crate::Init::live())),
@@ -70,6 +70,7 @@ pub fn register<W: Worker>() {
 /// A Worker of any class.
 trait AnyWorker {
     fn fetch(self: Rc<Self>, request: Request, context: Context) -> Reply;
+    fn call(self: Rc<Self>, method: u32, arguments: Arguments) -> Reply;
 }
 
 impl<W: Worker> AnyWorker for W {
@@ -78,6 +79,10 @@ impl<W: Worker> AnyWorker for W {
             let response = Worker::fetch(&*self, request, &context).await.map_err(Failure::from)?;
             Ok(worker::web_sys::Response::from(response).into())
         }))
+    }
+
+    fn call(self: Rc<Self>, method: u32, arguments: Arguments) -> Reply {
+        object::call(W::methods(), &self, method, arguments)
     }
 }
 
@@ -98,12 +103,9 @@ impl ObjectHandle {
     /// Calls the method with this index. With `bytes`, the only argument is the bytes of all of them, and the result is
     /// bytes too.
     pub fn call(&self, record: JsValue, call: u32, method: u32, arguments: Array, bytes: bool) {
-        start(record, call, || {
-            let arguments = if bytes { Arguments::bytes(arguments) } else { Ok(Arguments::native(arguments)) };
-            match arguments {
-                Ok(arguments) => self.instance.call(method, arguments),
-                Err(failure) => Reply::failed(failure),
-            }
+        start(record, call, || match Arguments::new(arguments, bytes) {
+            Ok(arguments) => self.instance.call(method, arguments),
+            Err(failure) => Reply::failed(failure),
         });
     }
 
@@ -116,7 +118,7 @@ impl ObjectHandle {
 /// Makes an instance of class `class`: Phase 1, if it did not run yet in this wasm instance, and Phase 2. Settles with an
 /// [`ObjectHandle`].
 #[wasm_bindgen(js_name = realgarObject)]
-pub fn object(record: JsValue, call: u32, class: u32, state: JsValue) {
+pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue) {
     start(record, call, || {
         let factory = PROGRAM.with(|program| program.get()?.object(class as usize));
         Reply(Box::pin(async move {
@@ -134,12 +136,22 @@ pub fn object(record: JsValue, call: u32, class: u32, state: JsValue) {
 /// Answers an HTTP request to the Worker.
 #[wasm_bindgen(js_name = realgarFetch)]
 pub fn fetch(record: JsValue, call: u32, request: worker::web_sys::Request, context: JsValue) {
-    start(record, call, || {
-        let worker = PROGRAM.with(|program| program.get().map(Program::worker));
-        match worker {
-            Some(worker) => worker.fetch(request.into(), Context::new(context)),
-            None => Reply::failed(other_build()),
-        }
+    on_worker(record, call, |worker| worker.fetch(request.into(), Context::new(context)));
+}
+
+/// Calls a method of the Worker: see [`ObjectHandle::call`].
+#[wasm_bindgen(js_name = realgarCall)]
+pub fn call(record: JsValue, number: u32, method: u32, arguments: Array, bytes: bool) {
+    on_worker(record, number, |worker| match Arguments::new(arguments, bytes) {
+        Ok(arguments) => worker.call(method, arguments),
+        Err(failure) => Reply::failed(failure),
+    });
+}
+
+fn on_worker(record: JsValue, call: u32, event: impl FnOnce(Rc<dyn AnyWorker>) -> Reply) {
+    start(record, call, || match PROGRAM.with(|program| program.get().map(Program::worker)) {
+        Some(worker) => event(worker),
+        None => Reply::failed(other_build()),
     });
 }
 

@@ -62,13 +62,12 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Arguments as JavaScript passes them.
-    pub(crate) fn native(values: Array) -> Self {
-        Self { values, payload: None }
-    }
-
-    /// Arguments as another Rust program packs them: `values` has one element, their bytes.
-    pub(crate) fn bytes(values: Array) -> Result<Self, Failure> {
+    /// Arguments as JavaScript passes them; or with `bytes`, as another Rust program packs them: then `values` has one
+    /// element, the bytes of all.
+    pub(crate) fn new(values: Array, bytes: bool) -> Result<Self, Failure> {
+        if !bytes {
+            return Ok(Self { values, payload: None });
+        }
         let payload = bytes_of(&values.get(0)).map_err(|error| Failure::arguments(&error))?;
         Ok(Self { values, payload: Some((payload, Cell::new(0))) })
     }

@@ -129,7 +129,7 @@ pub(crate) async fn fetch(stub: &Stub, request: Request) -> Result<Response, Rpc
     let request: JsValue = worker::web_sys::Request::try_from(request)
         .map_err(|error: worker::Error| RpcError::new(RpcErrorKind::NotSent, "fetch", error.to_string()))?
         .into();
-    match settled(js::invoke1(target, "fetch", &request)).await {
+    match settled(js::invoke1(&target, "fetch", &request)).await {
         Ok(response) => Ok(worker::web_sys::Response::unchecked_from_js(response).into()),
         Err(thrown) => Err(RpcError::from_thrown("fetch", &thrown)),
     }
@@ -147,7 +147,7 @@ async fn send<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> R
             argument.append(&mut payload).map_err(|error| not_sent(error.inside(name)))?;
         }
         let payload = Uint8Array::from(payload.as_slice());
-        let outcome = settled(js::invoke_bytes(target, method, &hash, &payload)).await;
+        let outcome = settled(js::invoke_bytes(&target, method, &hash, &payload)).await;
         match outcome.as_ref().err().and_then(refusal) {
             None => return Ok(Answer { method, lane: Lane::Bytes, skewed: false, outcome }),
             // The method did not run.
@@ -159,9 +159,9 @@ async fn send<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> R
         encoded.push(argument.encode().map_err(|error| not_sent(error.inside(name)))?);
     }
     let returned = match encoded.as_slice() {
-        [] => js::invoke0(target, method),
-        [only] => js::invoke1(target, method, only),
-        more => js::invoke(target, method, &more.iter().collect::<Array>()),
+        [] => js::invoke0(&target, method),
+        [only] => js::invoke1(&target, method, only),
+        more => js::invoke(&target, method, &more.iter().collect::<Array>()),
     };
     Ok(Answer { method, lane: Lane::Native, skewed, outcome: settled(returned).await })
 }

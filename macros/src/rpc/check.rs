@@ -1,53 +1,36 @@
 //! The rules for methods that can be called from elsewhere.
 
-use super::model::{Method, Model, Output};
+use super::model::{Kind, Method, Model, Output};
 use crate::{errors::Errors, names};
 use std::collections::HashMap;
-use syn::{FnArg, ImplItem, Receiver, ReceiverKind, Safety, Type};
+use syn::{FnArg, Receiver, ReceiverKind, Safety, Type, Visibility};
 
 /// Checks everything, and leaves in the model the methods that a stub can have, right or wrong.
 pub(super) fn run(model: &mut Model, errors: &mut Errors) {
-    block(model, errors);
-    if model.item.trait_.is_some() {
-        // The rules for methods do not apply to those of a trait.
-        return model.methods.clear();
-    }
+    let inherent = matches!(model.kind, Kind::Inherent);
     let mut seen = HashMap::new();
     model.methods.retain(|method| {
+        if inherent && !matches!(method.visibility, Visibility::Public(_)) {
+            errors.at(
+                &method.ident,
+                "every method of a `#[rpc]` block can be called by others; make it `pub`, or move it to a plain `impl` \
+                 block",
+            );
+        }
         signature(method, errors);
         name(method, &mut seen, errors);
         // The caller's side of a method with another mistake can be generated, so that its callers have no second error.
         let mut types = Errors::default();
         parameters(method, &mut types);
         output(method, &mut types);
-        let callable = types.is_empty() && method.source.sig.generics.params.is_empty();
+        let callable = types.is_empty() && method.signature.generics.params.is_empty();
         errors.append(types);
         callable
     });
 }
 
-fn block(model: &Model, errors: &mut Errors) {
-    if let Some((of, _)) = &model.item.trait_ {
-        errors.at(of, "`#[rpc]` goes on an inherent `impl` block, without a trait");
-    }
-    if !model.item.generics.params.is_empty() {
-        errors.at(&model.item.generics, "a `#[rpc]` block cannot be generic");
-    }
-    for entry in &model.item.items {
-        if !matches!(entry, ImplItem::Fn(_)) {
-            errors.at(entry, "a `#[rpc]` block holds methods only; move this to a plain `impl` block");
-        }
-    }
-}
-
 fn signature(method: &Method, errors: &mut Errors) {
-    let signature = &method.source.sig;
-    if !matches!(method.visibility, syn::Visibility::Public(_)) {
-        errors.at(
-            &signature.ident,
-            "every method of a `#[rpc]` block can be called by others; make it `pub`, or move it to a plain `impl` block",
-        );
-    }
+    let signature = &method.signature;
     if !signature.generics.params.is_empty() {
         errors.at(&signature.generics, "an RPC method cannot be generic: the caller's types are not known here");
     }

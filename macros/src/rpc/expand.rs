@@ -1,26 +1,53 @@
 //! The generated code: a table of methods, their description, and a call for each on the stub.
 
-use super::model::{Items, Method, Model, Output, Parameter, StreamParameter};
+use super::model::{Items, Kind, Method, Model, Output, Parameter, StreamParameter};
 use crate::names;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Type, spanned::Spanned};
 
 pub(super) fn all(model: &Model) -> TokenStream {
-    let Model { item, krate, methods, .. } = model;
-    let class = &item.self_ty;
-    let stubs = stubs(model);
-    let callables = methods.iter().map(|method| callable(model, method));
-    let descriptions = methods.iter().map(|method| description(model, method));
-    let contracts = methods.iter().map(|method| contract(model, method));
-    let describe = describe_export(model);
+    let Model { item, krate, class, kind, .. } = model;
+    if let Kind::Implementation(live) = kind {
+        return quote! {
+            #item
+
+            impl #krate::__private::Rpc for #live {
+                const METHODS: &'static [#krate::__private::Method<Self>] =
+                    <<Self as #krate::Live>::Class as #krate::__private::ImplementedBy<Self>>::METHODS;
+            }
+        };
+    }
+    let (stubs, contract, describe) = (stubs(model), contract(model), describe_export(model));
+    let callables = model.methods.iter().map(|method| callable(model, method));
+    let methods = match kind {
+        Kind::Contract(contract) => quote! {
+            impl<Live: #contract + 'static> #krate::__private::ImplementedBy<Live> for #class {
+                const METHODS: &'static [#krate::__private::Method<Live>] = &[#(#callables),*];
+            }
+        },
+        _ => quote! {
+            impl #krate::__private::Rpc for #class {
+                const METHODS: &'static [#krate::__private::Method<Self>] = &[#(#callables),*];
+            }
+        },
+    };
     quote! {
         #item
         #stubs
+        #methods
+        #contract
+        #describe
+    }
+}
 
-        impl #krate::__private::Rpc for #class {
-            const METHODS: &'static [#krate::__private::Method<Self>] = &[#(#callables),*];
-
+/// What callers know, for describe mode.
+fn contract(model: &Model) -> TokenStream {
+    let Model { krate, class, methods, .. } = model;
+    let descriptions = methods.iter().map(|method| description(model, method));
+    let contracts = methods.iter().map(|method| method_contract(model, method));
+    quote! {
+        impl #krate::__private::Contract for #class {
             fn describe() -> #krate::__private::Vec<#krate::__private::wire::Method> {
                 #krate::__private::core::convert::From::from([#(#descriptions),*])
             }
@@ -29,17 +56,14 @@ pub(super) fn all(model: &Model) -> TokenStream {
                 #krate::__private::probe::interface::<Self>(#krate::__private::core::convert::From::from([#(#contracts),*]))
             }
         }
-
-        #describe
     }
 }
 
 /// The export that tells callers of the class what its methods are. It is in the module to describe only: a caller need not
 /// have anything else of the class.
 fn describe_export(model: &Model) -> TokenStream {
-    let Model { item, krate, .. } = model;
-    let class = &item.self_ty;
-    let symbol = names::describe_symbol(&item.to_token_stream().to_string());
+    let Model { item, krate, class, .. } = model;
+    let symbol = names::describe_symbol(&item.to_string());
     quote! {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
@@ -71,7 +95,11 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
     let await_it = method.is_async.then(|| quote!(.await));
     let span = output_span(method);
     let krate = respan(&model.krate, span);
-    let called = quote_spanned!(span=> _object.#ident(#(#arguments),*)#await_it);
+    let called = match &model.kind {
+        Kind::Contract(contract) => quote_spanned!(span=> #contract::#ident(&*_object #(, #arguments)*)#await_it),
+        // Not through the pointer: `clone` and the like are its own methods too.
+        _ => quote_spanned!(span=> (*_object).#ident(#(#arguments),*)#await_it),
+    };
     let run = |items: &Items| Ident::new(if items.fallible { "run_results" } else { "run" }, items.ty.span());
     let (reply, sink, result) = match &method.output {
         Output::Value(_) => ("reply", None, called),
@@ -138,7 +166,7 @@ fn description(model: &Model, method: &Method) -> TokenStream {
 }
 
 /// The types of the method, for whoever calls it.
-fn contract(model: &Model, method: &Method) -> TokenStream {
+fn method_contract(model: &Model, method: &Method) -> TokenStream {
     let cfgs = method.cfgs();
     let Method { wire_name, native, parameters, .. } = method;
     let doc = method.doc();

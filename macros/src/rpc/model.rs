@@ -1,24 +1,37 @@
-//! The impl block, taken apart. The user's tokens stay what they are: a message needs their spans.
+//! The block of methods, taken apart. The user's tokens stay what they are: a message needs their spans.
 
 use crate::{durable_object::stub_name, errors::Errors, names, options::Options};
 use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
 use syn::{
-    Attribute, FnArg, GenericArgument, Ident, ImplItem, ImplItemFn, ItemImpl, LitStr, Pat, Path, PathArguments,
-    PathSegment, ReturnType, Type, TypeParamBound, Visibility,
+    Attribute, FnArg, GenericArgument, Ident, ImplItem, Item, ItemImpl, ItemTrait, LitStr, Pat, Path, PathArguments,
+    PathSegment, ReturnType, Signature, TraitItem, Type, TypeParamBound, Visibility,
 };
 
 pub(super) struct Model {
     /// The block without our own attributes.
-    pub(super) item: ItemImpl,
+    pub(super) item: TokenStream,
+    pub(super) kind: Kind,
     pub(super) krate: TokenStream,
+    /// The class that callers know.
+    pub(super) class: Path,
     /// The path of the stub type, beside the class.
     pub(super) stub: Path,
     pub(super) methods: Vec<Method>,
 }
 
+/// What `#[rpc]` is on.
+pub(super) enum Kind {
+    /// `impl Counter`: the class and what implements it are one type.
+    Inherent,
+    /// `trait CounterRpc`, `for = Counter`: what callers know.
+    Contract(Ident),
+    /// `impl CounterRpc for CounterLive`: what implements it.
+    Implementation(Box<Type>),
+}
+
 pub(super) struct Method {
-    /// As written, without our own attributes.
-    pub(super) source: ImplItemFn,
+    pub(super) signature: Signature,
     pub(super) ident: Ident,
     pub(super) visibility: Visibility,
     /// `#[cfg]`s and documentation, which the stub's method repeats.
@@ -64,35 +77,109 @@ pub(super) struct Parameter {
 
 impl Model {
     pub(super) fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Self> {
-        let options = Options::parse(options, &["native", "crate"], errors);
-        let mut item: ItemImpl = match syn::parse2(item) {
-            Ok(item) => item,
+        let options = Options::parse(options, &["for", "native", "crate"], errors);
+        match syn::parse2(item) {
+            Ok(Item::Impl(item)) => Self::of_impl(options, item, errors),
+            Ok(Item::Trait(item)) => Self::of_trait(options, item, errors),
+            Ok(other) => {
+                errors.at(
+                    other,
+                    "`#[rpc]` goes on the `impl` block of a `#[durable_object]` or `#[worker]` struct, or on the trait of \
+                     its methods",
+                );
+                None
+            }
             Err(error) => {
-                errors.push(syn::Error::new(
-                    error.span(),
-                    "`#[rpc]` goes on the `impl` block of a `#[durable_object]` struct",
-                ));
+                errors.push(error);
+                None
+            }
+        }
+    }
+
+    fn of_impl(options: Options, mut item: ItemImpl, errors: &mut Errors) -> Option<Self> {
+        let krate = options.krate();
+        if let Some(class) = &options.class {
+            errors.at(class, "`for` goes with a trait: an `impl` block says itself what it is for");
+        }
+        if !item.generics.params.is_empty() {
+            errors.at(&item.generics, "a `#[rpc]` block cannot be generic");
+        }
+        let class = match &*item.self_ty {
+            Type::Path(path) => path.path.clone(),
+            other => {
+                errors.at(other, "`#[rpc]` needs the name of a `#[durable_object]` or `#[worker]` struct here");
                 return None;
             }
         };
-        let Some(stub) = stub_path(&item.self_ty) else {
-            errors.at(&item.self_ty, "`#[rpc]` needs the name of a `#[durable_object]` struct here");
-            return None;
-        };
+        let stub = stub_path(&class)?;
+        if item.trait_.is_some() {
+            for entry in &mut item.items {
+                refuse_own_attributes(entry, errors);
+            }
+            let kind = Kind::Implementation(item.self_ty.clone());
+            return Some(Self { item: item.to_token_stream(), kind, krate, class, stub, methods: Vec::new() });
+        }
         let mut methods = Vec::new();
         for entry in &mut item.items {
-            if let ImplItem::Fn(method) = entry {
-                methods.push(Method::parse(method, options.native, errors));
+            match entry {
+                ImplItem::Fn(method) => {
+                    let (visibility, signature) = (method.vis.clone(), method.sig.clone());
+                    methods.push(Method::parse(&mut method.attrs, visibility, signature, options.native, errors));
+                }
+                other => errors.at(other, "a `#[rpc]` block holds methods only; move this to a plain `impl` block"),
             }
         }
-        Some(Self { krate: options.krate(), item, stub, methods })
+        Some(Self { item: item.to_token_stream(), kind: Kind::Inherent, krate, class, stub, methods })
+    }
+
+    fn of_trait(options: Options, mut item: ItemTrait, errors: &mut Errors) -> Option<Self> {
+        let krate = options.krate();
+        let Some(class) = options.class else {
+            errors.at(&item.ident, "say which class has these methods: `#[rpc(for = Counter)]`");
+            return None;
+        };
+        if !item.generics.params.is_empty() {
+            errors.at(&item.generics, "a `#[rpc]` trait cannot be generic");
+        }
+        let mut methods = Vec::new();
+        for entry in &mut item.items {
+            match entry {
+                TraitItem::Fn(method) => {
+                    if let Some(body) = &method.default {
+                        errors.at(body, "a contract has no implementation: end the method with `;`");
+                    }
+                    let (visibility, signature) = (item.vis.clone(), method.sig.clone());
+                    methods.push(Method::parse(&mut method.attrs, visibility, signature, options.native, errors));
+                }
+                other => errors.at(other, "a `#[rpc]` trait holds methods only"),
+            }
+        }
+        let stub = stub_path(&class)?;
+        let kind = Kind::Contract(item.ident.clone());
+        // Nobody calls these methods but the object's own isolate, so that their futures need not be `Send`.
+        let item = quote!(#[allow(async_fn_in_trait)] #item);
+        Some(Self { item, kind, krate, class, stub, methods })
+    }
+}
+
+/// Reports our attributes on the methods of an implementation: what callers see is the trait's to say.
+fn refuse_own_attributes(entry: &mut ImplItem, errors: &mut Errors) {
+    let ImplItem::Fn(method) = entry else { return };
+    for attribute in method.attrs.extract_if(.., |attribute| attribute.path().is_ident("rpc")) {
+        errors.at(attribute, "this goes on the method of the trait, which is what callers see");
     }
 }
 
 impl Method {
-    fn parse(method: &mut ImplItemFn, mut native: bool, errors: &mut Errors) -> Self {
+    fn parse(
+        attributes: &mut Vec<Attribute>,
+        visibility: Visibility,
+        signature: Signature,
+        mut native: bool,
+        errors: &mut Errors,
+    ) -> Self {
         let mut given_name = None;
-        for attribute in method.attrs.extract_if(.., |attribute| attribute.path().is_ident("rpc")) {
+        for attribute in attributes.extract_if(.., |attribute| attribute.path().is_ident("rpc")) {
             let tokens = match attribute.meta {
                 syn::Meta::List(list) => list.tokens,
                 other => {
@@ -104,21 +191,16 @@ impl Method {
             given_name = options.name.or(given_name);
             native |= options.native;
         }
-        let signature = &method.sig;
         let repeated = ["cfg", "doc", "deprecated"];
+        let repeat = |attribute: &&Attribute| repeated.iter().any(|name| attribute.path().is_ident(name));
         let declared = match &signature.output {
             ReturnType::Default => None,
             ReturnType::Type(_, ty) => Some((**ty).clone()),
         };
         Self {
             ident: signature.ident.clone(),
-            visibility: method.vis.clone(),
-            attributes: method
-                .attrs
-                .iter()
-                .filter(|attribute| repeated.iter().any(|name| attribute.path().is_ident(name)))
-                .cloned()
-                .collect(),
+            visibility,
+            attributes: attributes.iter().filter(repeat).cloned().collect(),
             wire_name: given_name
                 .as_ref()
                 .map_or_else(|| names::camel_case(&names::plain(&signature.ident)), LitStr::value),
@@ -128,7 +210,7 @@ impl Method {
             is_async: signature.asyncness.is_some(),
             output: Output::of(declared.as_ref()),
             declared,
-            source: method.clone(),
+            signature,
         }
     }
 
@@ -244,9 +326,8 @@ impl Parameter {
 }
 
 /// `path::CounterStub` for `path::Counter`.
-fn stub_path(class: &Type) -> Option<Path> {
-    let Type::Path(class) = class else { return None };
-    let mut path = class.path.clone();
+fn stub_path(class: &Path) -> Option<Path> {
+    let mut path = class.clone();
     let last = path.segments.last_mut()?;
     last.ident = stub_name(&last.ident);
     Some(path)

@@ -39,8 +39,10 @@ impl ::realgar::ObjectClass for Counter {
     const NAME: &'static ::realgar::__private::core::primitive::str = "Counter";
     type Stub = CounterStub;
 }
+impl ::realgar::Live for Counter {
+    type Class = Counter;
+}
 impl ::realgar::LiveObject for Counter {
-    type Class = Self;
     fn table() -> ::realgar::__private::ObjectTable<Self> {
         use ::realgar::__private::{
             FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _,
@@ -52,12 +54,15 @@ impl ::realgar::LiveObject for Counter {
     }
     fn describe() -> ::realgar::__private::wire::Object {
         use ::realgar::__private::{
-            FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _,
+            ContractAbsent as _, ContractPresent as _, FetchAbsent as _,
+            FetchPresent as _,
         };
         ::realgar::__private::wire::Object {
-            class: ::realgar::__private::core::convert::From::from("Counter"),
+            class: ::realgar::__private::core::convert::From::from(
+                <Counter as ::realgar::ObjectClass>::NAME,
+            ),
             handlers: (&::realgar::__private::Probe::<Self>::NEW).describe_fetch(),
-            methods: (&::realgar::__private::Probe::<Self>::NEW).describe_methods(),
+            methods: (&::realgar::__private::Probe::<Counter>::NEW).describe_methods(),
         }
     }
 }

@@ -45,35 +45,46 @@ impl ::realgar::__private::Rpc for Counter {
     const METHODS: &'static [::realgar::__private::Method<Self>] = &[
         ::realgar::__private::Method {
             parameters: 2u32,
-            call: |_object, _arguments| ::realgar::__private::reply_fallible(async move {
-                ::realgar::__private::core::result::Result::Ok(
-                    _object
-                        .add_all(
-                            ::realgar::__private::argument::<
-                                u64,
-                            >(&_arguments, 0u32, "first")?,
-                            ::realgar::__private::argument::<
-                                Vec<u64>,
-                            >(&_arguments, 1u32, "rest")?,
-                        )
-                        .await,
-                )
-            }),
+            call: |_object, _arguments| ::realgar::__private::reply_fallible(
+                _arguments,
+                |_arguments| async move {
+                    ::realgar::__private::core::result::Result::Ok(
+                        (*_object)
+                            .add_all(
+                                ::realgar::__private::argument::<
+                                    u64,
+                                >(&_arguments, 0u32, "first")?,
+                                ::realgar::__private::argument::<
+                                    Vec<u64>,
+                                >(&_arguments, 1u32, "rest")?,
+                            )
+                            .await,
+                    )
+                },
+            ),
         },
         #[cfg(feature = "extra")]
         ::realgar::__private::Method {
             parameters: 0u32,
-            call: |_object, _arguments| ::realgar::__private::reply(async move {
-                ::realgar::__private::core::result::Result::Ok(_object.length())
-            }),
+            call: |_object, _arguments| ::realgar::__private::reply(
+                _arguments,
+                |_arguments| async move {
+                    ::realgar::__private::core::result::Result::Ok((*_object).length())
+                },
+            ),
         },
         ::realgar::__private::Method {
             parameters: 0u32,
-            call: |_object, _arguments| ::realgar::__private::reply(async move {
-                ::realgar::__private::core::result::Result::Ok(_object.clear())
-            }),
+            call: |_object, _arguments| ::realgar::__private::reply(
+                _arguments,
+                |_arguments| async move {
+                    ::realgar::__private::core::result::Result::Ok((*_object).clear())
+                },
+            ),
         },
     ];
+}
+impl ::realgar::__private::Contract for Counter {
     fn describe() -> ::realgar::__private::Vec<::realgar::__private::wire::Method> {
         ::realgar::__private::core::convert::From::from([
             ::realgar::__private::wire::Method {
@@ -103,4 +114,57 @@ impl ::realgar::__private::Rpc for Counter {
             },
         ])
     }
+    fn interface() -> ::realgar::__private::wire::Interface {
+        ::realgar::__private::probe::interface::<
+            Self,
+        >(
+            ::realgar::__private::core::convert::From::from([
+                ::realgar::__private::probe::method(
+                    "addAll",
+                    &["Adds."],
+                    false,
+                    ::realgar::__private::core::convert::From::from([
+                        ::realgar::__private::probe::parameter(
+                            "first",
+                            ::realgar::__private::probe::value::<u64>(),
+                        ),
+                        ::realgar::__private::probe::parameter(
+                            "rest",
+                            ::realgar::__private::probe::value::<Vec<u64>>(),
+                        ),
+                    ]),
+                    ::realgar::__private::probe::value::<
+                        <Result<u64> as ::realgar::__private::Fallible>::Ok,
+                    >(),
+                    ::realgar::__private::probe::error::<
+                        <Result<u64> as ::realgar::__private::Fallible>::Error,
+                    >(),
+                ),
+                #[cfg(feature = "extra")]
+                ::realgar::__private::probe::method(
+                    "size",
+                    &[],
+                    false,
+                    ::realgar::__private::core::convert::From::from([]),
+                    ::realgar::__private::probe::value::<u64>(),
+                    ::realgar::__private::core::option::Option::None,
+                ),
+                ::realgar::__private::probe::method(
+                    "clear",
+                    &[],
+                    false,
+                    ::realgar::__private::core::convert::From::from([]),
+                    ::realgar::__private::probe::value::<()>(),
+                    ::realgar::__private::core::option::Option::None,
+                ),
+            ]),
+        )
+    }
 }
+#[cfg(target_arch = "wasm32")]
+const _: () = {
+    #[unsafe(export_name = "__realgar_describe_interface_c2a665ad12aa02a3")]
+    extern "C" fn interface() -> ::realgar::__private::core::primitive::u64 {
+        ::realgar::__private::describe_interface::<Counter>()
+    }
+};

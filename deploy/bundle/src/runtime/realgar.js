@@ -470,13 +470,8 @@ export class Shell {
     return this.#life.track((record, call) => this.#handle.call(record, call, method, args, bytes));
   }
 
-  /** A call of a Rust caller whose arguments are bytes, which only the very same contract can read. */
   callBytes(contract, method, hash, payload) {
-    const known = contract.get(method);
-    if (known === undefined || known[1] !== hash) {
-      return Promise.reject(failure("version_skew", `\`${method}\` has another contract here`));
-    }
-    return this.call(known[0], [payload], true);
+    return withContract(contract, method, hash, (index) => this.call(index, [payload], true));
   }
 
   fetch(request) {
@@ -494,6 +489,30 @@ export class Shell {
     }
     return this.#start();
   }
+}
+
+/**
+ * A call of a Rust caller whose arguments are bytes, which only the very same contract can read. Where it is another one,
+ * the caller is told so, and the method does not run.
+ */
+function withContract(contract, method, hash, call) {
+  const known = contract.get(method);
+  if (known !== undefined && known[1] === hash) return call(known[0]);
+  return Promise.reject(failure("version_skew", `\`${method}\` has another contract here`));
+}
+
+/** A call of a method of the Worker. */
+export function call(method, args, bytes = false) {
+  try {
+    const life = currentLife();
+    return life.track((record, call) => life.glue.realgarCall(record, call, method, args, bytes));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+export function callBytes(contract, method, hash, payload) {
+  return withContract(contract, method, hash, (index) => call(index, [payload], true));
 }
 
 /** The Worker's HTTP handler. The public gets to know no more of a failure than its kind. */

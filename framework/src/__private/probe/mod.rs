@@ -8,6 +8,7 @@
 mod trace;
 mod watch;
 
+use super::reply::{MethodError, Received, Sent};
 use crate::codec::bytes;
 use realgar_wire::{Flow, Interface, MethodContract, ParameterContract, TypeContract, Unfit};
 use serde::{Serialize, de::DeserializeOwned};
@@ -37,17 +38,17 @@ pub fn parameter(name: &str, flow: Flow) -> ParameterContract {
 }
 
 /// Called by the code `#[rpc]` generates: a value.
-pub fn value<T: Serialize + DeserializeOwned>() -> Flow {
+pub fn value<T: Sent + Received>() -> Flow {
     Flow::Value(of::<T>())
 }
 
 /// Called by the code `#[rpc]` generates: a stream of items, and the error that it may end with.
-pub fn stream<T: Serialize + DeserializeOwned>(error: Option<TypeContract>) -> Flow {
+pub fn stream<T: Sent + Received>(error: Option<TypeContract>) -> Flow {
     Flow::Stream { item: of::<T>(), error }
 }
 
 /// Called by the code `#[rpc]` generates: an error.
-pub fn error<E: Serialize + DeserializeOwned>() -> Option<TypeContract> {
+pub fn error<E: MethodError>() -> Option<TypeContract> {
     Some(of::<E>())
 }
 

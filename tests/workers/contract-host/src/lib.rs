@@ -1,0 +1,36 @@
+//! The Worker that implements the contract.
+
+mod ledger;
+
+pub use ledger::LedgerLive;
+
+use contract::{Bank, BankRpc, Entry, Ledger};
+use realgar::prelude::*;
+
+#[worker(of = Bank)]
+pub struct BankLive {
+    ledgers: Namespace<Ledger>,
+}
+
+impl Worker for BankLive {
+    fn init(cx: &mut Init) -> Self {
+        BankLive { ledgers: cx.bind(Ledger::from::<Bank>()) }
+    }
+
+    async fn fetch(&self, request: Request, _cx: &Context) -> Result<Response> {
+        Ok(Response::ok(format!("the bank got {}", request.path()))?)
+    }
+}
+
+#[rpc]
+impl BankRpc for BankLive {
+    async fn statement(&self, account: String) -> Result<Vec<Entry>> {
+        Ok(self.ledgers.get_by_name(&account).entries().await?)
+    }
+
+    async fn motto(&self) -> String {
+        "safe and sound".into()
+    }
+}
+
+realgar::export!(BankLive, objects(LedgerLive));
