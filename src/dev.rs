@@ -3,9 +3,10 @@
 use crate::output::{self, Outcome};
 use notify::{RecursiveMode, Watcher};
 use realgar_bundle::{BuildOptions, Builder, Bundle, Layout, Profile, Tools, build, layout, node_tools, read_plain};
-use realgar_edge::{Edge, EdgeOptions, Script};
+use realgar_edge::{Edge, EdgeOptions, Script, read_values};
 use std::{
     error::Error,
+    fs,
     path::{Component, Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -100,6 +101,12 @@ struct Source {
 }
 
 impl Source {
+    /// What to run, with the values in `.dev.vars`.
+    fn script(&self, bundle: &Bundle) -> Script {
+        let values = fs::read_to_string(self.path.join(".dev.vars")).map(|text| read_values(&text));
+        Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone(), values: values.unwrap_or_default() }
+    }
+
     fn build(&self) -> Result<Bundle, Box<dyn Error>> {
         if self.path.join("Cargo.toml").exists() {
             let options = BuildOptions {
@@ -181,7 +188,7 @@ impl Session {
         }
         match self.sources[index].build() {
             Ok(bundle) => {
-                let script = Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone() };
+                let script = self.sources[index].script(&bundle);
                 self.fresh.retain(|other| other.name() != script.name());
                 self.fresh.push(script);
                 self.sources[index].bundle = Some(bundle);
@@ -251,13 +258,13 @@ impl Session {
             return Ok(());
         }
         self.fresh.clear();
-        let bundles = self.sources.iter().filter_map(|source| source.bundle.as_ref());
-        let scripts = bundles.map(|bundle| Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone() });
+        let scripts = self.sources.iter().filter_map(|source| Some(source.script(source.bundle.as_ref()?)));
         let options = EdgeOptions {
             workerd: tools.workerd.clone(),
             data: self.sources[0].path.join(".realgar/dev"),
             port: (port != 0).then_some(port),
             log: Arc::new(output::show_log),
+            test_clock: false,
             ended: {
                 let events = Mutex::new(self.events.clone());
                 Arc::new(move || {

@@ -1,7 +1,9 @@
 //! Workers: the identity of a script, its init phase, and its events.
 
-use crate::{__private::Method, Context, Init, Live, ObjectClass, Result, Stub};
+use crate::{__private::WorkerTable, Context, Init, Live, MessageBatch, ObjectClass, Result, Stub, js};
+use serde::de::DeserializeOwned;
 use std::future::Future;
+use wasm_bindgen::JsValue;
 use worker::{Request, Response};
 
 /// The identity of a Worker. [`macro@crate::worker`] implements it.
@@ -36,10 +38,10 @@ pub trait Hosts<C: ObjectClass>: WorkerClass {}
 )]
 pub trait LiveWorker: Live<Class: WorkerClass> {
     #[doc(hidden)]
-    fn methods() -> &'static [Method<Self>];
+    fn table() -> WorkerTable<Self>;
 
     #[doc(hidden)]
-    fn describe_methods() -> Vec<realgar_wire::Method>;
+    fn describe() -> realgar_wire::WorkerClass;
 }
 
 /// The behaviour of a Worker.
@@ -57,4 +59,49 @@ pub trait Worker: LiveWorker {
         let _ = (request, cx);
         async { Ok(Response::error("this Worker answers no HTTP requests", 404)?) }
     }
+}
+
+/// A Worker that runs by the clock: [`Init::cron`] says when.
+pub trait Scheduled: LiveWorker {
+    /// Handles one firing of a cron trigger. An error fails the event, so that the platform sees it.
+    fn scheduled(&self, event: ScheduledEvent, cx: &Context) -> impl Future<Output = Result<()>>;
+}
+
+/// One firing of a cron trigger.
+#[derive(Clone, Debug)]
+pub struct ScheduledEvent {
+    raw: JsValue,
+}
+
+impl ScheduledEvent {
+    pub(crate) fn new(raw: JsValue) -> Self {
+        Self { raw }
+    }
+
+    /// The expression that fired.
+    #[must_use]
+    pub fn cron(&self) -> String {
+        js::string_field(&self.raw, "cron").unwrap_or_default()
+    }
+
+    /// When it was to fire, in milliseconds since 1970.
+    #[must_use]
+    pub fn time_ms(&self) -> u64 {
+        js::field(&self.raw, "scheduledTime").as_f64().unwrap_or_default() as u64
+    }
+
+    /// Says that the platform need not try again if the handler fails.
+    pub fn no_retry(&self) {
+        let _ = js::invoke0(&self.raw, "noRetry");
+    }
+}
+
+/// A Worker that works off the messages of queues: [`Init::consume`] says of which.
+pub trait Consume: LiveWorker {
+    /// What the messages say. Where there are several queues, an enum.
+    type Message: DeserializeOwned + 'static;
+
+    /// Handles a batch. Messages that were neither acknowledged nor sent back are acknowledged if this succeeds, and delivered
+    /// again if it fails.
+    fn consume(&self, batch: MessageBatch<Self::Message>, cx: &Context) -> impl Future<Output = Result<()>>;
 }

@@ -1,12 +1,14 @@
 //! Phase 1: binding resources.
 
+use crate::bindings::queue::{ConsumerOptions, Queue};
+
 /// The init phase of a program.
 ///
 /// The same code runs at build time, where [`Init::bind`] records, and in the isolate, where only its result counts. So it
 /// must not depend on anything but the source: no I/O, no time, no randomness, and no JavaScript.
 #[derive(Debug)]
 pub struct Init {
-    record: Option<Vec<Declaration>>,
+    record: Option<Record>,
 }
 
 impl Init {
@@ -17,11 +19,11 @@ impl Init {
 
     /// At build time: every declaration is kept.
     pub(crate) fn describing() -> Self {
-        Self { record: Some(Vec::new()) }
+        Self { record: Some(Record::default()) }
     }
 
     /// What was declared, in order.
-    pub(crate) fn into_declarations(self) -> Vec<Declaration> {
+    pub(crate) fn into_record(self) -> Record {
         self.record.unwrap_or_default()
     }
 
@@ -30,13 +32,51 @@ impl Init {
     /// The client looks its binding up at each use, so it may be cloned, kept and shared by all objects of the isolate.
     pub fn bind<B: Bindable>(&mut self, resource: B) -> B::Client {
         if let Some(record) = &mut self.record {
-            record.push(resource.declare());
+            record.declarations.push(resource.declare());
         }
         resource.client()
+    }
+
+    /// Asks for the events of a cron trigger, which [`crate::Scheduled`] handles. For Workers only: `"*/5 * * * *"` in UTC, with
+    /// the fields and extensions that Cloudflare's "Cron Triggers" page lists.
+    pub fn cron(&mut self, expression: &'static str) {
+        if let Some(record) = &mut self.record {
+            record.triggers.push(Trigger::Cron(expression));
+        }
+    }
+
+    /// Asks for the messages of `queue`, which [`crate::Consume`] handles. For Workers only.
+    pub fn consume<T>(&mut self, queue: &Queue<T>, options: ConsumerOptions) {
+        if let Some(record) = &mut self.record {
+            record.triggers.push(Trigger::Consumer { queue: queue.name(), options });
+        }
     }
 }
 
 /// A resource that a program can bind: a database, a namespace of objects.
+///
+/// A kind of resource that this crate does not know is a type that implements this:
+///
+/// ```no_run
+/// use realgar::{Bindable, Declaration, RawBinding, Result};
+///
+/// /// An index of Vectorize.
+/// struct Index(&'static str);
+///
+/// struct IndexClient(RawBinding);
+///
+/// impl Bindable for Index {
+///     type Client = IndexClient;
+///
+///     fn declare(&self) -> Declaration {
+///         Declaration::new(self.0, "vectorize").with("index_name", self.0)
+///     }
+///
+///     fn client(&self) -> IndexClient {
+///         IndexClient(RawBinding::new(self.0))
+///     }
+/// }
+/// ```
 pub trait Bindable {
     /// What the program uses the resource with.
     type Client;
@@ -60,18 +100,83 @@ impl<B: Bindable + ?Sized> Bindable for &B {
     }
 }
 
-/// What a deployment has to provide for one [`Bindable`]: plain data, so that the code which writes it out as metadata
-/// stays out of the shipped module.
-#[derive(Clone, Copy, Debug)]
+/// What a deployment has to provide for one [`Bindable`], in Cloudflare's own terms: a binding's name, type and properties.
+#[derive(Clone, Debug)]
 pub struct Declaration {
-    /// The name in the environment.
     pub(crate) name: &'static str,
-    pub(crate) resource: Resource,
+    pub(crate) kind: &'static str,
+    pub(crate) properties: Vec<(&'static str, Property)>,
+    /// The Rust type behind it, where it has methods.
+    pub(crate) interface: Option<&'static str>,
 }
 
+impl Declaration {
+    /// A binding `name` of Cloudflare's type `kind`: `"kv_namespace"`, `"ai"`, ...
+    #[must_use]
+    pub fn new(name: &'static str, kind: &'static str) -> Self {
+        Self { name, kind, properties: Vec::new(), interface: None }
+    }
+
+    /// With a property.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<Property>) -> Self {
+        self.properties.push((key, value.into()));
+        self
+    }
+
+    /// With a property, if it has a value.
+    #[must_use]
+    pub fn with_some(self, key: &'static str, value: Option<impl Into<Property>>) -> Self {
+        match value {
+            Some(value) => self.with(key, value),
+            None => self,
+        }
+    }
+
+    pub(crate) fn behind(self, interface: &'static str) -> Self {
+        Self { interface: Some(interface), ..self }
+    }
+}
+
+/// The value of a property.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Property {
+    /// Text.
+    Text(&'static str),
+    /// A whole number.
+    Number(u32),
+    /// Yes or no.
+    Flag(bool),
+}
+
+impl From<&'static str> for Property {
+    fn from(text: &'static str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<u32> for Property {
+    fn from(number: u32) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<bool> for Property {
+    fn from(flag: bool) -> Self {
+        Self::Flag(flag)
+    }
+}
+
+/// An event that the program asks for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Resource {
-    D1 { database: &'static str },
-    Namespace { class: &'static str, script: Option<&'static str>, interface: &'static str },
-    Service { script: &'static str, interface: &'static str },
+pub(crate) enum Trigger {
+    Cron(&'static str),
+    Consumer { queue: &'static str, options: ConsumerOptions },
+}
+
+/// Everything that an init phase declared.
+#[derive(Debug, Default)]
+pub struct Record {
+    pub(crate) declarations: Vec<Declaration>,
+    pub(crate) triggers: Vec<Trigger>,
 }

@@ -65,9 +65,9 @@
 //! beyond, both are accepted where they fit, and nothing is rounded. `Vec<u8>` is a `Uint8Array`. `None` is `null`, and
 //! `null` or `undefined` are `None`. Structs are plain objects, enums are tagged as serde's derive tags them.
 
+mod bindings;
 mod codec;
 mod context;
-mod d1;
 mod entrypoint;
 mod error;
 mod init;
@@ -86,12 +86,22 @@ mod time;
 #[doc(hidden)]
 pub mod __private;
 
+pub use bindings::{
+    d1::{D1Client, D1Database},
+    kv::{KvClient, KvKey, KvList, KvNamespace, KvPage, KvPut},
+    passthrough::{RawBinding, Resource},
+    queue::{ConsumerOptions, Message, MessageBatch, Queue, QueueClient},
+    small::{
+        AnalyticsClient, AnalyticsDataset, Assets, AssetsClient, DataPoint, Period, RateLimit, RateLimitClient,
+        Version, VersionMetadata, VersionMetadataClient,
+    },
+    vars::{JsonVar, JsonVarClient, Secret, SecretClient, SecretText, StoreSecret, Var, VarClient},
+};
 pub use codec::CodecError;
 pub use context::Context;
-pub use d1::{D1Client, D1Database};
-pub use entrypoint::{Hosts, LiveWorker, Worker, WorkerClass};
+pub use entrypoint::{Consume, Hosts, LiveWorker, Scheduled, ScheduledEvent, Worker, WorkerClass};
 pub use error::{Error, Exception, Result};
-pub use init::{Bindable, Declaration, Init};
+pub use init::{Bindable, Declaration, Init, Property};
 pub use namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId};
 pub use object::{DurableObject, Fetch, Instantiate, Live, LiveObject, ObjectClass};
 pub use rpc::{CallError, RpcError, RpcErrorKind};

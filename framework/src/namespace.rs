@@ -1,6 +1,6 @@
 //! Namespaces of Durable Objects, and the ids in them.
 
-use crate::{Bindable, Declaration, Error, ObjectClass, Result, Stub, WorkerClass, init::Resource, js};
+use crate::{Bindable, Declaration, Error, ObjectClass, Result, Stub, WorkerClass, js};
 use js_sys::Object;
 use std::{fmt, marker::PhantomData};
 use wasm_bindgen::JsValue;
@@ -44,9 +44,10 @@ impl<C: ObjectClass> Bindable for NamespaceBinding<C> {
     type Client = Namespace<C>;
 
     fn declare(&self) -> Declaration {
-        let interface = std::any::type_name::<C>();
-        let script = Some(self.script);
-        Declaration { name: self.name, resource: Resource::Namespace { class: C::NAME, script, interface } }
+        Declaration::new(self.name, "durable_object_namespace")
+            .with("class", C::NAME)
+            .with("script", self.script)
+            .behind(std::any::type_name::<C>())
     }
 
     fn client(&self) -> Namespace<C> {

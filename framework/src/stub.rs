@@ -1,8 +1,6 @@
 //! What calls are made on: one object, or another Worker.
 
-use crate::{
-    Bindable, Declaration, Error, RpcError, RpcErrorKind, WorkerClass, init::Resource, js, namespace::NamespaceError,
-};
+use crate::{Bindable, Declaration, Error, RpcError, RpcErrorKind, WorkerClass, js, namespace::NamespaceError};
 use std::{borrow::Cow, fmt, marker::PhantomData};
 use wasm_bindgen::JsValue;
 use worker::{Request, Response};
@@ -85,8 +83,7 @@ impl<W: WorkerClass> Bindable for ServiceBinding<W> {
     type Client = W::Stub;
 
     fn declare(&self) -> Declaration {
-        let interface = std::any::type_name::<W>();
-        Declaration { name: self.name, resource: Resource::Service { script: W::NAME, interface } }
+        Declaration::new(self.name, "service").with("service", W::NAME).behind(std::any::type_name::<W>())
     }
 
     fn client(&self) -> W::Stub {

@@ -78,14 +78,32 @@ fn expand(model: &Model) -> TokenStream {
         }
 
         impl #krate::LiveWorker for #name {
-            fn methods() -> &'static [#krate::__private::Method<Self>] {
-                use #krate::__private::{RpcAbsent as _, RpcPresent as _};
-                (&#krate::__private::Probe::<Self>::NEW).methods()
+            fn table() -> #krate::__private::WorkerTable<Self> {
+                use #krate::__private::{
+                    ConsumeAbsent as _, ConsumePresent as _, RpcAbsent as _, RpcPresent as _, ScheduledAbsent as _,
+                    ScheduledPresent as _,
+                };
+                #krate::__private::WorkerTable {
+                    methods: (&#krate::__private::Probe::<Self>::NEW).methods(),
+                    scheduled: (&#krate::__private::Probe::<Self>::NEW).scheduled(),
+                    consume: (&#krate::__private::Probe::<Self>::NEW).consume(),
+                }
             }
 
-            fn describe_methods() -> #krate::__private::Vec<#krate::__private::wire::Method> {
-                use #krate::__private::{ContractAbsent as _, ContractPresent as _};
-                (&#krate::__private::Probe::<#class>::NEW).describe_methods()
+            fn describe() -> #krate::__private::wire::WorkerClass {
+                use #krate::__private::{
+                    ConsumeAbsent as _, ConsumePresent as _, ContractAbsent as _, ContractPresent as _,
+                    ScheduledAbsent as _, ScheduledPresent as _,
+                };
+                #krate::__private::wire::WorkerClass {
+                    class: #krate::__private::core::convert::From::from(<#class as #krate::WorkerClass>::CLASS),
+                    script: #krate::__private::core::convert::From::from(<#class as #krate::WorkerClass>::NAME),
+                    handlers: #krate::__private::joined(
+                        (&#krate::__private::Probe::<Self>::NEW).describe_scheduled(),
+                        (&#krate::__private::Probe::<Self>::NEW).describe_consume(),
+                    ),
+                    methods: (&#krate::__private::Probe::<#class>::NEW).describe_methods(),
+                }
             }
         }
     }

@@ -12,6 +12,10 @@ pub struct Description {
     pub objects: Vec<Object>,
     /// What the init phases bound, each name once, in the order of first use.
     pub bindings: Vec<Binding>,
+    /// The cron triggers that the Worker asks for.
+    pub crons: Vec<String>,
+    /// The queues whose messages it asks for.
+    pub consumers: Vec<Consumer>,
     /// Which Rust types stand for the classes.
     pub interfaces: Interfaces,
 }
@@ -44,6 +48,62 @@ impl Description {
     }
 }
 
+/// The events of a Worker that the runtime would deliver to a method of that name. (What no class may use is refused by
+/// `#[rpc]`.)
+const EVENTS: [&str; 8] = ["scheduled", "queue", "email", "tail", "tailStream", "trace", "test", "trigger"];
+
+impl Description {
+    /// Checks that events and what handles them belong together.
+    ///
+    /// # Errors
+    /// When an event would reach nothing, a handler would get nothing, or a method has the name of an event.
+    pub fn check_events(&self) -> Result<(), String> {
+        let handles = |name: &str| self.worker.handlers.iter().any(|handler| handler == name);
+        for (handler, asked, what, how) in [
+            ("scheduled", !self.crons.is_empty(), "cron triggers", "`Scheduled`, and ask with `cx.cron(..)`"),
+            ("queue", !self.consumers.is_empty(), "messages of a queue", "`Consume`, and ask with `cx.consume(..)`"),
+        ] {
+            match (handles(handler), asked) {
+                (true, false) => return Err(format!("the Worker handles {what} and asks for none: implement {how}")),
+                (false, true) => return Err(format!("the Worker asks for {what} and handles none: implement {how}")),
+                _ => {}
+            }
+        }
+        match self.worker.methods.iter().find(|method| EVENTS.contains(&method.name.as_str())) {
+            Some(method) => Err(format!(
+                "the Worker's method `{}` has the name of an event; rename it, or give it `#[rpc(name = \"..\")]`",
+                method.name
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A queue whose messages a Worker works off. What is not set is the platform's default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consumer {
+    /// The queue, by its logical name.
+    pub queue: String,
+    /// The most messages in a batch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_batch_size: Option<u8>,
+    /// How many seconds a batch waits to become full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_batch_timeout: Option<u8>,
+    /// How often a message is delivered again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retries: Option<u8>,
+    /// How many seconds after a failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_delay: Option<u32>,
+    /// How many batches are worked off at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_concurrency: Option<u8>,
+    /// The queue for messages that failed too often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dead_letter_queue: Option<String>,
+}
+
 /// Two different resources bound under one name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -64,6 +124,9 @@ pub struct WorkerClass {
     pub class: String,
     /// The script name, as Cloudflare knows it.
     pub script: String,
+    /// The event handlers it has besides `fetch` and its methods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handlers: Vec<String>,
     /// Its RPC methods, for Workers that are bound to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<Method>,
@@ -111,14 +174,18 @@ pub struct Binding {
     pub kind: BindingKind,
 }
 
-/// What a binding leads to. The tag is Cloudflare's own binding type.
+/// What a binding leads to. The tag is Cloudflare's own binding type. Names of resources are logical: a deployment maps them to
+/// what it created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum BindingKind {
-    /// A D1 database, by its logical name.
+    /// A D1 database.
     D1 {
-        /// The logical name; a deployment maps it to an id.
+        /// Its name.
         database: String,
+        /// The folder with its migrations, relative to the manifest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        migrations: Option<String>,
     },
     /// A Durable Object namespace.
     DurableObjectNamespace {
@@ -133,12 +200,79 @@ pub enum BindingKind {
         /// Its script name.
         service: String,
     },
+    /// A KV namespace.
+    KvNamespace {
+        /// Its name.
+        namespace: String,
+    },
+    /// An R2 bucket.
+    R2Bucket {
+        /// Its name.
+        bucket: String,
+    },
+    /// A queue to send to.
+    Queue {
+        /// Its name.
+        queue: String,
+    },
+    /// A variable.
+    PlainText {
+        /// What it is unless the deployment sets it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        default: Option<String>,
+    },
+    /// Configuration in JSON.
+    Json {
+        /// What it is unless the deployment sets it, as JSON.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        default: Option<String>,
+    },
+    /// A secret of the Worker.
+    SecretText {},
+    /// A secret of the account.
+    SecretsStoreSecret {
+        /// The store.
+        store: String,
+        /// Its name there.
+        secret: String,
+    },
+    /// Static files.
+    Assets {
+        /// Their folder, relative to the manifest.
+        directory: String,
+    },
+    /// A rate limit.
+    Ratelimit {
+        /// What counts together.
+        namespace: u32,
+        /// How many calls.
+        limit: u32,
+        /// In how many seconds.
+        period: u32,
+    },
+    /// A dataset of Analytics Engine.
+    AnalyticsEngine {
+        /// Its name.
+        dataset: String,
+    },
+    /// What is known of the running version.
+    VersionMetadata {},
+    /// Any other type of Cloudflare's, as it is.
+    #[serde(untagged)]
+    Other {
+        /// The type.
+        #[serde(rename = "type")]
+        kind: String,
+        /// Its properties.
+        #[serde(flatten)]
+        properties: BTreeMap<String, serde_json::Value>,
+    },
 }
 
 impl std::fmt::Display for BindingKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::D1 { database } => write!(f, "the D1 database `{database}`"),
+            Self::D1 { database, .. } => write!(f, "the D1 database `{database}`"),
             Self::DurableObjectNamespace { class, script: None } => {
                 write!(f, "the Durable Object class `{class}` of this Worker")
             }
@@ -146,6 +280,20 @@ impl std::fmt::Display for BindingKind {
                 write!(f, "the Durable Object class `{class}` of the Worker `{script}`")
             }
             Self::Service { service } => write!(f, "the Worker `{service}`"),
+            Self::KvNamespace { namespace } => write!(f, "the KV namespace `{namespace}`"),
+            Self::R2Bucket { bucket } => write!(f, "the R2 bucket `{bucket}`"),
+            Self::Queue { queue } => write!(f, "the queue `{queue}`"),
+            Self::PlainText { .. } => f.write_str("a variable"),
+            Self::Json { .. } => f.write_str("a variable in JSON"),
+            Self::SecretText {} => f.write_str("a secret"),
+            Self::SecretsStoreSecret { store, secret } => write!(f, "the secret `{secret}` of the store `{store}`"),
+            Self::Assets { directory } => write!(f, "the static files in `{directory}`"),
+            Self::Ratelimit { namespace, limit, period } => {
+                write!(f, "the rate limit {limit} in {period} s of the namespace {namespace}")
+            }
+            Self::AnalyticsEngine { dataset } => write!(f, "the analytics dataset `{dataset}`"),
+            Self::VersionMetadata {} => f.write_str("the version metadata"),
+            Self::Other { kind, .. } => write!(f, "a resource of type `{kind}`"),
         }
     }
 }
@@ -155,14 +303,16 @@ mod tests {
     use super::*;
 
     fn d1(name: &str, database: &str) -> Binding {
-        Binding { name: name.into(), kind: BindingKind::D1 { database: database.into() } }
+        Binding { name: name.into(), kind: BindingKind::D1 { database: database.into(), migrations: None } }
     }
 
     fn empty() -> Description {
         Description {
-            worker: WorkerClass { class: "Api".into(), script: "api".into(), methods: vec![] },
+            worker: WorkerClass { class: "Api".into(), script: "api".into(), handlers: vec![], methods: vec![] },
             objects: vec![],
             bindings: vec![],
+            crons: vec![],
+            consumers: vec![],
             interfaces: Interfaces::default(),
         }
     }
@@ -196,5 +346,13 @@ mod tests {
         let json = serde_json::to_string(&binding).unwrap();
         assert_eq!(json, r#"{"name":"Counter","type":"durable_object_namespace","class":"Counter"}"#);
         assert_eq!(serde_json::from_str::<Binding>(&json).unwrap(), binding);
+    }
+
+    #[test]
+    fn a_type_that_is_not_known_stays_as_it_is() {
+        let json = r#"{"name":"AI","type":"ai","gateway":"main"}"#;
+        let binding: Binding = serde_json::from_str(json).unwrap();
+        assert!(matches!(&binding.kind, BindingKind::Other { kind, .. } if kind == "ai"), "{binding:?}");
+        assert_eq!(serde_json::to_string(&binding).unwrap(), json);
     }
 }

@@ -1,6 +1,6 @@
 //! The deployment metadata of a built Worker: `manifest.json`.
 
-use crate::{Binding, Object, WorkerClass};
+use crate::{Binding, Consumer, Object, WorkerClass};
 use serde::{Deserialize, Serialize};
 
 /// The version of the manifest's own format, in its field `schema`. A reader refuses a version it does not know.
@@ -26,6 +26,12 @@ pub struct Manifest {
     pub objects: Vec<Object>,
     /// What it is bound to.
     pub bindings: Vec<Binding>,
+    /// The cron triggers that it asks for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crons: Vec<String>,
+    /// The queues whose messages it works off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub consumers: Vec<Consumer>,
 }
 
 /// One file of the program.

@@ -10,6 +10,7 @@ mod contract;
 mod describe;
 mod entry;
 mod error;
+mod files;
 mod linker;
 mod lock;
 mod optimize;
@@ -161,7 +162,8 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     for module in &modules {
         stage.write(module)?;
     }
-    let manifest = manifest(program.description, &modules);
+    let mut manifest = manifest(program.description, &modules);
+    files::collect(&package, &mut manifest, stage.path())?;
     stage.write_manifest(&manifest)?;
     stage.write_wrangler(&wrangler::render(&manifest, &package))?;
     stage.publish()?;
@@ -200,7 +202,7 @@ fn make(
 
 /// The deployment metadata: what the program said of itself, and the files it became.
 fn manifest(description: Description, files: &[output::File]) -> Manifest {
-    let Description { worker, objects, bindings, interfaces: _ } = description;
+    let Description { worker, objects, bindings, crons, consumers, interfaces: _ } = description;
     let modules = files.iter().map(|file| Module { name: file.name.clone(), kind: file.kind });
     Manifest {
         schema: MANIFEST_SCHEMA,
@@ -211,6 +213,8 @@ fn manifest(description: Description, files: &[output::File]) -> Manifest {
         modules: modules.collect(),
         objects,
         bindings,
+        crons,
+        consumers,
     }
 }
 

@@ -81,7 +81,12 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
         folder: folder.into(),
         manifest: Manifest {
             schema: MANIFEST_SCHEMA,
-            worker: WorkerClass { class: "default".into(), script: config.name.clone(), methods: Vec::new() },
+            worker: WorkerClass {
+                class: "default".into(),
+                script: config.name.clone(),
+                handlers: Vec::new(),
+                methods: Vec::new(),
+            },
             compatibility_date: config.compatibility_date,
             compatibility_flags: config.compatibility_flags,
             main_module: main_module.into(),
@@ -92,6 +97,8 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
                 .flat_map(|step| &step.new_sqlite_classes)
                 .map(|class| plain_object(class))
                 .collect(),
+            crons: Vec::new(),
+            consumers: Vec::new(),
             bindings: bindings(&config.name, config.durable_objects.bindings, config.d1_databases, config.services),
         },
     })
@@ -109,9 +116,10 @@ fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>, services
             script: object.script_name.filter(|script| script != own),
         },
     });
-    let databases = databases
-        .into_iter()
-        .map(|database| Binding { name: database.binding, kind: BindingKind::D1 { database: database.database_name } });
+    let databases = databases.into_iter().map(|database| Binding {
+        name: database.binding,
+        kind: BindingKind::D1 { database: database.database_name, migrations: None },
+    });
     let services = services
         .into_iter()
         .map(|service| Binding { name: service.binding, kind: BindingKind::Service { service: service.service } });

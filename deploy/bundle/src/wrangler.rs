@@ -1,8 +1,8 @@
 //! `wrangler.toml` beside the bundle, for those who deploy with wrangler.
 
 use crate::cargo::Package;
-use realgar_wire::{BindingKind, Manifest};
-use std::fmt::Write;
+use realgar_wire::{Binding, BindingKind, Consumer, Manifest};
+use std::{collections::BTreeMap, fmt::Write};
 
 const TEMPLATE: &str = include_str!("../../../wrangler.toml.tmpl");
 
@@ -22,24 +22,120 @@ pub(crate) fn render(manifest: &Manifest, package: &Package) -> String {
 
 fn bindings(manifest: &Manifest) -> String {
     let mut toml = String::new();
+    // TOML wants what is in no section before the first one.
+    let (mut vars, mut sections) = (toml::Table::new(), Vec::new());
     for binding in &manifest.bindings {
-        let name = text(&binding.name);
-        let _ = match &binding.kind {
-            BindingKind::D1 { database } => {
-                writeln!(toml, "[[d1_databases]]\nbinding = {name}\ndatabase_name = {}\n", text(database))
-            }
-            BindingKind::DurableObjectNamespace { class, script } => {
-                let class = text(class);
-                let script = script.as_ref().map(|script| format!("script_name = {}\n", text(script)));
-                let script = script.unwrap_or_default();
-                writeln!(toml, "[[durable_objects.bindings]]\nname = {name}\nclass_name = {class}\n{script}")
-            }
-            BindingKind::Service { service } => {
-                writeln!(toml, "[[services]]\nbinding = {name}\nservice = {}\n", text(service))
-            }
-        };
+        section(binding, &mut vars, &mut sections);
+    }
+    for consumer in &manifest.consumers {
+        sections.push(format!("[[queues.consumers]]\n{}", consumer_keys(consumer)));
+    }
+    if !manifest.crons.is_empty() {
+        let crons: Vec<String> = manifest.crons.iter().map(|cron| text(cron)).collect();
+        sections.push(format!("[triggers]\ncrons = [{}]\n", crons.join(", ")));
+    }
+    if !vars.is_empty() {
+        sections.push(format!("[vars]\n{vars}"));
+    }
+    for section in sections {
+        let _ = writeln!(toml, "{section}");
     }
     toml.trim_end().into()
+}
+
+/// The section of wrangler's configuration for one binding.
+fn section(binding: &Binding, vars: &mut toml::Table, sections: &mut Vec<String>) {
+    let name = text(&binding.name);
+    let (header, keys) = match &binding.kind {
+        BindingKind::D1 { database, migrations } => {
+            let migrations = migrations.as_ref().map(|folder| format!("migrations_dir = {}\n", text(folder)));
+            let keys = format!("database_name = {}\n{}", text(database), migrations.unwrap_or_default());
+            ("[[d1_databases]]\nbinding", keys)
+        }
+        BindingKind::DurableObjectNamespace { class, script } => {
+            let script = script.as_ref().map(|script| format!("script_name = {}\n", text(script)));
+            let keys = format!("class_name = {}\n{}", text(class), script.unwrap_or_default());
+            ("[[durable_objects.bindings]]\nname", keys)
+        }
+        BindingKind::Service { service } => ("[[services]]\nbinding", format!("service = {}\n", text(service))),
+        BindingKind::KvNamespace { .. } => ("[[kv_namespaces]]\nbinding", String::new()),
+        BindingKind::R2Bucket { bucket } => ("[[r2_buckets]]\nbinding", format!("bucket_name = {}\n", text(bucket))),
+        BindingKind::Queue { queue } => ("[[queues.producers]]\nbinding", format!("queue = {}\n", text(queue))),
+        BindingKind::SecretsStoreSecret { store, secret } => {
+            let keys = format!("store_id = {}\nsecret_name = {}\n", text(store), text(secret));
+            ("[[secrets_store_secrets]]\nbinding", keys)
+        }
+        BindingKind::Assets { directory } => {
+            return sections.push(format!("[assets]\ndirectory = {}\nbinding = {name}\n", text(directory)));
+        }
+        BindingKind::Ratelimit { namespace, limit, period } => {
+            let simple = format!("simple = {{ limit = {limit}, period = {period} }}\n");
+            ("[[ratelimits]]\nname", format!("namespace_id = \"{namespace}\"\n{simple}"))
+        }
+        BindingKind::AnalyticsEngine { dataset } => {
+            ("[[analytics_engine_datasets]]\nbinding", format!("dataset = {}\n", text(dataset)))
+        }
+        BindingKind::VersionMetadata {} => {
+            return sections.push(format!("[version_metadata]\nbinding = {name}\n"));
+        }
+        BindingKind::PlainText { default } => {
+            vars.extend(default.clone().map(|value| (binding.name.clone(), value.into())));
+            return;
+        }
+        BindingKind::Json { default } => {
+            let value = default.as_ref().and_then(|json| serde_json::from_str::<toml::Value>(json).ok());
+            vars.extend(value.map(|value| (binding.name.clone(), value)));
+            return;
+        }
+        BindingKind::SecretText {} => {
+            return sections.push(format!("# The secret {name}: `wrangler secret put {}`\n", binding.name));
+        }
+        BindingKind::Other { kind, properties } => return sections.push(other(&binding.name, kind, properties)),
+    };
+    sections.push(format!("{header} = {name}\n{keys}"));
+}
+
+/// A binding of a type without a place of its own in the manifest.
+fn other(name: &str, kind: &str, properties: &BTreeMap<String, serde_json::Value>) -> String {
+    let header = match kind {
+        "ai" | "browser" => format!("[{kind}]\nbinding"),
+        "hyperdrive" | "vectorize" => format!("[[{kind}]]\nbinding"),
+        "workflow" => "[[workflows]]\nbinding".into(),
+        "send_email" => "[[send_email]]\nname".into(),
+        _ => return format!("# `{name}` of type `{kind}` has no section that Realgar knows.\n"),
+    };
+    let mut section = format!("{header} = {}\n", text(name));
+    for (key, value) in properties {
+        let _ = writeln!(section, "{key} = {value}");
+    }
+    section
+}
+
+fn consumer_keys(consumer: &Consumer) -> String {
+    let Consumer {
+        queue,
+        max_batch_size,
+        max_batch_timeout,
+        max_retries,
+        retry_delay,
+        max_concurrency,
+        dead_letter_queue,
+    } = consumer;
+    let mut keys = format!("queue = {}\n", text(queue));
+    let numbers = [
+        ("max_batch_size", max_batch_size.map(u32::from)),
+        ("max_batch_timeout", max_batch_timeout.map(u32::from)),
+        ("max_retries", max_retries.map(u32::from)),
+        ("retry_delay", *retry_delay),
+        ("max_concurrency", max_concurrency.map(u32::from)),
+    ];
+    for (key, number) in numbers.into_iter().filter_map(|(key, number)| Some((key, number?))) {
+        let _ = writeln!(keys, "{key} = {number}");
+    }
+    if let Some(queue) = dead_letter_queue {
+        let _ = writeln!(keys, "dead_letter_queue = {}", text(queue));
+    }
+    keys
 }
 
 fn migrations(manifest: &Manifest) -> String {

@@ -2,6 +2,9 @@
 //
 // POST /evict?class=SCRIPT/CLASS&name=NAME (or &id=ID) &webSockets=hibernate|close
 // POST /evict-all
+// POST /scheduled?script=NAME&cron=EXPRESSION&time=MILLISECONDS: answers with the outcome
+// POST /clock?advance=MILLISECONDS: of the simulators
+// POST /migrate?database=NAME with [{"name", "sql"}, …]: runs those that did not run yet
 
 import unsafe from "workerd:unsafe";
 
@@ -13,6 +16,18 @@ export default {
         await unsafe.evict(stub(env, searchParams), { webSockets: searchParams.get("webSockets") ?? "hibernate" });
       } else if (pathname === "/evict-all") {
         await unsafe.evictAllDurableObjects();
+      } else if (pathname === "/scheduled") {
+        const event = { cron: searchParams.get("cron"), scheduledTime: new Date(Number(searchParams.get("time"))) };
+        return Response.json(await env[`script:${searchParams.get("script")}`].scheduled(event));
+      } else if (pathname === "/clock") {
+        const clocks = Object.entries(env).filter(([name]) => name.startsWith("clock:"));
+        const advance = `http://clock/clock?advance=${searchParams.get("advance")}`;
+        await Promise.all(clocks.map(([, clock]) => clock.fetch(advance, { method: "POST" })));
+        // A queue looks at the clock when it is called.
+        const queues = Object.entries(env).filter(([name]) => name.startsWith("queue:"));
+        await Promise.all(queues.map(([, queue]) => queue.fetch("http://queue/metrics")));
+      } else if (pathname === "/migrate") {
+        return Response.json(await migrate(env[`d1:${searchParams.get("database")}`], await request.json()));
       } else {
         return new Response("no such command", { status: 404 });
       }
@@ -28,4 +43,27 @@ function stub(env, params) {
   if (namespace === undefined) throw new Error(`there is no class ${params.get("class")}; there are ${Object.keys(env).join(", ")}`);
   const id = params.get("id");
   return id === null ? namespace.getByName(params.get("name")) : namespace.get(namespace.idFromString(id));
+}
+
+/** As wrangler does it, in its table: each file once, and the record of it in the same transaction. */
+async function migrate(database, files) {
+  await database
+    .prepare(
+      "CREATE TABLE IF NOT EXISTS d1_migrations (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT UNIQUE, " +
+        "applied_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP NOT NULL)",
+    )
+    .run();
+  const { results } = await database.prepare("SELECT name FROM d1_migrations").all();
+  const known = new Set(results.map(({ name }) => name));
+  const applied = [];
+  for (const { name, sql } of files) {
+    if (known.has(name)) continue;
+    try {
+      await database.batch([database.prepare(sql), database.prepare("INSERT INTO d1_migrations (name) VALUES (?)").bind(name)]);
+    } catch (error) {
+      throw new Error(`the migration \`${name}\` failed: ${error.message}`);
+    }
+    applied.push(name);
+  }
+  return applied;
 }

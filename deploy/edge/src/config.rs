@@ -1,7 +1,7 @@
 //! The configuration of workerd, as Cap'n Proto text.
 
 use crate::Script;
-use realgar_wire::{Binding, BindingKind, Module, ModuleKind};
+use realgar_wire::{Binding, BindingKind, Consumer, Module, ModuleKind};
 use std::{fmt::Write, path::Path};
 
 /// The service and socket of the administration Worker. No script can have this name.
@@ -9,22 +9,56 @@ pub(crate) const ADMIN: &str = "realgar:admin";
 /// The services with what objects and databases store. No script can have these names either.
 const OBJECT_STORAGE: &str = "realgar:objects";
 const D1_STORAGE: &str = "realgar:d1-storage";
+const SIMULATOR_STORAGE: &str = "realgar:simulators";
+const KV_BLOBS: &str = "realgar:kv-blobs";
+/// With it a Worker can send other events than requests to a service.
+const EVENTS_FLAG: &str = "service_binding_extra_handlers";
 /// The folder of what objects store, in the data folder.
 pub(crate) const OBJECTS: &str = "objects";
 /// The folder of the D1 databases.
 pub(crate) const D1: &str = "d1";
+/// The folder of what the other simulators store.
+pub(crate) const SIMULATORS: &str = "simulators";
+/// The folder of the values in KV.
+pub(crate) const BLOBS: &str = "kv-blobs";
 
 const ADMIN_SOURCE: &str = include_str!("admin.js");
+const SHIMS_SOURCE: &str = include_str!("shims.js");
 
 /// The date that the Workers of this crate are written for.
 const OWN_DATE: &str = "2026-04-21";
 
-/// What to run.
+/// A simulator that comes with workerd.
+struct Simulator {
+    service: &'static str,
+    module: &'static str,
+    /// The class that stores, and the binding it has.
+    class: &'static str,
+    binding: &'static str,
+}
+
+const D1_SIMULATOR: Simulator =
+    Simulator { service: "realgar:d1", module: "d1.js", class: "D1Database", binding: "DATABASE" };
+const KV: Simulator = Simulator { service: "realgar:kv", module: "kv.js", class: "KVNamespace", binding: "SHARD" };
+const QUEUES: Simulator =
+    Simulator { service: "realgar:queues", module: "queues.js", class: "QueueShard", binding: "SHARD" };
+const CRON: Simulator =
+    Simulator { service: "realgar:cron", module: "cron.js", class: "Schedule", binding: "SCHEDULE" };
+
+/// The simulators whose clock a test can advance.
+const CLOCKS: [&str; 3] = [KV.service, QUEUES.service, CRON.service];
+
+/// What is none of workerd's: see `shims.js`.
+const SHIMS: &str = "realgar:shims";
+
+/// What a binding needs that is in no manifest: see [`crate::EdgeOptions`].
 pub(crate) struct Config<'a> {
     pub(crate) scripts: &'a [Script],
     pub(crate) data: &'a Path,
     /// Whether the scripts get sockets. The administration Worker has one always.
     pub(crate) sockets: bool,
+    /// Whether the clocks of simulators stand still until they are advanced.
+    pub(crate) test_clock: bool,
 }
 
 impl Config<'_> {
@@ -32,18 +66,25 @@ impl Config<'_> {
         let mut services = vec![
             disk(OBJECT_STORAGE, &self.data.join(OBJECTS)),
             disk(D1_STORAGE, &self.data.join(D1)),
-            d1_service(),
+            disk(SIMULATOR_STORAGE, &self.data.join(SIMULATORS)),
+            disk(KV_BLOBS, &self.data.join(BLOBS)),
+            self.simulator(&D1_SIMULATOR, D1_STORAGE, &[]),
+            self.simulator(&KV, SIMULATOR_STORAGE, &[format!("(name = \"BLOBS\", service = {})", quote(KV_BLOBS))]),
+            self.queues(),
+            self.cron(),
+            shims(),
             self.admin_service(),
         ];
         services.extend(self.scripts.iter().map(script_service));
-        let mut names = vec![ADMIN];
+        services.extend(self.scripts.iter().filter_map(assets_service));
+        let mut targets = vec![(ADMIN.to_string(), ADMIN.to_string())];
         if self.sockets {
-            names.extend(self.scripts.iter().map(Script::name));
+            targets.extend(self.scripts.iter().map(|script| (script.name().into(), front(script))));
         }
         // The address is never used: the edge passes its own listening sockets, by name.
-        let sockets = names.iter().map(|name| {
-            let name = quote(name);
-            format!("(name = {name}, address = \"127.0.0.1:0\", http = (), service = {name})")
+        let sockets = targets.iter().map(|(name, service)| {
+            let (name, service) = (quote(name), quote(service));
+            format!("(name = {name}, address = \"127.0.0.1:0\", http = (), service = {service})")
         });
         format!(
             "using Workerd = import \"/workerd/workerd.capnp\";\n\
@@ -53,36 +94,109 @@ impl Config<'_> {
         )
     }
 
-    /// Every class of every script is bound, so that its objects can be evicted.
+    /// Every class of every script is bound, so that its objects can be evicted; every script, so that it can be sent events;
+    /// and every database, so that migrations can run.
     fn admin_service(&self) -> String {
-        let bindings = self.scripts.iter().flat_map(|script| {
-            script.manifest.objects.iter().map(|object| {
-                let name = format!("{}/{}", script.name(), object.class);
-                namespace(&name, &object.class, Some(script.name()))
-            })
-        });
+        let mut bindings = Vec::new();
+        for script in self.scripts {
+            bindings.push(service(&format!("script:{}", script.name()), script.name()));
+            for object in &script.manifest.objects {
+                bindings.push(namespace(
+                    &format!("{}/{}", script.name(), object.class),
+                    &object.class,
+                    Some(script.name()),
+                ));
+            }
+            for binding in &script.manifest.bindings {
+                if let BindingKind::D1 { database, .. } = &binding.kind {
+                    bindings.push(d1(&format!("d1:{database}"), database));
+                }
+            }
+        }
+        for consumer in self.scripts.iter().flat_map(|script| &script.manifest.consumers) {
+            let props = serde_json::json!({ "queue": consumer.queue });
+            bindings.push(with_props(&format!("queue:{}", consumer.queue), "service", QUEUES.service, &props));
+        }
+        bindings.extend(CLOCKS.iter().map(|clock| service(&format!("clock:{clock}"), clock)));
+        bindings.sort();
+        bindings.dedup();
         worker(&WorkerText {
             name: ADMIN,
             modules: vec![format!("(name = \"admin.js\", esModule = {})", quote(ADMIN_SOURCE))],
             date: OWN_DATE,
-            flags: &["unsafe_module".into()],
-            bindings: bindings.collect(),
+            flags: &["unsafe_module".into(), EVENTS_FLAG.into()],
+            bindings,
             classes: vec![],
             storage: OBJECT_STORAGE,
         })
     }
+
+    fn simulator(&self, simulator: &Simulator, storage: &str, more: &[String]) -> String {
+        let Simulator { service, module, class: name, binding } = simulator;
+        let mut bindings = vec![namespace(binding, name, None)];
+        bindings.extend_from_slice(more);
+        if self.test_clock && CLOCKS.contains(service) {
+            bindings.push("(name = \"TEST_CLOCK\", json = \"true\")".into());
+        }
+        worker(&WorkerText {
+            name: service,
+            modules: vec![format!("(name = {}, bundled = {})", quote(module), quote(&format!("/workerd/{module}")))],
+            date: OWN_DATE,
+            flags: &[EVENTS_FLAG.into()],
+            bindings,
+            classes: vec![class(name, name)],
+            storage,
+        })
+    }
+
+    fn queues(&self) -> String {
+        let mut consumers = serde_json::Map::new();
+        let mut bindings = Vec::new();
+        for script in self.scripts {
+            for consumer in &script.manifest.consumers {
+                consumers.insert(consumer.queue.clone(), consumer_json(script.name(), consumer));
+            }
+            if !script.manifest.consumers.is_empty() {
+                bindings.push(service(script.name(), script.name()));
+            }
+        }
+        bindings.push(json("CONSUMERS", &consumers.into()));
+        self.simulator(&QUEUES, SIMULATOR_STORAGE, &bindings)
+    }
+
+    fn cron(&self) -> String {
+        let with = self.scripts.iter().filter(|script| !script.manifest.crons.is_empty());
+        let mut bindings: Vec<String> = with.clone().map(|script| service(script.name(), script.name())).collect();
+        let crons: serde_json::Map<String, serde_json::Value> =
+            with.map(|script| (script.name().to_string(), script.manifest.crons.clone().into())).collect();
+        bindings.push(json("CRONS", &crons.into()));
+        self.simulator(&CRON, SIMULATOR_STORAGE, &bindings)
+    }
 }
 
-/// The D1 simulator that comes with workerd.
-fn d1_service() -> String {
+fn consumer_json(script: &str, consumer: &Consumer) -> serde_json::Value {
+    let pairs = [
+        ("consumer", Some(script.into())),
+        ("maxBatchSize", consumer.max_batch_size.map(Into::into)),
+        ("maxBatchTimeout", consumer.max_batch_timeout.map(Into::into)),
+        ("maxRetries", consumer.max_retries.map(Into::into)),
+        ("retryDelay", consumer.retry_delay.map(Into::into)),
+        ("maxConcurrency", consumer.max_concurrency.map(Into::into)),
+        ("deadLetterQueue", consumer.dead_letter_queue.clone().map(Into::into)),
+    ];
+    let set = pairs.into_iter().filter_map(|(key, value)| Some((key.to_string(), value?)));
+    serde_json::Value::Object(set.collect())
+}
+
+fn shims() -> String {
     worker(&WorkerText {
-        name: "realgar:d1",
-        modules: vec!["(name = \"d1.js\", bundled = \"/workerd/d1.js\")".into()],
+        name: SHIMS,
+        modules: vec![format!("(name = \"shims.js\", esModule = {})", quote(SHIMS_SOURCE))],
         date: OWN_DATE,
         flags: &[],
-        bindings: vec![namespace("DATABASE", "D1Database", None)],
-        classes: vec![class("D1Database", "D1Database")],
-        storage: D1_STORAGE,
+        bindings: vec![],
+        classes: vec![],
+        storage: OBJECT_STORAGE,
     })
 }
 
@@ -96,7 +210,7 @@ fn script_service(script: &Script) -> String {
         modules: main.chain(others).map(|module| module_text(&script.folder, module)).collect(),
         date: &manifest.compatibility_date,
         flags: &manifest.compatibility_flags,
-        bindings: manifest.bindings.iter().map(binding).collect(),
+        bindings: manifest.bindings.iter().filter_map(|own| binding(script, own)).collect(),
         classes: manifest
             .objects
             .iter()
@@ -104,6 +218,34 @@ fn script_service(script: &Script) -> String {
             .collect(),
         storage: OBJECT_STORAGE,
     })
+}
+
+/// The static files of a script, in front of it.
+fn assets_service(script: &Script) -> Option<String> {
+    let directory = assets(script)?;
+    let path = script.folder.join(directory);
+    Some(format!(
+        "(name = {}, assets = (path = {}, userWorker = {}))",
+        quote(&assets_name(script)),
+        quote(&path.to_string_lossy()),
+        quote(script.name())
+    ))
+}
+
+fn assets(script: &Script) -> Option<&str> {
+    script.manifest.bindings.iter().find_map(|binding| match &binding.kind {
+        BindingKind::Assets { directory } => Some(directory.as_str()),
+        _ => None,
+    })
+}
+
+fn assets_name(script: &Script) -> String {
+    format!("realgar:assets:{}", script.name())
+}
+
+/// The service that answers requests to a script.
+fn front(script: &Script) -> String {
+    if assets(script).is_some() { assets_name(script) } else { script.name().into() }
 }
 
 fn module_text(folder: &Path, module: &Module) -> String {
@@ -117,19 +259,71 @@ fn module_text(folder: &Path, module: &Module) -> String {
     format!("(name = {}, {kind} = embed {})", quote(&module.name), quote(&path.to_string_lossy()))
 }
 
-fn binding(binding: &Binding) -> String {
-    match &binding.kind {
-        BindingKind::D1 { database } => {
-            let props = quote(&format!("{{\"database\":{}}}", serde_json::Value::from(database.as_str())));
-            format!(
-                "(name = {}, wrapped = (moduleName = \"cloudflare-internal:d1-api\", innerBindings = [\
-                 (name = \"fetcher\", service = (name = \"realgar:d1\", props = (json = {props})))]))",
-                quote(&binding.name)
-            )
+/// The binding as workerd knows it. `None` for what is not simulated.
+fn binding(script: &Script, binding: &Binding) -> Option<String> {
+    let name = &binding.name;
+    Some(match &binding.kind {
+        BindingKind::D1 { database, .. } => d1(name, database),
+        BindingKind::Service { service: other } => service(name, other),
+        BindingKind::DurableObjectNamespace { class, script } => namespace(name, class, script.as_deref()),
+        BindingKind::KvNamespace { namespace } => {
+            with_props(name, "kvNamespace", KV.service, &serde_json::json!({ "namespace": namespace }))
         }
-        BindingKind::Service { service } => format!("(name = {}, service = {})", quote(&binding.name), quote(service)),
-        BindingKind::DurableObjectNamespace { class, script } => namespace(&binding.name, class, script.as_deref()),
-    }
+        BindingKind::Queue { queue } => {
+            with_props(name, "queue", QUEUES.service, &serde_json::json!({ "queue": queue }))
+        }
+        BindingKind::PlainText { .. } => format!("(name = {}, text = {})", quote(name), quote(script.value(name)?)),
+        BindingKind::SecretText {} => format!("(name = {}, text = {})", quote(name), quote(script.value(name)?)),
+        BindingKind::Json { .. } => format!("(name = {}, json = {})", quote(name), quote(script.value(name)?)),
+        BindingKind::SecretsStoreSecret { .. } => {
+            shim(name, "service", "Secret", &serde_json::json!({ "value": script.value(name)? }))
+        }
+        BindingKind::Ratelimit { namespace, limit, period } => {
+            let props = serde_json::json!({ "namespace": namespace, "limit": limit, "period": period });
+            shim(name, "service", "RateLimit", &props)
+        }
+        BindingKind::AnalyticsEngine { dataset } => {
+            shim(name, "analyticsEngine", "Analytics", &serde_json::json!({ "dataset": dataset }))
+        }
+        BindingKind::VersionMetadata {} => json(
+            name,
+            &serde_json::json!({ "id": "00000000-0000-0000-0000-000000000000", "tag": "", "timestamp": "1970-01-01T00:00:00.000Z" }),
+        ),
+        BindingKind::Assets { .. } => {
+            let (name, service) = (quote(name), quote(&assets_name(script)));
+            format!("(name = {name}, service = (name = {service}, entrypoint = \"AssetWorker\"))")
+        }
+        BindingKind::R2Bucket { .. } | BindingKind::Other { .. } => return None,
+    })
+}
+
+fn service(name: &str, service: &str) -> String {
+    format!("(name = {}, service = {})", quote(name), quote(service))
+}
+
+fn json(name: &str, value: &serde_json::Value) -> String {
+    format!("(name = {}, json = {})", quote(name), quote(&value.to_string()))
+}
+
+fn d1(name: &str, database: &str) -> String {
+    let props = quote(&serde_json::json!({ "database": database }).to_string());
+    format!(
+        "(name = {}, wrapped = (moduleName = \"cloudflare-internal:d1-api\", innerBindings = [\
+         (name = \"fetcher\", service = (name = {}, props = (json = {props})))]))",
+        quote(name),
+        quote(D1_SIMULATOR.service)
+    )
+}
+
+/// A binding of type `kind` to a service that learns from `props` which resource is meant.
+fn with_props(name: &str, kind: &str, service: &str, props: &serde_json::Value) -> String {
+    let (name, service, props) = (quote(name), quote(service), quote(&props.to_string()));
+    format!("(name = {name}, {kind} = (name = {service}, props = (json = {props})))")
+}
+
+fn shim(name: &str, kind: &str, entrypoint: &str, props: &serde_json::Value) -> String {
+    let (name, service, props) = (quote(name), quote(SHIMS), quote(&props.to_string()));
+    format!("(name = {name}, {kind} = (name = {service}, entrypoint = \"{entrypoint}\", props = (json = {props})))")
 }
 
 fn namespace(name: &str, class: &str, service: Option<&str>) -> String {

@@ -49,6 +49,24 @@ pub enum EdgeError {
         /// The new name.
         name: String,
     },
+    /// A variable or secret has no value.
+    #[error(
+        "`{binding}` of the Worker `{script}` has no value; write `{binding}=..` into `.dev.vars` beside its `Cargo.toml`"
+    )]
+    NoValue {
+        /// The script.
+        script: String,
+        /// The binding.
+        binding: String,
+    },
+    /// A migration failed.
+    #[error("the D1 database `{database}`: {reason}")]
+    Migration {
+        /// The database.
+        database: String,
+        /// Which file, and why.
+        reason: String,
+    },
     /// There is no port left after the one that was asked for.
     #[error("there is no port for the Worker `{script}`: {first} is too high to count on from")]
     NoPort {

@@ -1,6 +1,7 @@
 //! The copies of scripts that run: a build may replace the original at any time, also by a version that does not start.
 
 use crate::{EdgeError, Script, error::io};
+use realgar_wire::BindingKind;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -29,13 +30,58 @@ pub(crate) fn copy(script: Script, data: &Path, version: u32) -> Result<Script, 
         }
         fs::copy(&from, &to).map_err(io("copy", &from))?;
     }
+    for folder in folders(&script) {
+        copy_folder(&script.folder.join(folder), &own.join(folder))?;
+    }
     Ok(Script { folder: own, ..script })
+}
+
+/// The folders that bindings name.
+fn folders(script: &Script) -> impl Iterator<Item = &str> {
+    script.manifest.bindings.iter().filter_map(|binding| match &binding.kind {
+        BindingKind::D1 { migrations: Some(folder), .. } | BindingKind::Assets { directory: folder } => {
+            Some(folder.as_str())
+        }
+        _ => None,
+    })
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<(), EdgeError> {
+    fs::create_dir_all(to).map_err(io("create", to))?;
+    for entry in fs::read_dir(from).map_err(io("read", from))? {
+        let entry = entry.map_err(io("read", from))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else {
+            fs::copy(&path, &target).map_err(io("copy", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether two folders have the same files.
+fn same_folder(one: &Path, other: &Path) -> bool {
+    let names = |folder: &Path| -> Vec<_> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name()).collect();
+        names.sort();
+        names
+    };
+    let own = names(one);
+    own == names(other)
+        && own.iter().all(|name| {
+            let (one, other) = (one.join(name), other.join(name));
+            if one.is_dir() { same_folder(&one, &other) } else { fs::read(one).ok() == fs::read(other).ok() }
+        })
 }
 
 /// Whether two copies are the same version.
 pub(crate) fn same(one: &Script, other: &Script) -> bool {
     let content = |script: &Script, name: &str| fs::read(script.folder.join(name)).ok();
     one.manifest == other.manifest
+        && one.values == other.values
+        && folders(one).all(|folder| same_folder(&one.folder.join(folder), &other.folder.join(folder)))
         && one.manifest.modules.iter().all(|module| content(one, &module.name) == content(other, &module.name))
 }
 

@@ -9,6 +9,7 @@
 mod config;
 mod error;
 mod install;
+mod migrations;
 mod os;
 mod process;
 
@@ -20,6 +21,7 @@ use error::io;
 use process::{Process, Sockets};
 use realgar_wire::{BindingKind, Manifest};
 use std::{
+    collections::BTreeMap,
     fs::{self, File, TryLockError},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -39,6 +41,8 @@ pub struct Script {
     pub folder: PathBuf,
     /// Its metadata.
     pub manifest: Manifest,
+    /// The values of its variables and secrets, by the name of the binding.
+    pub values: BTreeMap<String, String>,
 }
 
 impl Script {
@@ -47,6 +51,50 @@ impl Script {
     pub fn name(&self) -> &str {
         &self.manifest.worker.script
     }
+
+    /// The value of the variable or secret bound as `name`: what was given, or its default.
+    fn value(&self, name: &str) -> Option<&str> {
+        let default = || {
+            let binding = self.manifest.bindings.iter().find(|binding| binding.name == name)?;
+            match &binding.kind {
+                BindingKind::PlainText { default } | BindingKind::Json { default } => default.as_deref(),
+                _ => None,
+            }
+        };
+        self.values.get(name).map(String::as_str).or_else(default)
+    }
+
+    /// Checks that everything that needs a value has one.
+    fn check_values(&self) -> Result<(), EdgeError> {
+        for binding in &self.manifest.bindings {
+            let needed = matches!(
+                &binding.kind,
+                BindingKind::PlainText { .. }
+                    | BindingKind::Json { .. }
+                    | BindingKind::SecretText {}
+                    | BindingKind::SecretsStoreSecret { .. }
+            );
+            if needed && self.value(&binding.name).is_none() {
+                return Err(EdgeError::NoValue { script: self.name().into(), binding: binding.name.clone() });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads `NAME=value` lines, as `.dev.vars` has them: empty ones and those that start with `#` do not count, and quotes around
+/// a value are left out.
+#[must_use]
+pub fn read_values(text: &str) -> BTreeMap<String, String> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(name, value)| {
+            let value = value.trim();
+            let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+            (name.trim().to_string(), quoted.unwrap_or(value).to_string())
+        })
+        .collect()
 }
 
 /// Where and how to run.
@@ -60,6 +108,8 @@ pub struct EdgeOptions {
     pub port: Option<u16>,
     /// Where logs go.
     pub log: LogSink,
+    /// Whether the clocks of queues, KV and cron triggers stand still until they are advanced.
+    pub test_clock: bool,
     /// Who is told that workerd ended by itself. Until it is revived, connections wait.
     pub ended: EndSink,
 }
@@ -96,6 +146,7 @@ impl Edge {
     pub fn start(scripts: Vec<Script>, options: EdgeOptions) -> Result<Self, EdgeError> {
         check_names(&scripts)?;
         check_bindings(&scripts)?;
+        scripts.iter().try_for_each(Script::check_values)?;
         let lock = lock(&options.data)?;
         let mut sockets = Sockets::new();
         for (script, offset) in scripts.iter().zip(0_u16..) {
@@ -108,6 +159,7 @@ impl Edge {
         let mut edge = Self { options, scripts: Vec::new(), sockets, process: None, versions: 0, _lock: lock };
         edge.scripts = edge.install(scripts)?;
         edge.process = Some(edge.spawn()?);
+        edge.migrate()?;
         Ok(edge)
     }
 
@@ -148,9 +200,10 @@ impl Edge {
     /// Runs `scripts` instead of what runs, if they start.
     fn swap(&mut self, scripts: &[Script]) -> Result<(), EdgeError> {
         check_bindings(scripts)?;
+        scripts.iter().try_for_each(Script::check_values)?;
         self.rehearse(scripts)?;
         let old = std::mem::replace(&mut self.scripts, scripts.to_vec());
-        let Err(error) = self.restart() else { return Ok(()) };
+        let Err(error) = self.restart().and_then(|()| self.migrate()) else { return Ok(()) };
         self.scripts = old;
         self.restart()?;
         Err(error)
@@ -192,6 +245,22 @@ impl Edge {
         Ok(())
     }
 
+    /// Runs the migrations that did not run yet.
+    fn migrate(&self) -> Result<(), EdgeError> {
+        for script in &self.scripts {
+            for binding in &script.manifest.bindings {
+                if let BindingKind::D1 { database, migrations: Some(folder) } = &binding.kind {
+                    let files = migrations::read(&script.folder.join(folder))?;
+                    let failed = |reason| EdgeError::Migration { database: database.clone(), reason };
+                    let address = self.sockets.address(config::ADMIN);
+                    let url = address.map(|address| format!("http://{address}/migrate?database={database}"));
+                    migrations::run(&url.unwrap_or_default(), &files).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Copies `scripts` to where nobody else changes them.
     fn install(&mut self, scripts: Vec<Script>) -> Result<Vec<Script>, EdgeError> {
         self.versions += 1;
@@ -218,7 +287,8 @@ impl Edge {
     }
 
     fn spawn(&self) -> Result<Process, EdgeError> {
-        let config = Config { scripts: &self.scripts, data: &self.options.data, sockets: true };
+        let (data, test_clock) = (&self.options.data, self.options.test_clock);
+        let config = Config { scripts: &self.scripts, data, sockets: true, test_clock };
         let file = self.options.data.join("workerd.capnp");
         fs::write(&file, config.render()).map_err(io("write", &file))?;
         let EdgeOptions { workerd, log, ended, .. } = &self.options;
@@ -230,12 +300,11 @@ impl Edge {
         let folder = self.options.data.join("rehearsal");
         // Of a rehearsal that was killed.
         let _ = fs::remove_dir_all(&folder);
-        fs::create_dir_all(folder.join(config::OBJECTS)).map_err(io("create", &folder))?;
-        fs::create_dir_all(folder.join(config::D1)).map_err(io("create", &folder))?;
+        create_folders(&folder)?;
         let mut sockets = Sockets::new();
         sockets.add(config::ADMIN, listen(None)?);
         let file = folder.join("workerd.capnp");
-        let config = Config { scripts, data: &folder, sockets: false };
+        let config = Config { scripts, data: &folder, sockets: false, test_clock: false };
         fs::write(&file, config.render()).map_err(io("write", &file))?;
         let started = Process::spawn(&self.options.workerd, &file, &sockets, &(Arc::new(|_| {}) as _), Arc::new(|| {}));
         started.map(Process::kill)?;
@@ -252,10 +321,17 @@ impl Drop for Edge {
     }
 }
 
-fn lock(data: &Path) -> Result<File, EdgeError> {
-    for folder in [data.join(config::OBJECTS), data.join(config::D1)] {
+/// What workerd stores to: it makes no folders.
+fn create_folders(data: &Path) -> Result<(), EdgeError> {
+    for name in [config::OBJECTS, config::D1, config::SIMULATORS, config::BLOBS] {
+        let folder = data.join(name);
         fs::create_dir_all(&folder).map_err(io("create", &folder))?;
     }
+    Ok(())
+}
+
+fn lock(data: &Path) -> Result<File, EdgeError> {
+    create_folders(data)?;
     let path = data.join("lock");
     let file = File::create(&path).map_err(io("create", &path))?;
     match file.try_lock() {
@@ -296,7 +372,7 @@ fn check_bindings(scripts: &[Script]) -> Result<(), EdgeError> {
                     (host.as_deref().unwrap_or(script.name()), Some(class))
                 }
                 BindingKind::Service { service } => (service.as_str(), None),
-                BindingKind::D1 { .. } => continue,
+                _ => continue,
             };
             let unbound = |reason: String| EdgeError::Unbound {
                 script: script.name().into(),

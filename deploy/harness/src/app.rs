@@ -2,15 +2,16 @@
 
 use crate::{Request, Response, bundle, chain, lock};
 use realgar_bundle::{Bundle, Profile, node_tools, read_plain};
-use realgar_edge::{Edge, EdgeOptions, LogLine, Script};
+use realgar_edge::{Edge, EdgeOptions, LogLine, Script, read_values};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use ureq::Agent;
 
@@ -22,6 +23,8 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct AppBuilder {
     workers: Vec<Source>,
     profile: Profile,
+    values: BTreeMap<String, String>,
+    test_clock: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -50,6 +53,20 @@ impl AppBuilder {
     #[must_use]
     pub fn bundle(mut self, bundle: Bundle) -> Self {
         self.workers.push(Source::Bundle(Box::new(bundle)));
+        self
+    }
+
+    /// Sets a variable or secret, for all Workers. Those in a Worker's `.dev.vars` need not be set.
+    #[must_use]
+    pub fn value(mut self, name: &str, value: &str) -> Self {
+        self.values.insert(name.into(), value.into());
+        self
+    }
+
+    /// Has the clocks of queues, KV and cron triggers stand still until [`App::advance`].
+    #[must_use]
+    pub fn test_clock(mut self) -> Self {
+        self.test_clock = true;
         self
     }
 
@@ -84,6 +101,7 @@ impl AppBuilder {
             data: data.0.clone(),
             port: None,
             log: Arc::new(move |line| lock(&sink).push(line)),
+            test_clock: self.test_clock,
             // The log says so, and the test that waits for an answer prints it.
             ended: Arc::new(|| {}),
         };
@@ -99,12 +117,15 @@ impl AppBuilder {
     }
 
     fn script(&self, source: &Source) -> Result<Script, String> {
-        let bundle = match source {
-            Source::Crate(path) => bundle(path, self.profile)?,
-            Source::Plain(path) => read_plain(path).map_err(|error| chain(&error))?,
-            Source::Bundle(bundle) => (**bundle).clone(),
+        let (bundle, path) = match source {
+            Source::Crate(path) => (bundle(path, self.profile)?, Some(path)),
+            Source::Plain(path) => (read_plain(path).map_err(|error| chain(&error))?, Some(path)),
+            Source::Bundle(bundle) => ((**bundle).clone(), None),
         };
-        Ok(Script { folder: bundle.folder, manifest: bundle.manifest })
+        let own = path.and_then(|path| fs::read_to_string(path.join(".dev.vars")).ok());
+        let mut values = own.map(|text| read_values(&text)).unwrap_or_default();
+        values.extend(self.values.clone());
+        Ok(Script { folder: bundle.folder, manifest: bundle.manifest, values })
     }
 }
 
@@ -132,7 +153,7 @@ impl App {
     /// For an app of several Workers.
     #[must_use]
     pub fn builder() -> AppBuilder {
-        AppBuilder { workers: Vec::new(), profile: Profile::Dev }
+        AppBuilder { workers: Vec::new(), profile: Profile::Dev, values: BTreeMap::new(), test_clock: false }
     }
 
     /// A GET request to the first Worker.
@@ -200,8 +221,33 @@ impl App {
     /// # Errors
     /// When the new version does not start. The old one then goes on.
     pub fn update(&self, bundle: &Bundle) -> Result<(), String> {
-        let script = Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone() };
-        lock(&self.edge).update(vec![script]).map(drop).map_err(|error| chain(&error))
+        let mut edge = lock(&self.edge);
+        let name = &bundle.manifest.worker.script;
+        let values = edge.scripts().iter().find(|script| script.name() == name).map(|script| script.values.clone());
+        let (folder, manifest) = (bundle.folder.clone(), bundle.manifest.clone());
+        let script = Script { folder, manifest, values: values.unwrap_or_default() };
+        edge.update(vec![script]).map(drop).map_err(|error| chain(&error))
+    }
+
+    /// Fires the cron trigger `expression` of the Worker `script`, and returns the outcome: `"ok"`, or `"exception"` if the
+    /// handler failed.
+    ///
+    /// # Panics
+    /// When there is no such Worker, or it has no handler.
+    #[must_use]
+    pub fn fire_cron(&self, script: &str, expression: &str) -> String {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let path = format!("/scheduled?script={}&cron={}&time={time}", escape(script), escape(expression));
+        let outcome: serde_json::Value = self.admin(&path).expect_status(200).json();
+        outcome["outcome"].as_str().unwrap_or_default().into()
+    }
+
+    /// Advances the clocks of queues, KV and cron triggers, which stand still: see [`AppBuilder::test_clock`].
+    ///
+    /// # Panics
+    /// When a simulator refuses.
+    pub fn advance(&self, time: Duration) {
+        let _ = self.admin(&format!("/clock?advance={}", time.as_millis())).expect_status(200);
     }
 
     /// What was logged so far.

@@ -4,17 +4,16 @@
 //! nothing here, and nothing only this needs, is in it.
 
 use super::{Contract, object::ObjectList};
-use crate::{Declaration, Init, Worker, WorkerClass, init::Resource};
-use realgar_wire::{Binding, BindingKind, Description, Interfaces};
+use crate::{
+    ConsumerOptions, Declaration, Init, Property, Worker, WorkerClass,
+    init::{Record, Trigger},
+};
+use realgar_wire::{Binding, BindingKind, Consumer, Description, Interfaces};
 use std::{any::type_name, cell::RefCell};
 
 thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
-
-/// The events of a Worker that the runtime would deliver to a method of that name. (What no class may use is refused by
-/// `#[rpc]`.)
-const EVENTS: [&str; 8] = ["scheduled", "queue", "email", "tail", "tailStream", "trace", "test", "trigger"];
 
 /// Called by the code `export!` generates: runs Phase 1 of `W` and of the objects in `O`, and returns the address (upper half) and
 /// length (lower half) of the description: `{"Ok":{..}}` or `{"Err":"message"}`.
@@ -44,45 +43,67 @@ fn leak(text: String) -> u64 {
 fn collect<W: Worker, O: ObjectList>() -> Result<Description, String> {
     let script = <W::Class as WorkerClass>::NAME;
     let mut description = Description {
-        worker: realgar_wire::WorkerClass {
-            class: <W::Class as WorkerClass>::CLASS.into(),
-            script: script.into(),
-            methods: W::describe_methods(),
-        },
+        worker: W::describe(),
         objects: Vec::new(),
         bindings: Vec::new(),
+        crons: Vec::new(),
+        consumers: Vec::new(),
         interfaces: Interfaces { worker: type_name::<W::Class>().into(), ..Interfaces::default() },
     };
-    for method in &description.worker.methods {
-        if EVENTS.contains(&method.name.as_str()) {
-            return Err(format!(
-                "the Worker's method `{}` has the name of an event; rename it, or give it `#[rpc(name = \"..\")]`",
-                method.name
-            ));
-        }
+    let mut record = Record::default();
+    O::describe(&mut description, &mut record);
+    if !record.triggers.is_empty() {
+        return Err("an object asks for cron triggers or messages, which only a Worker gets".into());
     }
-    let mut declarations = Vec::new();
-    O::describe(&mut description, &mut declarations);
     let mut init = Init::describing();
     drop(W::init(&mut init));
-    declarations.extend(init.into_declarations());
-    for declaration in declarations {
-        if let Resource::Namespace { interface, .. } | Resource::Service { interface, .. } = declaration.resource {
+    let own = init.into_record();
+    record.declarations.extend(own.declarations);
+    for declaration in record.declarations {
+        if let Some(interface) = declaration.interface {
             description.interfaces.bound.insert(declaration.name.into(), interface.into());
         }
-        description.add_binding(binding(declaration, script)).map_err(|conflict| conflict.to_string())?;
+        description.add_binding(binding(&declaration, script)?).map_err(|conflict| conflict.to_string())?;
     }
+    for trigger in own.triggers {
+        match trigger {
+            Trigger::Cron(expression) => description.crons.push(expression.into()),
+            Trigger::Consumer { queue, options } => description.consumers.push(consumer(queue, options)),
+        }
+    }
+    description.check_events()?;
     Ok(description)
 }
 
-fn binding(declaration: Declaration, own_script: &str) -> Binding {
-    let kind = match declaration.resource {
-        Resource::D1 { database } => BindingKind::D1 { database: database.into() },
-        Resource::Namespace { class, script, .. } => BindingKind::DurableObjectNamespace {
-            class: class.into(),
-            script: script.filter(|script| *script != own_script).map(Into::into),
-        },
-        Resource::Service { script, .. } => BindingKind::Service { service: script.into() },
+fn binding(declaration: &Declaration, own_script: &str) -> Result<Binding, String> {
+    let value = |property: Property| match property {
+        Property::Text(text) => text.into(),
+        Property::Number(number) => number.into(),
+        Property::Flag(flag) => serde_json::Value::from(flag),
     };
-    Binding { name: declaration.name.into(), kind }
+    let properties = declaration.properties.iter().map(|(key, property)| (key.to_string(), value(*property)));
+    let kind = [("type".to_string(), declaration.kind.into())].into_iter().chain(properties);
+    let kind: serde_json::Map<String, serde_json::Value> = kind.collect();
+    let name = declaration.name;
+    let mut kind = serde_json::from_value(kind.into())
+        .map_err(|error| format!("the binding `{name}` of type `{}`: {error}", declaration.kind))?;
+    // Its own objects are local, whichever way they are named.
+    if let BindingKind::DurableObjectNamespace { script, .. } = &mut kind
+        && script.as_deref() == Some(own_script)
+    {
+        *script = None;
+    }
+    Ok(Binding { name: name.into(), kind })
+}
+
+fn consumer(queue: &str, options: ConsumerOptions) -> Consumer {
+    Consumer {
+        queue: queue.into(),
+        max_batch_size: options.max_batch_size,
+        max_batch_timeout: options.max_batch_timeout,
+        max_retries: options.max_retries,
+        retry_delay: options.retry_delay,
+        max_concurrency: options.max_concurrency,
+        dead_letter_queue: options.dead_letter_queue.map(Into::into),
+    }
 }

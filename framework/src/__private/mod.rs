@@ -10,6 +10,7 @@ mod reply;
 pub(crate) mod runtime;
 
 pub use crate::{
+    init::Record,
     promise::promise_settled,
     rpc::{Argument, Arguments},
     stream::{Sink, StreamArgument, StreamHandle},
@@ -17,13 +18,14 @@ pub use crate::{
 pub use core;
 pub use describe::{describe, describe_interface, describe_panic};
 pub use object::{
-    Contract, ContractAbsent, ContractPresent, FetchAbsent, FetchPresent, ImplementedBy, Method, ObjectTable, Probe,
-    Provides, Rpc, RpcAbsent, RpcPresent, hosted,
+    ConsumeAbsent, ConsumePresent, Contract, ContractAbsent, ContractPresent, FetchAbsent, FetchPresent, ImplementedBy,
+    Method, ObjectTable, Probe, Provides, Rpc, RpcAbsent, RpcPresent, ScheduledAbsent, ScheduledPresent, WorkerTable,
+    hosted, joined,
 };
 pub use realgar_wire as wire;
 pub use reply::{
     Fallible, Refusal, Reply, argument, call, call_fallible, call_stream, call_stream_fallible, opened, reply,
     reply_fallible, reply_stream, stream_argument,
 };
-pub use runtime::{ObjectHandle, arm, call as call_worker, fetch, make_object, register};
+pub use runtime::{ObjectHandle, arm, call as call_worker, consume, fetch, make_object, register, scheduled};
 pub use std::vec::Vec;

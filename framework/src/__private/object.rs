@@ -2,11 +2,13 @@
 
 use super::Reply;
 use crate::{
-    Declaration, DurableObject, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker, ObjectClass, Result,
-    RpcErrorKind, State,
+    Consume, Context, DurableObject, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker, MessageBatch,
+    ObjectClass, Result, RpcErrorKind, Scheduled, ScheduledEvent, State,
+    init::Record,
     rpc::{Arguments, Failure},
 };
 use std::{future::Future, marker::PhantomData, pin::Pin, rc::Rc};
+use wasm_bindgen::JsValue;
 use worker::Request;
 
 /// One RPC method of `T`.
@@ -77,6 +79,25 @@ impl<T> std::fmt::Debug for ObjectTable<T> {
         f.debug_struct("ObjectTable").field("methods", &self.methods.len()).finish_non_exhaustive()
     }
 }
+
+/// Everything the platform can call on Worker `T`, besides `fetch`.
+pub struct WorkerTable<T: 'static> {
+    /// Its methods.
+    pub methods: &'static [Method<T>],
+    /// Its handlers of other events.
+    pub scheduled: Option<Handler<T>>,
+    /// For queues.
+    pub consume: Option<Handler<T>>,
+}
+
+impl<T> std::fmt::Debug for WorkerTable<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerTable").field("methods", &self.methods.len()).finish_non_exhaustive()
+    }
+}
+
+/// Handles an event of a Worker, as JavaScript passes it.
+pub type Handler<T> = fn(Rc<T>, JsValue, Context) -> Reply;
 
 /// Finds out at compile time which optional traits `T` implements.
 ///
@@ -176,12 +197,13 @@ pub trait ObjectList: 'static {
     /// Appends what makes factories, in order.
     fn factories(list: &mut Vec<fn() -> Rc<dyn Factory>>);
     /// Appends what describes them, in order, and what their init phases declare.
-    fn describe(description: &mut realgar_wire::Description, declarations: &mut Vec<Declaration>);
+    #[doc(hidden)]
+    fn describe(description: &mut realgar_wire::Description, record: &mut Record);
 }
 
 impl ObjectList for () {
     fn factories(_: &mut Vec<fn() -> Rc<dyn Factory>>) {}
-    fn describe(_: &mut realgar_wire::Description, _: &mut Vec<Declaration>) {}
+    fn describe(_: &mut realgar_wire::Description, _: &mut Record) {}
 }
 
 impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
@@ -190,14 +212,16 @@ impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
         Tail::factories(list);
     }
 
-    fn describe(description: &mut realgar_wire::Description, declarations: &mut Vec<Declaration>) {
+    fn describe(description: &mut realgar_wire::Description, record: &mut Record) {
         let mut init = Init::describing();
         drop(Head::init(&mut init));
         let object = Head::describe();
         description.interfaces.hosted.insert(object.class.clone(), std::any::type_name::<Head::Class>().into());
         description.objects.push(object);
-        declarations.extend(init.into_declarations());
-        Tail::describe(description, declarations);
+        let own = init.into_record();
+        record.declarations.extend(own.declarations);
+        record.triggers.extend(own.triggers);
+        Tail::describe(description, record);
     }
 }
 
@@ -277,3 +301,83 @@ pub(crate) fn call<T>(methods: &[Method<T>], target: &Rc<T>, method: u32, argume
 fn other_build() -> Reply {
     Reply::failed(Failure::new(RpcErrorKind::UnknownMethod, "the entry module is of another build".into()))
 }
+
+/// Called by the code `#[worker]` generates: one list of two.
+pub fn joined(mut first: Vec<String>, second: Vec<String>) -> Vec<String> {
+    first.extend(second);
+    first
+}
+
+/// `T` runs by the clock.
+pub trait ScheduledPresent<T> {
+    /// How.
+    fn scheduled(&self) -> Option<Handler<T>>;
+    /// The names of the handlers this stands for.
+    fn describe_scheduled(&self) -> Vec<String>;
+}
+
+impl<T: Scheduled> ScheduledPresent<T> for Probe<T> {
+    fn scheduled(&self) -> Option<Handler<T>> {
+        Some(|worker, event, context| {
+            Reply(Box::pin(async move {
+                worker.scheduled(ScheduledEvent::new(event), &context).await.map_err(Failure::from)?;
+                Ok(JsValue::UNDEFINED)
+            }))
+        })
+    }
+
+    fn describe_scheduled(&self) -> Vec<String> {
+        vec!["scheduled".into()]
+    }
+}
+
+/// `T` does not run by the clock.
+pub trait ScheduledAbsent<T: 'static> {
+    /// Not.
+    fn scheduled(&self) -> Option<Handler<T>> {
+        None
+    }
+    /// None.
+    fn describe_scheduled(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<T: 'static> ScheduledAbsent<T> for &Probe<T> {}
+
+/// `T` works off messages.
+pub trait ConsumePresent<T> {
+    /// How.
+    fn consume(&self) -> Option<Handler<T>>;
+    /// The names of the handlers this stands for.
+    fn describe_consume(&self) -> Vec<String>;
+}
+
+impl<T: Consume> ConsumePresent<T> for Probe<T> {
+    fn consume(&self) -> Option<Handler<T>> {
+        Some(|worker, batch, context| {
+            Reply(Box::pin(async move {
+                worker.consume(MessageBatch::new(batch), &context).await.map_err(Failure::from)?;
+                Ok(JsValue::UNDEFINED)
+            }))
+        })
+    }
+
+    fn describe_consume(&self) -> Vec<String> {
+        vec!["queue".into()]
+    }
+}
+
+/// `T` does not work off messages.
+pub trait ConsumeAbsent<T: 'static> {
+    /// Not.
+    fn consume(&self) -> Option<Handler<T>> {
+        None
+    }
+    /// None.
+    fn describe_consume(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<T: 'static> ConsumeAbsent<T> for &Probe<T> {}

@@ -6,7 +6,7 @@
 
 use super::{
     Reply,
-    object::{self, Factory, Instance, ObjectList},
+    object::{self, Factory, Handler, Instance, ObjectList},
 };
 use crate::{
     Context, RpcErrorKind, State, Worker, js,
@@ -71,6 +71,8 @@ pub fn register<W: Worker, O: ObjectList>() {
 trait AnyWorker {
     fn fetch(self: Rc<Self>, request: Request, context: Context) -> Reply;
     fn call(self: Rc<Self>, method: u32, arguments: Arguments) -> Reply;
+    fn scheduled(self: Rc<Self>, event: JsValue, context: Context) -> Reply;
+    fn consume(self: Rc<Self>, batch: JsValue, context: Context) -> Reply;
 }
 
 impl<W: Worker> AnyWorker for W {
@@ -82,7 +84,22 @@ impl<W: Worker> AnyWorker for W {
     }
 
     fn call(self: Rc<Self>, method: u32, arguments: Arguments) -> Reply {
-        object::call(W::methods(), &self, method, arguments)
+        object::call(W::table().methods, &self, method, arguments)
+    }
+
+    fn scheduled(self: Rc<Self>, event: JsValue, context: Context) -> Reply {
+        handle(W::table().scheduled, self, event, context)
+    }
+
+    fn consume(self: Rc<Self>, batch: JsValue, context: Context) -> Reply {
+        handle(W::table().consume, self, batch, context)
+    }
+}
+
+fn handle<W>(handler: Option<Handler<W>>, worker: Rc<W>, event: JsValue, context: Context) -> Reply {
+    match handler {
+        Some(handler) => handler(worker, event, context),
+        None => Reply::failed(other_build()),
     }
 }
 
@@ -146,6 +163,18 @@ pub fn call(record: JsValue, number: u32, method: u32, arguments: Array, bytes: 
         Ok(arguments) => worker.call(method, arguments),
         Err(failure) => Reply::failed(failure),
     });
+}
+
+/// Handles a firing of a cron trigger.
+#[wasm_bindgen(js_name = realgarScheduled)]
+pub fn scheduled(record: JsValue, call: u32, event: JsValue, context: JsValue) {
+    on_worker(record, call, |worker| worker.scheduled(event, Context::new(context)));
+}
+
+/// Works off messages of a queue.
+#[wasm_bindgen(js_name = realgarQueue)]
+pub fn consume(record: JsValue, call: u32, batch: JsValue, context: JsValue) {
+    on_worker(record, call, |worker| worker.consume(batch, Context::new(context)));
 }
 
 fn on_worker(record: JsValue, call: u32, event: impl FnOnce(Rc<dyn AnyWorker>) -> Reply) {

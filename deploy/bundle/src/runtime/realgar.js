@@ -515,6 +515,18 @@ export function callBytes(contract, method, hash, payload) {
   return withContract(contract, method, hash, (index) => call(index, [payload], true));
 }
 
+/** An event of the Worker other than a request. It fails if its handler does. */
+export async function event(name, event, ctx) {
+  const life = currentLife();
+  const handle = name === "queue" ? life.glue.realgarQueue : life.glue.realgarScheduled;
+  try {
+    await life.track((record, call) => handle(record, call, event, ctx));
+  } catch (error) {
+    console.error(`Realgar: the event \`${name}\` failed: ${error.message}`);
+    throw error;
+  }
+}
+
 /** The Worker's HTTP handler. The public gets to know no more of a failure than its kind. */
 export async function fetch(request, ctx) {
   try {

@@ -15,6 +15,6 @@ export function instantiate(host) {
     new built.RealgarObject();
   }
   used = true;
-  const { realgarArm, realgarCall, realgarFetch, realgarObject, realgarSettled } = built.default.prototype;
-  return { wasm: captured.exports, realgarArm, realgarCall, realgarFetch, realgarObject, realgarSettled };
+  const { realgarArm, realgarCall, realgarFetch, realgarObject, realgarQueue, realgarScheduled, realgarSettled } = built.default.prototype;
+  return { wasm: captured.exports, realgarArm, realgarCall, realgarFetch, realgarObject, realgarQueue, realgarScheduled, realgarSettled };
 }

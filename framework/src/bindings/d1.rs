@@ -1,0 +1,96 @@
+//! D1, the SQL database that Workers share.
+
+use super::{lookup, settled};
+use crate::{Bindable, Declaration, Error, Params, Result, SqlValue, codec, js};
+use js_sys::Array;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+
+/// A D1 database, as a value: `static EVENTS: D1Database = D1Database::new("Events");`.
+#[derive(Clone, Copy, Debug)]
+pub struct D1Database {
+    name: &'static str,
+    migrations: Option<&'static str>,
+}
+
+impl D1Database {
+    /// The database with this logical name, which is also the name of its binding.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, migrations: None }
+    }
+
+    /// With migrations: the `.sql` files in `folder`, relative to the `Cargo.toml`, run once each, in the order of their names,
+    /// before a version that has them serves.
+    #[must_use]
+    pub const fn migrations(self, folder: &'static str) -> Self {
+        Self { migrations: Some(folder), ..self }
+    }
+}
+
+impl Bindable for D1Database {
+    type Client = D1Client;
+
+    fn declare(&self) -> Declaration {
+        Declaration::new(self.name, "d1").with("database", self.name).with_some("migrations", self.migrations)
+    }
+
+    fn client(&self) -> D1Client {
+        D1Client { binding: self.name }
+    }
+}
+
+/// The client of a D1 database.
+#[derive(Clone, Copy, Debug)]
+pub struct D1Client {
+    binding: &'static str,
+}
+
+impl D1Client {
+    /// Runs a statement for its effect. Returns how many rows it changed.
+    ///
+    /// # Errors
+    /// What the database reports.
+    pub async fn execute(&self, statement: &'static str, params: impl Params) -> Result<u64> {
+        let result = self.run(statement, params, "run").await?;
+        Ok(changes(&result))
+    }
+
+    /// All rows of a query. A row is a struct with a field for each column.
+    ///
+    /// # Errors
+    /// What the database reports, or the row and column that does not fit `T`.
+    pub async fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
+        let result = self.run(statement, params, "all").await?;
+        let rows = js::field(&result, "results");
+        Ok(codec::from_rows(&rows).map_err(|error| error.inside("rows"))?)
+    }
+
+    /// Runs several statements in one transaction and one round trip: all of them, or none. Returns how many rows each
+    /// changed.
+    ///
+    /// # Errors
+    /// What the database reports.
+    pub async fn batch<P: Params>(&self, statements: impl IntoIterator<Item = (&'static str, P)>) -> Result<Vec<u64>> {
+        let database = lookup(self.binding)?;
+        let bound = statements.into_iter().map(|(statement, params)| bind(&database, statement, params.into_values()));
+        let bound = bound.collect::<Result<Array>>()?;
+        let results = settled(js::invoke1(&database, "batch", &bound)).await?;
+        Ok(Array::from(&results).iter().map(|result| changes(&result)).collect())
+    }
+
+    async fn run(&self, statement: &'static str, params: impl Params, how: &'static str) -> Result<JsValue> {
+        let bound = bind(&lookup(self.binding)?, statement, params.into_values())?;
+        settled(js::invoke0(&bound, how)).await
+    }
+}
+
+fn bind(database: &JsValue, statement: &'static str, params: Vec<SqlValue>) -> Result<JsValue> {
+    let values = params.into_iter().map(|value| value.into_js()).collect::<Result<Array>>()?;
+    let prepared = js::invoke1(database, "prepare", &statement.into()).map_err(Error::from_js)?;
+    js::invoke(&prepared, "bind", &values).map_err(Error::from_js)
+}
+
+fn changes(result: &JsValue) -> u64 {
+    js::field(&js::field(result, "meta"), "changes").as_f64().unwrap_or_default() as u64
+}

@@ -1,0 +1,119 @@
+//! One of every resource, used for real on workerd.
+
+use realgar_test::App;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+fn larder() -> App {
+    App::builder().worker("tests/workers/larder").test_clock().start()
+}
+
+fn ask(app: &App, path: &str) -> Value {
+    app.get(path).send().expect_status(200).json()
+}
+
+#[test]
+fn a_database_runs_its_migrations_and_batches_are_all_or_nothing() {
+    let app = larder();
+    let expected = json!({
+        "changed": [1, 1],
+        "failed": true,
+        "jars": [
+            {"label": "fig", "grams": 1.0, "sealed": true},
+            {"label": "plum", "grams": 250.5, "sealed": true},
+            {"label": "quince", "grams": null, "sealed": false},
+        ],
+    });
+    assert_eq!(ask(&app, "/d1"), expected);
+    app.restart();
+    let jars = app.get("/d1").send();
+    assert_eq!(jars.status(), 500, "the rows are still there, and the migrations did not run again");
+}
+
+#[test]
+fn values_in_kv_come_back_with_their_metadata() {
+    let found = ask(&larder(), "/kv");
+    assert_eq!(found["gone"], Value::Null);
+    assert_eq!(found["bytes"], true);
+    assert_eq!(found["json"], json!(["x", 1]));
+    assert_eq!(found["metadata"], json!([r#"["x",1]"#, {"by": "ada"}]));
+    assert!(found["wrong"]["Err"].as_str().unwrap().contains("`json`: invalid type: sequence"), "{found}");
+    assert_eq!((&found["first"], &found["rest"]), (&json!("bytes"), &json!([["json", true]])));
+    assert_eq!(found["last"], Value::Null);
+}
+
+#[test]
+fn messages_are_delivered_retried_delayed_and_end_in_the_dead_letter_queue() {
+    let app = larder();
+    let jobs = json!([{"Fill": {"jar": "fig"}}, {"FailUntil": {"attempt": 2}}, {"FailUntil": {"attempt": 9}}]);
+    let _ = app.post("/send").json(&jobs).send().expect_status(200);
+    let log = |count: usize| {
+        for _ in 0..200 {
+            if ask(&app, "/log") == count {
+                break;
+            }
+            app.advance(Duration::from_secs(1));
+        }
+        let mut lines: Vec<String> = app.get("/logged").send().expect_status(200).json();
+        lines.sort();
+        lines
+    };
+    assert_eq!(
+        log(3),
+        [
+            "dead-jobs: FailUntil { attempt: 9 } at attempt 1",
+            "jobs: FailUntil { attempt: 2 } at attempt 2",
+            "jobs: Fill { jar: \"fig\" } at attempt 1",
+        ]
+    );
+    app.advance(Duration::from_secs(600));
+    let lines = log(4);
+    assert!(lines.contains(&"jobs: Fill { jar: \"late\" } at attempt 1".to_string()), "{lines:?} {:?}", app.logs());
+}
+
+#[test]
+fn a_cron_trigger_that_fails_is_seen_to_fail() {
+    let app = larder();
+    assert_eq!(app.fire_cron("larder", "*/5 * * * *"), "ok");
+    assert_eq!(ask(&app, "/logged"), json!(["cron true"]));
+    assert_eq!(app.fire_cron("larder", "0 0 * * *"), "exception");
+    let logged = app.logs().iter().any(|line| line.message.contains("nobody asked for `0 0 * * *`"));
+    assert!(logged, "the failure is in the log");
+}
+
+#[test]
+fn variables_have_defaults_and_secrets_do_not_show_themselves() {
+    let expected = json!([7, {"beta": true, "names": ["a", "b"]}, "quoted secret", "from the store", "SecretText(..)"]);
+    assert_eq!(ask(&larder(), "/vars"), expected);
+    let set = App::builder().worker("tests/workers/larder").value("LIMIT", "9").value("CONFIG", "{\"beta\":1}").start();
+    let error = set.get("/vars").send();
+    assert_eq!(error.status(), 500);
+    assert!(set.logs().iter().any(|line| line.message.contains("`CONFIG.beta`: expected a boolean, got `1`")), "{:?}", set.logs());
+}
+
+#[test]
+fn a_value_that_is_missing_is_asked_for_by_name() {
+    let app = App::builder().worker("tests/workers/larder").value("LIMIT", "many").start();
+    let _ = app.get("/vars").send().expect_status(500);
+    assert!(app.logs().iter().any(|line| line.message.contains("the variable `LIMIT` is \"many\": invalid digit")));
+    let bundle = realgar_test::bundle("tests/workers/larder", realgar_test::Profile::Dev).unwrap();
+    let error = App::builder().bundle(bundle).try_start().unwrap_err();
+    assert_eq!(
+        error,
+        "`API_KEY` of the Worker `larder` has no value; write `API_KEY=..` into `.dev.vars` beside its `Cargo.toml`"
+    );
+}
+
+#[test]
+fn limits_points_files_and_the_version_work() {
+    let app = larder();
+    assert_eq!(ask(&app, "/rate"), json!([true, true, false, true]));
+    let _ = ask(&app, "/point");
+    let seen = |text: &str| app.logs().iter().any(|line| line.message.contains(text));
+    while !seen("analytics: VISITS: ") {}
+    assert!(seen("\"double1\":1.5"), "{:?}", app.logs());
+    assert_eq!(ask(&app, "/version"), "00000000-0000-0000-0000-000000000000");
+    assert_eq!(app.get("/file").send().expect_status(200).text(), "hello from a file\n", "through the binding");
+    assert_eq!(app.get("/hello.txt").send().expect_status(200).text(), "hello from a file\n", "before the Worker");
+    assert!(ask(&app, "/ai").as_str().unwrap().contains("no binding `AI`"));
+}
