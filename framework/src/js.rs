@@ -104,6 +104,10 @@ extern "C" {
         payload: &js_sys::Uint8Array,
     ) -> Result<JsValue, JsValue>;
 
+    /// The same stream, known to have `length` bytes. It fails if it has not.
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = fixedLength)]
+    pub(crate) fn fixed_length(stream: &JsValue, length: f64) -> Result<JsValue, JsValue>;
+
     /// What the contract of this build says of method `method` behind `binding`: its hash, where the two sides may exchange
     /// bytes, or `undefined`.
     #[wasm_bindgen(js_namespace = __realgar, js_name = contract)]

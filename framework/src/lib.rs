@@ -91,6 +91,10 @@ pub use bindings::{
     kv::{KvClient, KvKey, KvList, KvNamespace, KvPage, KvPut},
     passthrough::{RawBinding, Resource},
     queue::{ConsumerOptions, Message, MessageBatch, Queue, QueueClient},
+    r2::{
+        R2Body, R2Bucket, R2Client, R2Condition, R2Found, R2Get, R2HttpMetadata, R2List, R2Object, R2Page, R2Part,
+        R2Put, R2Range, R2Upload,
+    },
     small::{
         AnalyticsClient, AnalyticsDataset, Assets, AssetsClient, DataPoint, Period, RateLimit, RateLimitClient,
         Version, VersionMetadata, VersionMetadataClient,

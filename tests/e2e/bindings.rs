@@ -88,7 +88,11 @@ fn variables_have_defaults_and_secrets_do_not_show_themselves() {
     let set = App::builder().worker("tests/workers/larder").value("LIMIT", "9").value("CONFIG", "{\"beta\":1}").start();
     let error = set.get("/vars").send();
     assert_eq!(error.status(), 500);
-    assert!(set.logs().iter().any(|line| line.message.contains("`CONFIG.beta`: expected a boolean, got `1`")), "{:?}", set.logs());
+    assert!(
+        set.logs().iter().any(|line| line.message.contains("`CONFIG.beta`: expected a boolean, got `1`")),
+        "{:?}",
+        set.logs()
+    );
 }
 
 #[test]
@@ -116,4 +120,48 @@ fn limits_points_files_and_the_version_work() {
     assert_eq!(app.get("/file").send().expect_status(200).text(), "hello from a file\n", "through the binding");
     assert_eq!(app.get("/hello.txt").send().expect_status(200).text(), "hello from a file\n", "before the Worker");
     assert!(ask(&app, "/ai").as_str().unwrap().contains("no binding `AI`"));
+}
+
+#[test]
+fn objects_in_a_bucket_have_versions_ranges_and_metadata() {
+    let app = larder();
+    let found = ask(&app, "/r2/whole");
+    assert_eq!(found["size"], json!([256, 256]));
+    assert_eq!(found["etag"], "e2c865db4162bed963bfaa9ef6ac18f0", "the MD5 of all bytes");
+    assert_eq!(found["custom"], json!({"by": "ada"}));
+    assert_eq!((&found["same_version"], &found["same"], &found["gone"]), (&json!(true), &json!(true), &json!(true)));
+    assert_eq!(found["missing"], json!([true, true]));
+    assert_eq!(found["ranges"], json!([[2, 3, 4], [253, 254, 255], [254, 255]]));
+    assert!(found["beyond"]["Err"].as_str().unwrap().contains("10039"), "{found}");
+}
+
+#[test]
+fn a_condition_keeps_what_another_one_wrote() {
+    assert_eq!(ask(&larder(), "/r2/conditions"), json!([true, true, true, "second"]));
+}
+
+#[test]
+fn a_list_folds_what_is_below_a_delimiter() {
+    let pages = json!([[["l/a"], ["l/b/"]], [["l/c", "l/ü"], []]]);
+    assert_eq!(ask(&larder(), "/r2/list"), pages);
+}
+
+#[test]
+fn an_upload_in_parts_is_one_object_or_none() {
+    let size = (5 << 20) + 7;
+    let tail: Vec<u8> = [7, 7].into_iter().chain(*b"the end").collect();
+    assert_eq!(ask(&larder(), "/r2/parts"), json!([true, size, tail, true, true]));
+}
+
+#[test]
+fn a_body_is_stored_as_it_arrives_and_survives_a_kill() {
+    let app = larder();
+    assert_eq!(ask(&app, "/r2/stream"), json!([50_000, true, true, [true, true]]));
+    let photo: Vec<u8> = (0..20_000_000_u32).map(|index| (index % 251) as u8).collect();
+    let put = app.request("PUT", "larder", "/r2/photo").body(photo.clone()).send().expect_status(200);
+    assert_eq!(put.json::<u64>(), photo.len() as u64);
+    app.kill();
+    let got = app.get("/r2/photo").send().expect_status(200);
+    assert!(got.bytes() == photo, "the same bytes");
+    assert_eq!(got.header("content-type"), Some("image/test"));
 }

@@ -1,6 +1,6 @@
 //! The configuration of workerd, as Cap'n Proto text.
 
-use crate::Script;
+use crate::{Script, r2};
 use realgar_wire::{Binding, BindingKind, Consumer, Module, ModuleKind};
 use std::{fmt::Write, path::Path};
 
@@ -19,6 +19,8 @@ pub(crate) const OBJECTS: &str = "objects";
 pub(crate) const D1: &str = "d1";
 /// The folder of what the other simulators store.
 pub(crate) const SIMULATORS: &str = "simulators";
+/// The folder of the R2 buckets.
+pub(crate) const R2: &str = "r2";
 /// The folder of the values in KV.
 pub(crate) const BLOBS: &str = "kv-blobs";
 
@@ -57,6 +59,8 @@ pub(crate) struct Config<'a> {
     pub(crate) data: &'a Path,
     /// Whether the scripts get sockets. The administration Worker has one always.
     pub(crate) sockets: bool,
+    /// Where the store of R2 listens.
+    pub(crate) r2: &'a str,
     /// Whether the clocks of simulators stand still until they are advanced.
     pub(crate) test_clock: bool,
 }
@@ -77,6 +81,7 @@ impl Config<'_> {
         ];
         services.extend(self.scripts.iter().map(script_service));
         services.extend(self.scripts.iter().filter_map(assets_service));
+        services.extend(self.buckets());
         let mut targets = vec![(ADMIN.to_string(), ADMIN.to_string())];
         if self.sockets {
             targets.extend(self.scripts.iter().map(|script| (script.name().into(), front(script))));
@@ -147,6 +152,29 @@ impl Config<'_> {
             classes: vec![class(name, name)],
             storage,
         })
+    }
+
+    /// A service for each bucket: all lead to one store, which learns from a header which bucket is meant.
+    fn buckets(&self) -> Vec<String> {
+        let bindings = self.scripts.iter().flat_map(|script| &script.manifest.bindings);
+        let mut buckets: Vec<&String> = bindings
+            .filter_map(|binding| match &binding.kind {
+                BindingKind::R2Bucket { bucket } => Some(bucket),
+                _ => None,
+            })
+            .collect();
+        buckets.sort();
+        buckets.dedup();
+        let service = |bucket: &String| {
+            format!(
+                "(name = {}, external = (address = {}, http = (injectRequestHeaders = [(name = {}, value = {})])))",
+                quote(&bucket_name(bucket)),
+                quote(self.r2),
+                quote(r2::BUCKET_HEADER),
+                quote(bucket)
+            )
+        };
+        buckets.into_iter().map(service).collect()
     }
 
     fn queues(&self) -> String {
@@ -293,8 +321,15 @@ fn binding(script: &Script, binding: &Binding) -> Option<String> {
             let (name, service) = (quote(name), quote(&assets_name(script)));
             format!("(name = {name}, service = (name = {service}, entrypoint = \"AssetWorker\"))")
         }
-        BindingKind::R2Bucket { .. } | BindingKind::Other { .. } => return None,
+        BindingKind::R2Bucket { bucket } => {
+            format!("(name = {}, r2Bucket = {})", quote(name), quote(&bucket_name(bucket)))
+        }
+        BindingKind::Other { .. } => return None,
     })
+}
+
+fn bucket_name(bucket: &str) -> String {
+    format!("realgar:r2:{bucket}")
 }
 
 fn service(name: &str, service: &str) -> String {

@@ -12,6 +12,7 @@ mod install;
 mod migrations;
 mod os;
 mod process;
+mod r2;
 
 pub use error::EdgeError;
 pub use process::LogLine;
@@ -19,6 +20,7 @@ pub use process::LogLine;
 use config::Config;
 use error::io;
 use process::{Process, Sockets};
+use r2::R2;
 use realgar_wire::{BindingKind, Manifest};
 use std::{
     collections::BTreeMap,
@@ -132,6 +134,7 @@ pub struct Edge {
     scripts: Vec<Script>,
     sockets: Sockets,
     process: Option<Process>,
+    r2: R2,
     /// How many versions were installed.
     versions: u32,
     /// Held for as long as the data folder is ours.
@@ -156,7 +159,8 @@ impl Edge {
         }
         sockets.add(config::ADMIN, listen(None)?);
         install::clear(&options.data)?;
-        let mut edge = Self { options, scripts: Vec::new(), sockets, process: None, versions: 0, _lock: lock };
+        let r2 = R2::start(options.data.join(config::R2))?;
+        let mut edge = Self { options, scripts: Vec::new(), sockets, process: None, r2, versions: 0, _lock: lock };
         edge.scripts = edge.install(scripts)?;
         edge.process = Some(edge.spawn()?);
         edge.migrate()?;
@@ -288,7 +292,7 @@ impl Edge {
 
     fn spawn(&self) -> Result<Process, EdgeError> {
         let (data, test_clock) = (&self.options.data, self.options.test_clock);
-        let config = Config { scripts: &self.scripts, data, sockets: true, test_clock };
+        let config = Config { scripts: &self.scripts, data, sockets: true, test_clock, r2: self.r2.address() };
         let file = self.options.data.join("workerd.capnp");
         fs::write(&file, config.render()).map_err(io("write", &file))?;
         let EdgeOptions { workerd, log, ended, .. } = &self.options;
@@ -304,7 +308,7 @@ impl Edge {
         let mut sockets = Sockets::new();
         sockets.add(config::ADMIN, listen(None)?);
         let file = folder.join("workerd.capnp");
-        let config = Config { scripts, data: &folder, sockets: false, test_clock: false };
+        let config = Config { scripts, data: &folder, sockets: false, test_clock: false, r2: self.r2.address() };
         fs::write(&file, config.render()).map_err(io("write", &file))?;
         let started = Process::spawn(&self.options.workerd, &file, &sockets, &(Arc::new(|_| {}) as _), Arc::new(|| {}));
         started.map(Process::kill)?;

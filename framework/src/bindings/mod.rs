@@ -4,6 +4,7 @@ pub(crate) mod d1;
 pub(crate) mod kv;
 pub(crate) mod passthrough;
 pub(crate) mod queue;
+pub(crate) mod r2;
 pub(crate) mod small;
 pub(crate) mod vars;
 

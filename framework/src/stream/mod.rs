@@ -13,4 +13,4 @@ pub use consume::{RpcStream, StreamError};
 pub use produce::{Sink, StreamArgument, StreamHandle, stream_response};
 
 pub(crate) use frame::Format;
-pub(crate) use produce::open;
+pub(crate) use produce::{open, raw};

@@ -311,6 +311,10 @@ impl<S: 'static> Argument for StreamArgument<S> {
 /// # }
 /// ```
 pub fn stream_response<B: AsRef<[u8]>, E: Display>(stream: impl Stream<Item = Result<B, E>> + 'static) -> Response {
-    let body = detached(Format::Raw, |sink| async move { sink.run_raw(stream).await });
-    ResponseBuilder::new().stream(body.unchecked_into())
+    ResponseBuilder::new().stream(raw(stream).unchecked_into())
+}
+
+/// The bytes of `stream` as a `ReadableStream`.
+pub(crate) fn raw<B: AsRef<[u8]>, E: Display>(stream: impl Stream<Item = Result<B, E>> + 'static) -> JsValue {
+    detached(Format::Raw, |sink| async move { sink.run_raw(stream).await })
 }

@@ -187,6 +187,12 @@ const host = {
   binding: (name) => env[name],
   contract: (binding, method) => contracts.get(binding)?.get(method),
   invokeBytes: (target, method, hash, payload) => target.__realgar(method, hash, payload),
+  fixedLength(stream, length) {
+    const { readable, writable } = new FixedLengthStream(length);
+    // Whoever reads sees it fail.
+    stream.pipeTo(writable).catch(() => {});
+    return readable;
+  },
   read: (reader) => reader.read(),
   cancel: (reader) => reader.cancel(),
   invoke: (target, method, args) => target[method](...args),

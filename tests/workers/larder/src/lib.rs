@@ -1,15 +1,18 @@
 //! A Worker that binds one of every resource.
 
+mod photos;
+
 use realgar::{
     AnalyticsClient, AnalyticsDataset, Assets, AssetsClient, Consume, ConsumerOptions, DataPoint, JsonVar,
-    JsonVarClient, KvClient, KvList, KvNamespace, KvPut, MessageBatch, Period, Queue, QueueClient, RateLimit,
-    RateLimitClient, RawBinding, Resource, Scheduled, ScheduledEvent, Secret, SecretClient, StoreSecret, Var, VarClient,
-    VersionMetadata, VersionMetadataClient, prelude::*,
+    JsonVarClient, KvClient, KvList, KvNamespace, KvPut, MessageBatch, Period, Queue, QueueClient, R2Bucket, R2Client,
+    RateLimit, RateLimitClient, RawBinding, Resource, Scheduled, ScheduledEvent, Secret, SecretClient, StoreSecret,
+    Var, VarClient, VersionMetadata, VersionMetadataClient, prelude::*,
 };
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 static JARS: D1Database = D1Database::new("JARS").migrations("migrations");
+static PHOTOS: R2Bucket = R2Bucket::new("photos");
 static NOTES: KvNamespace = KvNamespace::new("NOTES");
 static JOBS: Queue<Job> = Queue::new("jobs");
 static DEAD: Queue<Job> = Queue::new("dead-jobs");
@@ -45,6 +48,7 @@ struct Jar {
 #[worker]
 pub struct Larder {
     jars: D1Client,
+    photos: R2Client,
     notes: KvClient,
     jobs: QueueClient<Job>,
     limit: VarClient<u32>,
@@ -73,6 +77,7 @@ impl Worker for Larder {
         cx.consume(&DEAD, ConsumerOptions { max_batch_timeout: Some(0), ..ConsumerOptions::default() });
         Larder {
             jars: cx.bind(&JARS),
+            photos: cx.bind(&PHOTOS),
             notes: cx.bind(&NOTES),
             jobs: cx.bind(&JOBS),
             limit: cx.bind(&LIMIT),
@@ -89,6 +94,7 @@ impl Worker for Larder {
 
     async fn fetch(&self, mut request: Request, _cx: &Context) -> Result<Response> {
         match request.path().as_str() {
+            path if path.starts_with("/r2/") => photos::route(self.photos, &path[4..], request).await,
             "/d1" => self.d1().await,
             "/kv" => self.kv().await,
             "/send" => {
@@ -133,7 +139,8 @@ impl Larder {
         let rows = [("fig", Some(1.0), true), ("quince", None, false)];
         let changed = self.jars.batch(rows.map(|(label, grams, sealed)| (insert, (label, grams, sealed)))).await?;
         // The second one is there already, so that the first one is not kept either.
-        let twice = self.jars.batch([("pear", 1), ("fig", 2)].map(|(label, grams)| (insert, (label, grams, true)))).await;
+        let twice =
+            self.jars.batch([("pear", 1), ("fig", 2)].map(|(label, grams)| (insert, (label, grams, true)))).await;
         let jars: Vec<Jar> = self.jars.query("SELECT label, grams, sealed FROM jars ORDER BY label", ()).await?;
         json(&serde_json::json!({ "changed": changed, "failed": twice.is_err(), "jars": jars }))
     }

@@ -1,0 +1,459 @@
+//! R2: objects of any size by keys.
+
+use super::{lookup, object, settled};
+use crate::{Bindable, Declaration, Error, Result, codec, js, stream};
+use futures_core::Stream;
+use js_sys::{Array, Uint8Array};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, fmt::Display, ops::Range, time::SystemTime};
+use wasm_bindgen::{JsCast, JsValue};
+use worker::{Request, Response, ResponseBuilder};
+
+/// An R2 bucket, as a value: `static PHOTOS: R2Bucket = R2Bucket::new("photos");`.
+#[derive(Clone, Copy, Debug)]
+pub struct R2Bucket {
+    name: &'static str,
+}
+
+impl R2Bucket {
+    /// The bucket with this logical name, which is also the name of its binding.
+    #[must_use]
+    pub const fn new(name: &'static str) -> Self {
+        Self { name }
+    }
+}
+
+impl Bindable for R2Bucket {
+    type Client = R2Client;
+
+    fn declare(&self) -> Declaration {
+        Declaration::new(self.name, "r2_bucket").with("bucket", self.name)
+    }
+
+    fn client(&self) -> R2Client {
+        R2Client { binding: self.name }
+    }
+}
+
+/// The client of an R2 bucket. A key has at most 1,024 bytes, an object 5 TiB, and what is put at once 5 GiB (Cloudflare's "R2
+/// limits").
+#[derive(Clone, Copy, Debug)]
+pub struct R2Client {
+    binding: &'static str,
+}
+
+/// What is known of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct R2Object {
+    /// Its key.
+    pub key: String,
+    /// Which of all versions of the key it is.
+    pub version: String,
+    /// How many bytes it has.
+    pub size: u64,
+    /// Its etag, without quotes.
+    pub etag: String,
+    /// When it was put, in milliseconds since 1970.
+    pub uploaded_ms: u64,
+    /// What an HTTP response with it says.
+    pub http: R2HttpMetadata,
+    /// What was kept beside it.
+    pub custom: BTreeMap<String, String>,
+}
+
+/// What an HTTP response with an object says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct R2HttpMetadata {
+    /// `Content-Type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// `Content-Language`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_language: Option<String>,
+    /// `Content-Disposition`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_disposition: Option<String>,
+    /// `Content-Encoding`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// `Cache-Control`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+}
+
+/// Which version of an object is meant. What is not set does not matter.
+#[derive(Clone, Debug, Default)]
+pub struct R2Condition {
+    /// The one with this etag.
+    pub etag_matches: Option<String>,
+    /// Any but the one with this etag; `"*"` is any that exists.
+    pub etag_does_not_match: Option<String>,
+    /// One that was put before.
+    pub uploaded_before: Option<SystemTime>,
+    /// One that was put after.
+    pub uploaded_after: Option<SystemTime>,
+}
+
+/// What to read of an object.
+#[derive(Clone, Debug, Default)]
+pub struct R2Get {
+    /// These bytes only.
+    pub range: Option<R2Range>,
+    /// Only if this holds.
+    pub only_if: R2Condition,
+}
+
+/// A part of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum R2Range {
+    /// These bytes.
+    Bytes(Range<u64>),
+    /// From this byte on.
+    From(u64),
+    /// So many at the end.
+    Suffix(u64),
+}
+
+/// What to keep beside an object.
+#[derive(Clone, Debug, Default)]
+pub struct R2Put {
+    /// What an HTTP response with it says.
+    pub http: R2HttpMetadata,
+    /// Anything else, at most 8 KiB.
+    pub custom: BTreeMap<String, String>,
+    /// Only if this holds for what is there now.
+    pub only_if: R2Condition,
+}
+
+/// What was found under a key.
+#[derive(Debug)]
+pub enum R2Found {
+    /// The object.
+    Object(R2Body),
+    /// An object for which the condition does not hold.
+    Kept(R2Object),
+}
+
+/// An object with its bytes, which have not arrived yet.
+#[derive(Debug)]
+pub struct R2Body {
+    /// What is known of it.
+    pub object: R2Object,
+    raw: JsValue,
+}
+
+/// Which objects to list.
+#[derive(Clone, Debug, Default)]
+pub struct R2List {
+    /// Only keys that start with this.
+    pub prefix: String,
+    /// Keys that have this after the prefix are listed as one, up to it.
+    pub delimiter: Option<String>,
+    /// At most so many, and at most 1,000, which is the default.
+    pub limit: Option<u32>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// With the metadata of each object.
+    pub with_metadata: bool,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct R2Page {
+    /// The objects, in the order of their keys.
+    pub objects: Vec<R2Object>,
+    /// What keys have in common up to the delimiter.
+    pub prefixes: Vec<String>,
+    /// Where the next page starts; `None` on the last one.
+    pub cursor: Option<String>,
+}
+
+impl R2Client {
+    /// What is known of the object `key`.
+    ///
+    /// # Errors
+    /// What the platform reports.
+    pub async fn head(&self, key: &str) -> Result<Option<R2Object>> {
+        R2Object::new(&settled(js::invoke1(&lookup(self.binding)?, "head", &key.into())).await?)
+    }
+
+    /// The object `key`.
+    ///
+    /// # Errors
+    /// What the platform reports.
+    pub async fn get(&self, key: &str) -> Result<Option<R2Body>> {
+        let found = self.get_with(key, R2Get::default()).await?;
+        Ok(found.and_then(|found| match found {
+            R2Found::Object(body) => Some(body),
+            R2Found::Kept(_) => None,
+        }))
+    }
+
+    /// The object `key`, or a part of it, if a condition holds.
+    ///
+    /// # Errors
+    /// What the platform reports, such as a range that begins after the end.
+    pub async fn get_with(&self, key: &str, options: R2Get) -> Result<Option<R2Found>> {
+        let options =
+            object([("range", options.range.map(|range| range.into_js())), ("onlyIf", options.only_if.into_js())]);
+        let found = settled(js::invoke2(&lookup(self.binding)?, "get", &key.into(), &options)).await?;
+        let Some(object) = R2Object::new(&found)? else { return Ok(None) };
+        let kept = js::field(&found, "body").is_undefined();
+        Ok(Some(if kept { R2Found::Kept(object) } else { R2Found::Object(R2Body { object, raw: found }) }))
+    }
+
+    /// Puts bytes. `None` if the condition does not hold.
+    ///
+    /// # Errors
+    /// What the platform reports.
+    pub async fn put(&self, key: &str, bytes: &[u8], options: R2Put) -> Result<Option<R2Object>> {
+        self.put_raw(key, &Uint8Array::from(bytes).into(), options).await
+    }
+
+    /// Puts the body of a request as it arrives, without collecting it. It must say how long it is (`Content-Length`).
+    ///
+    /// # Errors
+    /// What the platform reports; the length is not known; or the body broke off: then nothing was put.
+    pub async fn put_body(&self, key: &str, request: Request, options: R2Put) -> Result<Option<R2Object>> {
+        let request: JsValue = worker::web_sys::Request::try_from(request)?.into();
+        match js::field(&request, "body") {
+            empty if empty.is_null() => self.put(key, &[], options).await,
+            body => self.put_raw(key, &body, options).await,
+        }
+    }
+
+    /// Puts what a stream produces, `length` bytes in all.
+    ///
+    /// # Errors
+    /// What the platform reports; the stream fails, or has another length: then nothing was put.
+    pub async fn put_stream<B: AsRef<[u8]>, E: Display>(
+        &self,
+        key: &str,
+        length: u64,
+        bytes: impl Stream<Item = Result<B, E>> + 'static,
+        options: R2Put,
+    ) -> Result<Option<R2Object>> {
+        let body = js::fixed_length(&stream::raw(bytes), length as f64).map_err(Error::from_js)?;
+        self.put_raw(key, &body, options).await
+    }
+
+    /// Removes an object, which need not exist.
+    ///
+    /// # Errors
+    /// What the platform reports.
+    pub async fn delete(&self, key: &str) -> Result<()> {
+        self.delete_all([key]).await
+    }
+
+    /// Removes objects, at most 1,000.
+    ///
+    /// # Errors
+    /// What the platform reports.
+    pub async fn delete_all<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Result<()> {
+        let keys: Array = keys.into_iter().map(JsValue::from).collect();
+        settled(js::invoke1(&lookup(self.binding)?, "delete", &keys)).await.map(drop)
+    }
+
+    /// Lists objects.
+    ///
+    /// # Errors
+    /// What the platform reports.
+    pub async fn list(&self, options: &R2List) -> Result<R2Page> {
+        let include = options.with_metadata.then(|| codec::to_js(&["httpMetadata", "customMetadata"])).transpose()?;
+        let options = object([
+            ("prefix", Some(options.prefix.as_str().into())),
+            ("delimiter", options.delimiter.as_deref().map(JsValue::from)),
+            ("limit", options.limit.map(JsValue::from)),
+            ("cursor", options.cursor.as_deref().map(JsValue::from)),
+            ("include", include),
+        ]);
+        let page = settled(js::invoke1(&lookup(self.binding)?, "list", &options)).await?;
+        let objects = Array::from(&js::field(&page, "objects"));
+        let objects = objects.iter().filter_map(|raw| R2Object::new(&raw).transpose());
+        Ok(R2Page {
+            objects: objects.collect::<Result<_>>()?,
+            prefixes: codec::from_js(&js::field(&page, "delimitedPrefixes"))?,
+            cursor: js::string_field(&page, "cursor"),
+        })
+    }
+
+    /// Starts an upload in parts. All parts but the last have one size, at least 5 MiB.
+    ///
+    /// # Errors
+    /// What the platform reports.
+    pub async fn create_upload(&self, key: &str, options: R2Put) -> Result<R2Upload> {
+        let options = put_options(options)?;
+        let raw = settled(js::invoke2(&lookup(self.binding)?, "createMultipartUpload", &key.into(), &options)).await?;
+        Ok(R2Upload { raw })
+    }
+
+    /// An upload in parts that was started earlier, maybe by another event.
+    ///
+    /// # Errors
+    /// When the environment has no such binding. Whether the upload exists shows at its next step.
+    pub fn resume_upload(&self, key: &str, id: &str) -> Result<R2Upload> {
+        let raw = js::invoke2(&lookup(self.binding)?, "resumeMultipartUpload", &key.into(), &id.into());
+        Ok(R2Upload { raw: raw.map_err(Error::from_js)? })
+    }
+
+    async fn put_raw(&self, key: &str, body: &JsValue, options: R2Put) -> Result<Option<R2Object>> {
+        let arguments: Array = [&JsValue::from(key), body, &put_options(options)?].into_iter().collect();
+        R2Object::new(&settled(js::invoke(&lookup(self.binding)?, "put", &arguments)).await?)
+    }
+}
+
+fn put_options(options: R2Put) -> Result<JsValue> {
+    Ok(object([
+        ("httpMetadata", Some(codec::to_js(&options.http)?)),
+        ("customMetadata", Some(codec::to_js(&options.custom)?)),
+        ("onlyIf", options.only_if.into_js()),
+    ]))
+}
+
+impl R2Range {
+    fn into_js(self) -> JsValue {
+        let number = |number: u64| Some((number as f64).into());
+        match self {
+            Self::Bytes(range) => {
+                object([("offset", number(range.start)), ("length", number(range.end.saturating_sub(range.start)))])
+            }
+            Self::From(offset) => object([("offset", number(offset))]),
+            Self::Suffix(suffix) => object([("suffix", number(suffix))]),
+        }
+    }
+}
+
+impl R2Condition {
+    fn into_js(self) -> Option<JsValue> {
+        let date = |time: SystemTime| {
+            let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            js_sys::Date::new(&(since.as_millis() as f64).into()).into()
+        };
+        let Self { etag_matches, etag_does_not_match, uploaded_before, uploaded_after } = self;
+        if (&etag_matches, &etag_does_not_match, uploaded_before, uploaded_after) == (&None, &None, None, None) {
+            return None;
+        }
+        Some(object([
+            ("etagMatches", etag_matches.map(JsValue::from)),
+            ("etagDoesNotMatch", etag_does_not_match.map(JsValue::from)),
+            ("uploadedBefore", uploaded_before.map(date)),
+            ("uploadedAfter", uploaded_after.map(date)),
+        ]))
+    }
+}
+
+impl R2Object {
+    fn new(raw: &JsValue) -> Result<Option<Self>> {
+        if raw.is_null() || raw.is_undefined() {
+            return Ok(None);
+        }
+        let field = |name| js::field(raw, name);
+        let text = |name| field(name).as_string().unwrap_or_default();
+        let uploaded = field("uploaded").dyn_ref::<js_sys::Date>().map_or(0.0, js_sys::Date::get_time);
+        let metadata = |name| match field(name) {
+            missing if missing.is_undefined() => js_sys::Object::new().into(),
+            value => value,
+        };
+        Ok(Some(Self {
+            key: text("key"),
+            version: text("version"),
+            size: field("size").as_f64().unwrap_or_default() as u64,
+            etag: text("etag"),
+            uploaded_ms: uploaded as u64,
+            http: codec::from_js(&metadata("httpMetadata"))?,
+            custom: codec::from_js(&metadata("customMetadata"))?,
+        }))
+    }
+}
+
+impl R2Body {
+    /// All bytes.
+    ///
+    /// # Errors
+    /// When they break off.
+    pub async fn bytes(self) -> Result<Vec<u8>> {
+        let buffer = settled(js::invoke0(&self.raw, "arrayBuffer")).await?;
+        Ok(js::bytes(&buffer).to_vec())
+    }
+
+    /// All of it as text; what is no UTF-8 is replaced.
+    ///
+    /// # Errors
+    /// When it breaks off.
+    pub async fn text(self) -> Result<String> {
+        Ok(codec::from_js(&settled(js::invoke0(&self.raw, "text")).await?)?)
+    }
+
+    /// A response with the bytes as they arrive, with what the object says of them.
+    ///
+    /// # Errors
+    /// When a header cannot be written.
+    pub fn into_response(self) -> Result<Response> {
+        let body: worker::web_sys::ReadableStream = js::field(&self.raw, "body").unchecked_into();
+        let http = &self.object.http;
+        let mut builder = ResponseBuilder::new().with_header("etag", &format!("\"{}\"", self.object.etag))?;
+        for (name, value) in [
+            ("content-type", &http.content_type),
+            ("content-language", &http.content_language),
+            ("content-disposition", &http.content_disposition),
+            ("content-encoding", &http.content_encoding),
+            ("cache-control", &http.cache_control),
+        ] {
+            if let Some(value) = value {
+                builder = builder.with_header(name, value)?;
+            }
+        }
+        Ok(builder.stream(body))
+    }
+}
+
+/// An upload in parts, under way. What is not completed is removed by the platform after seven days.
+#[derive(Clone, Debug)]
+pub struct R2Upload {
+    raw: JsValue,
+}
+
+/// A part that was uploaded: keep it to complete the upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct R2Part {
+    /// Its number.
+    pub part_number: u32,
+    /// Its etag.
+    pub etag: String,
+}
+
+impl R2Upload {
+    /// What to resume it with.
+    #[must_use]
+    pub fn id(&self) -> String {
+        js::string_field(&self.raw, "uploadId").unwrap_or_default()
+    }
+
+    /// Uploads part `number`, from 1 on. In any order, and again where it failed.
+    ///
+    /// # Errors
+    /// What the platform reports.
+    pub async fn part(&self, number: u32, bytes: &[u8]) -> Result<R2Part> {
+        let part = js::invoke2(&self.raw, "uploadPart", &number.into(), &Uint8Array::from(bytes).into());
+        Ok(codec::from_js(&settled(part).await?)?)
+    }
+
+    /// Makes the parts an object.
+    ///
+    /// # Errors
+    /// What the platform reports, such as a part that is missing.
+    pub async fn complete(&self, parts: &[R2Part]) -> Result<R2Object> {
+        let object = settled(js::invoke1(&self.raw, "complete", &codec::to_js(parts)?)).await?;
+        R2Object::new(&object)?.ok_or_else(|| "the upload made no object".into())
+    }
+
+    /// Gives it up.
+    ///
+    /// # Errors
+    /// What the platform reports.
+    pub async fn abort(&self) -> Result<()> {
+        settled(js::invoke0(&self.raw, "abort")).await.map(drop)
+    }
+}
