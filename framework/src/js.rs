@@ -96,12 +96,13 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn cancel(reader: &JsValue);
 
-    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = invokeBytes)]
-    fn raw_invoke_bytes(
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = invokeRealgar)]
+    fn raw_invoke_realgar(
         target: &JsValue,
         method: &JsValue,
         hash: &JsValue,
-        payload: &js_sys::Uint8Array,
+        payload: &JsValue,
+        remaining: f64,
     ) -> Result<JsValue, JsValue>;
 
     /// The same stream, known to have `length` bytes. It fails if it has not.
@@ -116,6 +117,10 @@ extern "C" {
     /// A promise that resolves after `milliseconds`.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn sleep(milliseconds: f64) -> JsValue;
+
+    /// Stops the timer behind such a promise, which then stays as it is.
+    #[wasm_bindgen(js_namespace = __realgar, js_name = stopSleep)]
+    pub(crate) fn stop_sleep(promise: &JsValue);
 
     /// `storage.transaction(run)`, tracked: if this instance dies inside, the transaction is rolled back at once.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
@@ -167,18 +172,19 @@ pub(crate) fn contract(binding: &'static str, method: &'static str) -> Option<Js
     })
 }
 
-/// The method that every class with methods has besides its own: it takes the name of a method, the hash of its contract, and
-/// the bytes of its arguments.
-pub(crate) const BYTES_METHOD: &str = "__realgar";
+/// The method that every class with methods has besides its own. It takes the name of a method; the hash of its contract and the
+/// bytes of its arguments, or `null` and a list of them; and how many milliseconds are left.
+pub(crate) const REALGAR_METHOD: &str = "__realgar";
 
-/// `target.__realgar(method, hash, payload)`.
-pub(crate) fn invoke_bytes(
+/// `target.__realgar(method, hash, payload, remaining)`.
+pub(crate) fn invoke_realgar(
     target: &JsValue,
     method: &'static str,
     hash: &JsValue,
-    payload: &js_sys::Uint8Array,
+    payload: &JsValue,
+    remaining: f64,
 ) -> Result<JsValue, JsValue> {
-    raw_invoke_bytes(target, &name(method), hash, payload)
+    raw_invoke_realgar(target, &name(method), hash, payload, remaining)
 }
 
 /// `env[name]`.

@@ -68,6 +68,7 @@
 mod bindings;
 mod codec;
 mod context;
+mod deadline;
 mod entrypoint;
 mod error;
 mod init;
@@ -103,6 +104,7 @@ pub use bindings::{
 };
 pub use codec::CodecError;
 pub use context::Context;
+pub use deadline::{Elapsed, deadline};
 pub use entrypoint::{Consume, Hosts, LiveWorker, Scheduled, ScheduledEvent, Worker, WorkerClass};
 pub use error::{Error, Exception, Result};
 pub use init::{Bindable, Declaration, Init, Property};
@@ -114,7 +116,7 @@ pub use state::State;
 pub use storage::{Entries, ListOptions, Storage, Transaction};
 pub use stream::{RpcStream, StreamError, stream_response};
 pub use stub::{ServiceBinding, Stub};
-pub use time::sleep;
+pub use time::{Sleep, sleep};
 
 /// What a method returns to stream: the trait of the crate `futures`.
 pub use futures_core::Stream;

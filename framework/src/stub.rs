@@ -40,6 +40,13 @@ impl Stub {
         }
     }
 
+    /// A new reference to the same object.
+    pub(crate) fn renewed(&self) -> Self {
+        let Target::Object(Ok(object)) = &self.target else { return self.clone() };
+        let renew = || js::invoke1(&js::binding(self.binding), "get", &js::get(object, "id")?);
+        Self { target: Target::Object(renew().map_err(NamespaceError::from)), binding: self.binding }
+    }
+
     pub(crate) fn binding(&self) -> &'static str {
         self.binding
     }

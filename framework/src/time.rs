@@ -1,12 +1,48 @@
 //! Timers.
 
-use crate::{js, promise::settled};
-use std::time::Duration;
+use crate::{
+    js,
+    promise::{Settled, settled},
+};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+use wasm_bindgen::JsValue;
 
-/// Waits for `duration`, rounded to whole milliseconds. Dropping the future leaves a timer behind that does nothing.
+/// Waits for `duration`, rounded to whole milliseconds. Dropping it stops the timer.
 ///
 /// A Durable Object that waits stays in memory, and is billed for it; work for later belongs into an alarm.
-pub async fn sleep(duration: Duration) {
-    // The promise is our own and never rejects.
-    let _ = settled(&js::sleep(duration.as_millis() as f64)).await;
+pub fn sleep(duration: Duration) -> Sleep {
+    let timer = js::sleep(duration.as_millis() as f64);
+    Sleep { settled: settled(&timer), timer, ended: false }
+}
+
+/// A running timer: see [`sleep`].
+#[derive(Debug)]
+#[must_use = "a timer that nobody awaits is stopped"]
+pub struct Sleep {
+    timer: JsValue,
+    settled: Settled,
+    ended: bool,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        // The promise is our own and never rejects.
+        let state = Pin::new(&mut self.settled).poll(cx).map(drop);
+        self.ended = state.is_ready();
+        state
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if !self.ended {
+            js::stop_sleep(&self.timer);
+        }
+    }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Options {
     pub(crate) name: Option<LitStr>,
     /// `native`
     pub(crate) native: bool,
+    /// `idempotent`, where it is
+    pub(crate) idempotent: Option<Path>,
     /// `of = path`
     pub(crate) of: Option<Path>,
     /// `for = path`
@@ -52,6 +54,7 @@ impl Options {
                 }
             }
             "native" => self.native = true,
+            "idempotent" => self.idempotent = Some(meta.path.clone()),
             "of" => self.of = Some(meta.value()?.call(Path::parse_mod_style)?),
             "for" => self.class = Some(meta.value()?.call(Path::parse_mod_style)?),
             "crate" => self.krate = Some(meta.value()?.call(Path::parse_mod_style)?),
@@ -71,6 +74,7 @@ fn usage(option: &str) -> &'static str {
         "name" => "name = \"..\"",
         "hosts" => "hosts(A, B)",
         "native" => "native",
+        "idempotent" => "idempotent",
         "of" => "of = Class",
         "for" => "for = Class",
         _ => "crate = path",

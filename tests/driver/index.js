@@ -3,6 +3,27 @@
 // POST / with [{"class", "name", "method", "args", "delay"?, "take"?}, …]: the calls run side by side, each after its delay. JSON has no
 // BigInt, bytes and so on; `{"$": kind, "value": …}` stands for them, both ways.
 
+import { DurableObject } from "cloudflare:workers";
+
+/** An object that fails as the platform does. */
+export class FlakyObject extends DurableObject {
+  calls = 0;
+
+  price(times, flag) {
+    this.calls += 1;
+    if (this.calls <= times) throw Object.assign(new Error("on its way"), { [flag]: true });
+    return this.calls;
+  }
+
+  order(times, flag) {
+    return this.price(times, flag);
+  }
+
+  swap([text, bytes]) {
+    return [bytes, text];
+  }
+}
+
 export default {
   async fetch(request, env) {
     const calls = await request.json();

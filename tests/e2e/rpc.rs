@@ -167,3 +167,30 @@ fn nothing_but_the_declared_methods_is_reachable() {
         assert!(refused.iter().any(|text| thrown.message.contains(text)), "`{name}`: {thrown:?}");
     }
 }
+
+#[test]
+fn a_deadline_is_inherited_by_the_hops_below() {
+    let app = kitchen();
+    let outcomes: (String, String, bool) = app.get("/deadlines").send().expect_status(200).json();
+    assert_eq!(outcomes.0, "Ok(Ok(2))");
+    let late = ["Err(Elapsed", "DeadlineExceeded", "the deadline of the call has passed"];
+    assert!(late.iter().any(|text| outcomes.1.contains(text)), "{}", outcomes.1);
+    assert!(outcomes.2, "the outer deadline counts");
+}
+
+#[test]
+fn only_idempotent_methods_are_called_again_and_only_where_the_platform_says_so() {
+    let app = kitchen();
+    let outcomes: Value = app.get("/flaky").send().expect_status(200).json();
+    assert_eq!(
+        outcomes,
+        json!([
+            {"Ok": 3},
+            {"Err": "Network"},
+            {"Err": "Overloaded"},
+            {"Err": "Network"},
+            {"Ok": 5},
+            [[1, 2], "text"],
+        ])
+    );
+}

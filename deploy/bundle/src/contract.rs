@@ -12,7 +12,7 @@ use std::{collections::HashMap, fmt::Write, path::Path};
 /// A program as its entry module needs to know it.
 pub(crate) struct Program {
     pub(crate) description: Description,
-    /// For each hosted class, the methods that take bytes.
+    /// For each hosted class, its methods.
     pub(crate) hosted: Vec<Hashes>,
     /// The same for the Worker itself.
     pub(crate) worker: Hashes,
@@ -20,8 +20,8 @@ pub(crate) struct Program {
     pub(crate) known: Vec<(String, Vec<(String, String)>)>,
 }
 
-/// The methods of a class that take bytes: name, index, hash.
-pub(crate) type Hashes = Vec<(String, usize, String)>;
+/// The methods of a class: name, index, and where it takes bytes, the hash.
+pub(crate) type Hashes = Vec<(String, usize, Option<String>)>;
 
 /// Reads what the module to describe says, and settles the contract of each method.
 pub(crate) fn program(
@@ -48,9 +48,10 @@ pub(crate) fn program(
         return Err(BuildError::Unfit { problems });
     }
     let hashes = |rust: Option<&String>, methods: &[Method]| -> Hashes {
-        let index = |name: &str| methods.iter().position(|method| method.name == name);
-        let hashes = rust.and_then(|rust| settled.get(rust)).into_iter().flatten();
-        hashes.filter_map(|(name, hash)| Some((name.clone(), index(name)?, hash.clone()))).collect()
+        let hashes: &[(String, String)] = rust.and_then(|rust| settled.get(rust)).map_or(&[], Vec::as_slice);
+        let hash = |name: &str| hashes.iter().find(|(own, _)| own == name).map(|(_, hash)| hash.clone());
+        let named = methods.iter().enumerate();
+        named.map(|(index, method)| (method.name.clone(), index, hash(&method.name))).collect()
     };
     let objects = description.objects.iter();
     let objects = objects.map(|object| hashes(hosted.get(&object.class), &object.methods)).collect();

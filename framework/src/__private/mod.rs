@@ -12,7 +12,7 @@ pub(crate) mod runtime;
 pub use crate::{
     init::Record,
     promise::promise_settled,
-    rpc::{Argument, Arguments},
+    rpc::{Argument, Arguments, MethodName},
     stream::{Sink, StreamArgument, StreamHandle},
 };
 pub use core;

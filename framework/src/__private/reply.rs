@@ -1,8 +1,8 @@
 //! One RPC method, on both ends: what the code that `#[rpc]` generates calls.
 
 use crate::{
-    CallError, RpcError, RpcStream, Stub,
-    rpc::{self, Arguments, Failure, Lane, Named},
+    CallError, RpcError, RpcErrorKind, RpcStream, Stub, deadline,
+    rpc::{self, Arguments, Failure, Lane, MethodName, Named},
     stream::{self, Sink, StreamError},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -16,6 +16,18 @@ impl Reply {
     /// A reply that is there already.
     pub(crate) fn failed(failure: Failure) -> Self {
         Self(Box::pin(std::future::ready(Err(failure))))
+    }
+
+    /// The same, given up when `remaining` milliseconds have passed.
+    pub(crate) fn within(self, remaining: f64) -> Self {
+        if remaining.is_infinite() {
+            return self;
+        }
+        Self(Box::pin(async move {
+            let outcome = deadline::until(deadline::at(remaining), self.0).await;
+            let elapsed = || Failure::new(RpcErrorKind::DeadlineExceeded, "the deadline of the call has passed".into());
+            outcome.unwrap_or_else(|| Err(elapsed()))
+        }))
     }
 }
 
@@ -138,14 +150,14 @@ pub fn opened<S, E: MethodError>(stream: Result<S, E>) -> Result<S, Refusal> {
 }
 
 /// Called by the code `#[rpc]` generates: calls a method that returns a plain value.
-pub async fn call<T: Received>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> Result<T, RpcError> {
+pub async fn call<T: Received>(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Result<T, RpcError> {
     rpc::call(stub, method, arguments).await
 }
 
 /// Called by the code `#[rpc]` generates: calls a method that returns a `Result`.
 pub async fn call_fallible<T: Received, E: MethodError>(
     stub: &Stub,
-    method: &'static str,
+    method: MethodName,
     arguments: &Named<'_>,
 ) -> Result<T, CallError<E>> {
     rpc::call_fallible(stub, method, arguments).await
@@ -154,7 +166,7 @@ pub async fn call_fallible<T: Received, E: MethodError>(
 /// Called by the code `#[rpc]` generates: calls a method that returns a stream.
 pub async fn call_stream<T: Received, E: StreamError>(
     stub: &Stub,
-    method: &'static str,
+    method: MethodName,
     arguments: &Named<'_>,
 ) -> Result<RpcStream<T, E>, RpcError> {
     rpc::call_stream(stub, method, arguments).await
@@ -163,7 +175,7 @@ pub async fn call_stream<T: Received, E: StreamError>(
 /// Called by the code `#[rpc]` generates: calls a method that returns a `Result` of a stream.
 pub async fn call_stream_fallible<T: Received, E: StreamError, F: MethodError>(
     stub: &Stub,
-    method: &'static str,
+    method: MethodName,
     arguments: &Named<'_>,
 ) -> Result<RpcStream<T, E>, CallError<F>> {
     rpc::call_stream_fallible(stub, method, arguments).await

@@ -118,10 +118,10 @@ impl std::fmt::Debug for ObjectHandle {
 #[wasm_bindgen(js_class = RealgarObject)]
 impl ObjectHandle {
     /// Calls the method with this index. With `bytes`, the only argument is the bytes of all of them, and the result is
-    /// bytes too.
-    pub fn call(&self, record: JsValue, call: u32, method: u32, arguments: Array, bytes: bool) {
+    /// bytes too. It has `remaining` milliseconds.
+    pub fn call(&self, record: JsValue, call: u32, method: u32, arguments: Array, bytes: bool, remaining: f64) {
         start(record, call, || match Arguments::new(arguments, bytes) {
-            Ok(arguments) => self.instance.call(method, arguments),
+            Ok(arguments) => self.instance.call(method, arguments).within(remaining),
             Err(failure) => Reply::failed(failure),
         });
     }
@@ -158,9 +158,9 @@ pub fn fetch(record: JsValue, call: u32, request: worker::web_sys::Request, cont
 
 /// Calls a method of the Worker: see [`ObjectHandle::call`].
 #[wasm_bindgen(js_name = realgarCall)]
-pub fn call(record: JsValue, number: u32, method: u32, arguments: Array, bytes: bool) {
+pub fn call(record: JsValue, number: u32, method: u32, arguments: Array, bytes: bool, remaining: f64) {
     on_worker(record, number, |worker| match Arguments::new(arguments, bytes) {
-        Ok(arguments) => worker.call(method, arguments),
+        Ok(arguments) => worker.call(method, arguments).within(remaining),
         Err(failure) => Reply::failed(failure),
     });
 }

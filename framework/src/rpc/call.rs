@@ -1,9 +1,10 @@
 //! The calling end: a method on a stub.
 
 use super::{CallError, Lane, RpcError, RpcErrorKind};
-use crate::{RpcStream, Stub, codec, js, promise, stream::StreamError};
+use crate::{RpcStream, Stub, codec, deadline, js, promise, sleep, stream::StreamError};
 use js_sys::{Array, Uint8Array};
 use serde::{Serialize, de::DeserializeOwned};
+use std::{borrow::Cow, time::Duration};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Request, Response};
 
@@ -28,6 +29,15 @@ impl<T: Serialize> Argument for T {
     fn append(&self, payload: &mut Vec<u8>) -> Result<(), crate::CodecError> {
         codec::bytes::append(payload, self)
     }
+}
+
+/// The method that is called.
+#[derive(Clone, Copy, Debug)]
+pub struct MethodName {
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// Whether it may run twice: then a call that failed on the way is repeated.
+    pub idempotent: bool,
 }
 
 /// The arguments of a call, by their names in the source.
@@ -74,7 +84,7 @@ impl Answer<'_> {
 /// Calls a method whose result is a plain value.
 pub(crate) async fn call<T: DeserializeOwned>(
     stub: &Stub,
-    method: &'static str,
+    method: MethodName,
     arguments: &Named<'_>,
 ) -> Result<T, RpcError> {
     let answer = send(stub, method, arguments).await?;
@@ -87,7 +97,7 @@ pub(crate) async fn call<T: DeserializeOwned>(
 /// Calls a method whose result is a `Result`.
 pub(crate) async fn call_fallible<T: DeserializeOwned, E: DeserializeOwned>(
     stub: &Stub,
-    method: &'static str,
+    method: MethodName,
     arguments: &Named<'_>,
 ) -> Result<T, CallError<E>> {
     let answer = send(stub, method, arguments).await?;
@@ -100,7 +110,7 @@ pub(crate) async fn call_fallible<T: DeserializeOwned, E: DeserializeOwned>(
 /// Calls a method whose result is a stream.
 pub(crate) async fn call_stream<T, E: StreamError>(
     stub: &Stub,
-    method: &'static str,
+    method: MethodName,
     arguments: &Named<'_>,
 ) -> Result<RpcStream<T, E>, RpcError> {
     let answer = send(stub, method, arguments).await?;
@@ -113,7 +123,7 @@ pub(crate) async fn call_stream<T, E: StreamError>(
 /// Calls a method whose result is a `Result` of a stream.
 pub(crate) async fn call_stream_fallible<T, E: StreamError, F: DeserializeOwned>(
     stub: &Stub,
-    method: &'static str,
+    method: MethodName,
     arguments: &Named<'_>,
 ) -> Result<RpcStream<T, E>, CallError<F>> {
     let answer = send(stub, method, arguments).await?;
@@ -135,11 +145,36 @@ pub(crate) async fn fetch(stub: &Stub, request: Request) -> Result<Response, Rpc
     }
 }
 
-/// Makes the call: as bytes where this build's contract allows it and the peer has the same, and natively otherwise. An error is
-/// of this side.
-async fn send<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> Result<Answer<'a>, RpcError> {
+/// How often a call of an idempotent method is made at most.
+const ATTEMPTS: u32 = 4;
+/// How long to wait after the first failure, in milliseconds, before jitter: from nothing to twice as long. Doubled each time.
+const BACKOFF_MS: f64 = 50.0;
+
+/// Makes the call, again if it may be and might do better. An error is of this side.
+async fn send<'a>(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Result<Answer<'a>, RpcError> {
+    let mut stub = Cow::Borrowed(stub);
+    let mut attempt = 1;
+    loop {
+        let answer = send_once(&stub, method.name, arguments).await?;
+        let failed = |thrown: &JsValue| RpcError::from_thrown(method.name, thrown).is_retryable();
+        let again = method.idempotent && attempt < ATTEMPTS && answer.outcome.as_ref().is_err_and(failed);
+        if !again {
+            return Ok(answer);
+        }
+        // All callers of an object see it fail at the same time; they should not all come back at the same time.
+        let pause = BACKOFF_MS * f64::from(1 << (attempt - 1)) * 2.0 * js_sys::Math::random();
+        sleep(Duration::from_millis(pause as u64)).await;
+        // After a failure of the connection the old one would fail for ever.
+        stub = Cow::Owned(stub.renewed());
+        attempt += 1;
+    }
+}
+
+/// Makes the call: as bytes where this build's contract allows it and the peer has the same, and natively otherwise.
+async fn send_once<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> Result<Answer<'a>, RpcError> {
     let target = stub.target(method)?;
     let not_sent = |error: crate::CodecError| RpcError::from_codec(RpcErrorKind::NotSent, method, &error);
+    let remaining = deadline::remaining();
     let mut skewed = false;
     if let Some(hash) = js::contract(stub.binding(), method) {
         let mut payload = Vec::new();
@@ -147,7 +182,7 @@ async fn send<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> R
             argument.append(&mut payload).map_err(|error| not_sent(error.inside(name)))?;
         }
         let payload = Uint8Array::from(payload.as_slice());
-        let outcome = settled(js::invoke_bytes(&target, method, &hash, &payload)).await;
+        let outcome = settled(js::invoke_realgar(&target, method, &hash, &payload, remaining)).await;
         match outcome.as_ref().err().and_then(refusal) {
             None => return Ok(Answer { method, lane: Lane::Bytes, skewed: false, outcome }),
             // The method did not run.
@@ -158,12 +193,21 @@ async fn send<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> R
     for (name, argument) in arguments {
         encoded.push(argument.encode().map_err(|error| not_sent(error.inside(name)))?);
     }
+    let native = |outcome| Ok(Answer { method, lane: Lane::Native, skewed, outcome });
+    if remaining.is_finite() {
+        // A plain call has no place for the deadline.
+        let values = encoded.iter().collect::<Array>();
+        let outcome = settled(js::invoke_realgar(&target, method, &JsValue::NULL, &values, remaining)).await;
+        if outcome.as_ref().err().and_then(refusal).is_none() {
+            return native(outcome);
+        }
+    }
     let returned = match encoded.as_slice() {
         [] => js::invoke0(&target, method),
         [only] => js::invoke1(&target, method, only),
         more => js::invoke(&target, method, &more.iter().collect::<Array>()),
     };
-    Ok(Answer { method, lane: Lane::Native, skewed, outcome: settled(returned).await })
+    native(settled(returned).await)
 }
 
 /// Why a peer does not take bytes.
@@ -180,7 +224,7 @@ fn refusal(thrown: &JsValue) -> Option<Refused> {
         return Some(Refused::Skew);
     }
     let message = js::string_field(thrown, "message")?;
-    let stranger = message.contains("does not implement the method") && message.contains(js::BYTES_METHOD);
+    let stranger = message.contains("does not implement the method") && message.contains(js::REALGAR_METHOD);
     stranger.then_some(Refused::Stranger)
 }
 

@@ -66,6 +66,8 @@ pub enum RpcErrorKind {
     Reset,
     /// A stream stopped without its end. What arrived of it is whole; what is missing is not known.
     Truncated,
+    /// The deadline of the call has passed. The method may have run in part.
+    DeadlineExceeded,
     /// The two sides were built from contracts that do not fit each other, and the values of this call do not survive the
     /// difference.
     VersionSkew,
@@ -80,7 +82,7 @@ pub enum RpcErrorKind {
 }
 
 impl RpcErrorKind {
-    const CODES: [(Self, &'static str); 13] = [
+    const CODES: [(Self, &'static str); 14] = [
         (Self::UnknownMethod, "unknown_method"),
         (Self::BadArguments, "bad_arguments"),
         (Self::BadResult, "bad_result"),
@@ -89,6 +91,7 @@ impl RpcErrorKind {
         (Self::Interrupted, "interrupted"),
         (Self::Reset, "reset"),
         (Self::Truncated, "truncated"),
+        (Self::DeadlineExceeded, "deadline_exceeded"),
         (Self::VersionSkew, "version_skew"),
         (Self::Overloaded, "overloaded"),
         (Self::Network, "network"),

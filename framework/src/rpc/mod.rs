@@ -8,7 +8,7 @@ pub(crate) mod call;
 mod error;
 
 pub use arguments::Arguments;
-pub use call::Argument;
+pub use call::{Argument, MethodName};
 pub use error::{CallError, RpcError, RpcErrorKind};
 
 pub(crate) use arguments::Lane;

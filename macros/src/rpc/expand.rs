@@ -234,7 +234,7 @@ fn method_contract(model: &Model, method: &Method) -> TokenStream {
 
 /// The method as a caller sees it.
 fn call(model: &Model, method: &Method) -> TokenStream {
-    let Method { ident, visibility, attributes, wire_name, parameters, .. } = method;
+    let Method { ident, visibility, attributes, wire_name, idempotent, parameters, .. } = method;
     let names = parameters.iter().map(|parameter| &parameter.ident);
     let types = parameters.iter().map(|parameter| accepted(model, parameter));
     let arguments = parameters.iter().map(|parameter| encoded(model, parameter));
@@ -262,7 +262,8 @@ fn call(model: &Model, method: &Method) -> TokenStream {
     };
     let call = Ident::new(call, span);
     let result = quote_spanned!(span=> #core::result::Result<#ok, #error>);
-    let body = quote_spanned!(span=> #krate::__private::#call(self, #wire_name, &[#(#arguments),*]).await);
+    let method = quote_spanned!(span=> #krate::__private::MethodName { name: #wire_name, idempotent: #idempotent });
+    let body = quote_spanned!(span=> #krate::__private::#call(self, #method, &[#(#arguments),*]).await);
     quote! {
         #(#attributes)*
         #visibility async fn #ident(&self #(, #names: #types)*) -> #result {

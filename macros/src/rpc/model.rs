@@ -41,6 +41,8 @@ pub(super) struct Method {
     pub(super) given_name: Option<LitStr>,
     /// `#[rpc(native)]`: values travel as JavaScript's own, also between Rust and Rust.
     pub(super) native: bool,
+    /// `#[rpc(idempotent)]`: it may run twice.
+    pub(super) idempotent: bool,
     pub(super) parameters: Vec<Parameter>,
     pub(super) is_async: bool,
     /// The return type as the source spells it.
@@ -178,18 +180,23 @@ impl Method {
         mut native: bool,
         errors: &mut Errors,
     ) -> Self {
-        let mut given_name = None;
+        let (mut given_name, mut idempotent) = (None, false);
         for attribute in attributes.extract_if(.., |attribute| attribute.path().is_ident("rpc")) {
             let tokens = match attribute.meta {
                 syn::Meta::List(list) => list.tokens,
                 other => {
-                    errors.at(other, "expected `#[rpc(name = \"..\")]` or `#[rpc(native)]`");
+                    errors.at(other, "expected `#[rpc(name = \"..\")]`, `#[rpc(native)]` or `#[rpc(idempotent)]`");
                     continue;
                 }
             };
-            let options = Options::parse(tokens, &["name", "native"], errors);
+            let options = Options::parse(tokens, &["name", "native", "idempotent"], errors);
+            let takes_stream = signature.inputs.iter().filter_map(Parameter::parse).any(|own| own.stream.is_some());
+            if let Some(option) = options.idempotent.as_ref().filter(|_| takes_stream) {
+                errors.at(option, "a call that sends a stream cannot be repeated: the stream is used up");
+            }
             given_name = options.name.or(given_name);
             native |= options.native;
+            idempotent |= options.idempotent.is_some();
         }
         let repeated = ["cfg", "doc", "deprecated"];
         let repeat = |attribute: &&Attribute| repeated.iter().any(|name| attribute.path().is_ident(name));
@@ -206,6 +213,7 @@ impl Method {
                 .map_or_else(|| names::camel_case(&names::plain(&signature.ident)), LitStr::value),
             given_name,
             native,
+            idempotent,
             parameters: signature.inputs.iter().filter_map(Parameter::parse).collect(),
             is_async: signature.asyncness.is_some(),
             output: Output::of(declared.as_ref()),

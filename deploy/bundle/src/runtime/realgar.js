@@ -186,7 +186,7 @@ const ROLLED_BACK = Symbol("rolled back");
 const host = {
   binding: (name) => env[name],
   contract: (binding, method) => contracts.get(binding)?.get(method),
-  invokeBytes: (target, method, hash, payload) => target.__realgar(method, hash, payload),
+  invokeRealgar: (target, method, hash, payload, remaining) => target.__realgar(method, hash, payload, remaining),
   fixedLength(stream, length) {
     const { readable, writable } = new FixedLengthStream(length);
     // Whoever reads sees it fail.
@@ -218,7 +218,13 @@ const host = {
       return `[${typeof value}]`;
     }
   },
-  sleep: (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds)),
+  sleep(milliseconds) {
+    let timer;
+    const promise = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
+    promise.timer = timer;
+    return promise;
+  },
+  stopSleep: (promise) => clearTimeout(promise.timer),
   transactionSync(storage, run) {
     try {
       storage.transactionSync(() => {
@@ -469,15 +475,15 @@ export class Shell {
     }
   }
 
-  call(method, args, bytes = false) {
+  call(method, args, bytes = false, remaining = Infinity) {
     if (this.#handle === undefined || this.#life.dead || this.#starting !== undefined) {
-      return this.#ready().then(() => this.call(method, args, bytes));
+      return this.#ready().then(() => this.call(method, args, bytes, remaining));
     }
-    return this.#life.track((record, call) => this.#handle.call(record, call, method, args, bytes));
+    return this.#life.track((record, call) => this.#handle.call(record, call, method, args, bytes, remaining));
   }
 
-  callBytes(contract, method, hash, payload) {
-    return withContract(contract, method, hash, (index) => this.call(index, [payload], true));
+  callRealgar(contract, ...call) {
+    return checked(contract, call, (...args) => this.call(...args));
   }
 
   fetch(request) {
@@ -498,27 +504,31 @@ export class Shell {
 }
 
 /**
- * A call of a Rust caller whose arguments are bytes, which only the very same contract can read. Where it is another one,
- * the caller is told so, and the method does not run.
+ * A call of a Rust caller: with the hash of a contract and the bytes of its arguments, which only the very same contract can
+ * read; or with `null` and a list of them. Where the contract is another one, the caller is told so, and the method does not
+ * run.
  */
-function withContract(contract, method, hash, call) {
+function checked(contract, [method, hash, payload, remaining], call) {
   const known = contract.get(method);
-  if (known !== undefined && known[1] === hash) return call(known[0]);
+  const left = typeof remaining === "number" ? remaining : Infinity;
+  if (hash === null && known !== undefined && Array.isArray(payload)) return call(known[0], payload, false, left);
+  if (typeof hash === "string" && known?.[1] === hash) return call(known[0], [payload], true, left);
+  if (known === undefined) return Promise.reject(failure("unknown_method", `there is no method \`${method}\``));
   return Promise.reject(failure("version_skew", `\`${method}\` has another contract here`));
 }
 
 /** A call of a method of the Worker. */
-export function call(method, args, bytes = false) {
+export function call(method, args, bytes = false, remaining = Infinity) {
   try {
     const life = currentLife();
-    return life.track((record, call) => life.glue.realgarCall(record, call, method, args, bytes));
+    return life.track((record, call) => life.glue.realgarCall(record, call, method, args, bytes, remaining));
   } catch (error) {
     return Promise.reject(error);
   }
 }
 
-export function callBytes(contract, method, hash, payload) {
-  return withContract(contract, method, hash, (index) => call(index, [payload], true));
+export function callRealgar(contract, ...args) {
+  return checked(contract, args, call);
 }
 
 /** An event of the Worker other than a request. It fails if its handler does. */

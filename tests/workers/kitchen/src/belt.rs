@@ -2,7 +2,7 @@
 
 use crate::{OrderError, json};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use realgar::{Namespace, prelude::*, sleep, stream_response};
+use realgar::{Namespace, deadline, prelude::*, sleep, stream_response};
 use std::{
     cell::Cell,
     sync::atomic::{AtomicU32, Ordering},
@@ -26,11 +26,16 @@ impl Drop for Guard {
 #[durable_object]
 pub struct Belt {
     started: Cell<u32>,
+    others: Namespace<Belt>,
 }
 
 impl DurableObject for Belt {
-    fn init(_cx: &mut Init) -> impl Instantiate<Self> {
-        |_state: State| async move { Ok(Belt { started: Cell::new(0) }) }
+    fn init(cx: &mut Init) -> impl Instantiate<Self> {
+        let others = cx.bind(Belt::from::<crate::Kitchen>());
+        move |_state: State| {
+            let others = others.clone();
+            async move { Ok(Belt { started: Cell::new(0), others }) }
+        }
     }
 }
 
@@ -107,6 +112,16 @@ impl Belt {
         }
     }
 
+    /// Takes `ms`, by way of so many other objects.
+    pub async fn dawdle(&self, hops: u32, ms: u32) -> Result<u32> {
+        let _guard = Guard;
+        if hops > 0 {
+            return Ok(Box::pin(self.others.get_by_name(&format!("hop-{hops}")).dawdle(hops - 1, ms)).await? + 1);
+        }
+        sleep(Duration::from_millis(ms.into())).await;
+        Ok(0)
+    }
+
     /// How many items were produced, and how many producers dropped.
     pub fn counts(&self) -> (u32, u32) {
         (PRODUCED.load(Ordering::Relaxed), DROPPED.load(Ordering::Relaxed))
@@ -157,6 +172,23 @@ pub(crate) async fn consume(belts: &Namespace<Belt>, which: &str) -> Result<Resp
         "counts" => json(&belt.counts().await?),
         _ => Ok(Response::error("no such stream", 404)?),
     }
+}
+
+/// Calls with a deadline, over several hops: every hop gives up, and nobody waits longer.
+pub(crate) async fn deadlines(belts: &Namespace<Belt>) -> Result<Response> {
+    let belt = belts.get_by_name("start");
+    let in_time = deadline(Duration::from_secs(20), belt.dawdle(2, 1)).await;
+    let before = belt.counts().await?.1;
+    let late = deadline(Duration::from_millis(100), belt.dawdle(2, 60_000)).await;
+    // Three hops, each with a guard.
+    while belt.counts().await?.1 < before + 3 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    // The nearest deadline counts, also if it is the outer one.
+    let outer = deadline(Duration::from_millis(100), async {
+        deadline(Duration::from_secs(60), belt.dawdle(0, 60_000)).await.map(drop)
+    });
+    json(&(format!("{in_time:?}"), format!("{late:?}"), outer.await.map(drop).is_err()))
 }
 
 /// Reads an item only after asking how many were produced: the producer must never be more than the chunk ahead.

@@ -2,11 +2,13 @@
 
 mod belt;
 mod faults;
+mod flaky;
 mod menu;
 mod values;
 
 pub use belt::{Belt, BeltStub};
 pub use faults::Fragile;
+pub use flaky::Flaky;
 pub use menu::{Menu, OrderError, OtherMenu};
 pub use values::{Everything, Shape};
 
@@ -22,12 +24,17 @@ static WORKER_PHASE_1: AtomicU32 = AtomicU32::new(0);
 pub struct Kitchen {
     menus: Namespace<Menu>,
     belts: Namespace<Belt>,
+    flaky: Namespace<Flaky>,
 }
 
 impl Worker for Kitchen {
     fn init(cx: &mut Init) -> Self {
         WORKER_PHASE_1.fetch_add(1, Ordering::Relaxed);
-        Kitchen { menus: cx.bind(Menu::from::<Kitchen>()), belts: cx.bind(Belt::from::<Kitchen>()) }
+        Kitchen {
+            menus: cx.bind(Menu::from::<Kitchen>()),
+            belts: cx.bind(Belt::from::<Kitchen>()),
+            flaky: cx.bind(Flaky::from_script("driver")),
+        }
     }
 
     async fn fetch(&self, request: Request, cx: &Context) -> Result<Response> {
@@ -40,6 +47,8 @@ impl Worker for Kitchen {
             "namespace" => self.namespace().await,
             "forward" => Ok(self.menus.get_by_name("forward").fetch(request).await?),
             "streams" => belt::consume(&self.belts, rest).await,
+            "deadlines" => belt::deadlines(&self.belts).await,
+            "flaky" => flaky::call(&self.flaky).await,
             "worker-fault" => faults::here(rest, cx).await,
             _ => Ok(Response::error("no such route", 404)?),
         }

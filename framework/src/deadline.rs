@@ -1,0 +1,84 @@
+//! Deadlines: how long a call may take, with everything that it calls in turn.
+//!
+//! A deadline is part of the call that has it. What is called below gets what is left of it, so that the last hop gives up when
+//! the first one does. It travels as a duration: two machines need not agree what time it is.
+
+use crate::sleep;
+use std::{
+    cell::Cell,
+    fmt,
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+thread_local! {
+    /// When what is being polled has to be done, in milliseconds since 1970.
+    static CURRENT: Cell<f64> = const { Cell::new(f64::INFINITY) };
+}
+
+/// The deadline has passed. What was under way has been dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Elapsed {
+    limit: Duration,
+}
+
+impl fmt::Display for Elapsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the deadline of {} ms has passed", self.limit.as_millis())
+    }
+}
+
+/// Runs `future`, and drops it if it takes longer than `limit`. Calls of RPC methods inside of it carry what is left, and so do
+/// theirs; whichever deadline is nearest counts.
+///
+/// ```no_run
+/// # use realgar::{deadline, Result};
+/// # use std::time::Duration;
+/// # async fn example(answer: impl Future<Output = Result<u64>>) -> Result<u64> {
+/// deadline(Duration::from_secs(2), answer).await.map_err(|elapsed| elapsed.to_string())?
+/// # }
+/// ```
+///
+/// # Errors
+/// When it takes longer. What a call did until then is done.
+pub async fn deadline<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let at = now() + limit.as_millis() as f64;
+    until(at, future).await.ok_or(Elapsed { limit })
+}
+
+/// Runs `future` until `at`. `None` if it was not done by then.
+pub(crate) async fn until<F: Future>(at: f64, future: F) -> Option<F::Output> {
+    let at = at.min(CURRENT.get());
+    let left = Duration::from_millis((at - now()).max(0.0) as u64);
+    let (mut future, mut timer) = (pin!(future), pin!(sleep(left)));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = within(at, || future.as_mut().poll(cx)) {
+            return Poll::Ready(Some(output));
+        }
+        timer.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// What is left of the nearest deadline, in milliseconds; infinite where there is none.
+pub(crate) fn remaining() -> f64 {
+    (CURRENT.get() - now()).max(0.0)
+}
+
+/// What has this long left has to be done then.
+pub(crate) fn at(remaining: f64) -> f64 {
+    now() + remaining
+}
+
+fn within<T>(at: f64, body: impl FnOnce() -> T) -> T {
+    let outer = CURRENT.replace(at);
+    let result = body();
+    CURRENT.set(outer);
+    result
+}
+
+fn now() -> f64 {
+    js_sys::Date::now()
+}
