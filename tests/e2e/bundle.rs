@@ -1,6 +1,9 @@
 //! What a build makes, and what it says when it cannot.
 
-use crate::project::{Project, worker};
+use crate::{
+    common::npm_ci,
+    project::{Project, worker},
+};
 use realgar_test::{App, Profile, bundle, read_bundle};
 use serde_json::{Value, json};
 use std::{
@@ -199,17 +202,6 @@ fn wrangler_accepts_the_folder() {
 /// Installs the pinned wrangler: only this test needs it, and it is large.
 fn wrangler() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrangler");
-    if folder.join("complete").exists() {
-        return folder;
-    }
-    fs::create_dir_all(&folder).unwrap();
-    for file in ["package.json", "package-lock.json"] {
-        fs::copy(Path::new("tests/wrangler").join(file), folder.join(file)).unwrap();
-    }
-    let npm =
-        Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&folder).output();
-    let npm = npm.unwrap();
-    assert!(npm.status.success(), "{}", text(&npm.stderr));
-    fs::write(folder.join("complete"), "").unwrap();
+    npm_ci(Path::new("tests/wrangler"), &folder);
     folder
 }

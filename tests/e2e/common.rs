@@ -3,6 +3,7 @@
 use realgar_test::App;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::{fs, path::Path, process::Command};
 
 /// Starts both. The kitchen is the first Worker.
 pub(crate) fn kitchen() -> App {
@@ -64,4 +65,20 @@ pub(crate) fn drive(app: &App, calls: &[Value]) -> Vec<Outcome> {
 /// Calls a method of the menu `name`.
 pub(crate) fn menu(app: &App, name: &str, method: &str, args: Value) -> Outcome {
     drive(app, &[call("Menu", name, method, args)]).remove(0)
+}
+
+/// Installs the npm packages that `source` pins into `folder`, once.
+pub(crate) fn npm_ci(source: &Path, folder: &Path) {
+    let lock = fs::read(source.join("package-lock.json")).unwrap();
+    if fs::read(folder.join("complete")).is_ok_and(|installed| installed == lock) {
+        return;
+    }
+    fs::create_dir_all(folder).unwrap();
+    for file in ["package.json", "package-lock.json"] {
+        fs::copy(source.join(file), folder.join(file)).unwrap();
+    }
+    let mut npm = Command::new("npm");
+    let npm = npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder).output().unwrap();
+    assert!(npm.status.success(), "{}", String::from_utf8_lossy(&npm.stderr));
+    fs::write(folder.join("complete"), lock).unwrap();
 }

@@ -7,6 +7,7 @@ mod common;
 mod contract;
 mod counter;
 mod dev;
+mod examples;
 mod faults;
 mod library;
 mod phases;

@@ -5,7 +5,7 @@
 //! it: so only between two builds whose types have the very same form. The hash of that form is in both builds, and a call
 //! carries it.
 
-use crate::{BuildError, Progress, cargo::Package, describe};
+use crate::{BuildError, Progress, cargo::Package, describe, typescript};
 use realgar_wire::{Body, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, Shape, TypeContract};
 use std::{collections::HashMap, fmt::Write, path::Path};
 
@@ -18,6 +18,8 @@ pub(crate) struct Program {
     pub(crate) worker: Hashes,
     /// For each bound class that has such methods: the binding, and names with hashes.
     pub(crate) known: Vec<(String, Vec<(String, String)>)>,
+    /// What TypeScript sees of it.
+    pub(crate) types: String,
 }
 
 /// The methods of a class: name, index, and where it takes bytes, the hash.
@@ -61,7 +63,8 @@ pub(crate) fn program(
         Some((binding.clone(), hashes.clone()))
     });
     let known = known.collect();
-    Ok(Program { hosted: objects, worker: own, known, description })
+    let types = typescript::render(&description, &described.interfaces);
+    Ok(Program { hosted: objects, worker: own, known, types, description })
 }
 
 /// The methods of an interface that exchange bytes, with their hashes.

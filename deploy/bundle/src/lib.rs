@@ -18,6 +18,7 @@ mod output;
 mod plain;
 mod process;
 mod tools;
+mod typescript;
 mod worker_build;
 mod wrangler;
 
@@ -162,6 +163,7 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     for module in &modules {
         stage.write(module)?;
     }
+    stage.write_types(&program.types)?;
     let mut manifest = manifest(program.description, &modules);
     files::collect(&package, &mut manifest, stage.path())?;
     stage.write_manifest(&manifest)?;

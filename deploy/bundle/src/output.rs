@@ -90,6 +90,10 @@ impl Stage {
         self.put("wrangler.toml", text.as_bytes())
     }
 
+    pub(crate) fn write_types(&self, text: &str) -> Result<(), BuildError> {
+        self.put("types.d.ts", text.as_bytes())
+    }
+
     fn put(&self, name: &str, content: &[u8]) -> Result<(), BuildError> {
         let path = self.folder.join(name);
         if let Some(parent) = path.parent() {

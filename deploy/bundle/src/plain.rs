@@ -1,11 +1,12 @@
 //! A folder with a plain JavaScript Worker and a `wrangler.toml`, as a bundle: so that it can run beside ours, bound to it.
 
-use crate::{BuildError, Bundle, error::io, kind_of};
+use crate::{BuildError, Bundle, Progress, error::io, kind_of, node_tools, process};
 use realgar_wire::{Binding, BindingKind, MANIFEST_SCHEMA, Manifest, Module, Object, WorkerClass};
 use serde::Deserialize;
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 /// The part of wrangler's configuration that a local run needs.
@@ -67,7 +68,10 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
     let bad = |reason: String| BuildError::Configuration { path: file.clone(), reason };
     let source = fs::read_to_string(&file).map_err(io("read", &file))?;
     let config: Wrangler = toml::from_str(&source).map_err(|error| bad(error.to_string()))?;
-    let main = path.join(&config.main);
+    let mut main = path.join(&config.main);
+    if main.extension().is_some_and(|extension| extension == "ts") && main.is_file() {
+        main = compile(path, &main)?;
+    }
     let (Some(folder), Some(main_module)) = (main.parent(), main.file_name().and_then(|name| name.to_str())) else {
         return Err(bad(format!("`main` names no file: `{}`", config.main.display())));
     };
@@ -124,6 +128,29 @@ fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>, services
         .into_iter()
         .map(|service| Binding { name: service.binding, kind: BindingKind::Service { service: service.service } });
     objects.chain(databases).chain(services).collect()
+}
+
+/// Bundles a Worker in TypeScript into one module, with esbuild. Types are not checked: that is for the editor and `tsc`.
+fn compile(path: &Path, main: &Path) -> Result<PathBuf, BuildError> {
+    let tools = node_tools(&mut |_| {})?;
+    let output = path.join(".realgar/javascript/index.js");
+    let mut command = Command::new(&tools.esbuild);
+    command
+        .arg(main)
+        .args(["--bundle", "--format=esm", "--target=es2024", "--external:cloudflare:*", "--external:node:*"])
+        .arg(format!("--outfile={}", output.display()));
+    let mut said = String::new();
+    let outcome = process::run(&mut command, "esbuild", &mut |progress| {
+        if let Progress::Output(line) = progress {
+            said.push_str(&line);
+            said.push('\n');
+        }
+    });
+    outcome.map_err(|error| match error {
+        BuildError::ToolFailed { tool, status, .. } => BuildError::ToolFailed { tool, status, output: said },
+        other => other,
+    })?;
+    Ok(output)
 }
 
 /// Every module in `folder` and below, except for what npm installed.
