@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Output},
+    time::Duration,
 };
 
 /// Seed 003, step by step.
@@ -98,4 +99,34 @@ fn typescript() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("typescript");
     crate::common::npm_ci(Path::new("tests/typescript"), &folder);
     folder
+}
+
+#[test]
+fn a_photo_is_stored_as_it_arrives_and_indexed_by_a_queue() {
+    let app = App::builder().worker("examples/photos").test_clock().start();
+    let photo: Vec<u8> = (0..3_000_000_u32).map(|index| (index % 253) as u8).collect();
+    let put = |name: &str| app.request("PUT", "photos", name).header("content-type", "image/png").body(photo.clone());
+    let _ = put("/cat.png").send().expect_status(202);
+    let got = app.get("/cat.png").send().expect_status(200);
+    assert!(got.bytes() == photo);
+    assert_eq!(got.header("content-type"), Some("image/png"));
+    let indexed = |names: &[&str]| {
+        for _ in 0..100 {
+            app.advance(Duration::from_secs(1));
+            let rows: Vec<Value> = app.get("/").send().expect_status(200).json();
+            let found: Vec<&str> = rows.iter().filter_map(|row| row["name"].as_str()).collect();
+            if found == names {
+                return rows;
+            }
+        }
+        panic!("the index never said {names:?}; the log: {:?}", app.logs());
+    };
+    let etag = got.header("etag").unwrap().trim_matches('"').to_string();
+    let row = json!({"name": "cat.png", "size": photo.len(), "etag": etag, "type": "image/png"});
+    assert_eq!(indexed(&["cat.png"]), [row]);
+    let _ = put("/dog.png").send().expect_status(202);
+    indexed(&["cat.png", "dog.png"]);
+    let _ = app.request("DELETE", "photos", "/cat.png").send().expect_status(202);
+    indexed(&["dog.png"]);
+    let _ = app.get("/cat.png").send().expect_status(404);
 }

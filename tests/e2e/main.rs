@@ -9,6 +9,7 @@ mod counter;
 mod dev;
 mod examples;
 mod faults;
+mod hostile;
 mod library;
 mod phases;
 mod project;

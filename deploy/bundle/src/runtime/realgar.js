@@ -513,8 +513,8 @@ function checked(contract, [method, hash, payload, remaining], call) {
   const left = typeof remaining === "number" ? remaining : Infinity;
   if (hash === null && known !== undefined && Array.isArray(payload)) return call(known[0], payload, false, left);
   if (typeof hash === "string" && known?.[1] === hash) return call(known[0], [payload], true, left);
-  if (known === undefined) return Promise.reject(failure("unknown_method", `there is no method \`${method}\``));
-  return Promise.reject(failure("version_skew", `\`${method}\` has another contract here`));
+  if (known === undefined) return Promise.reject(failure("unknown_method", "there is no method of that name"));
+  return Promise.reject(failure("version_skew", "the method has another contract here"));
 }
 
 /** A call of a method of the Worker. */

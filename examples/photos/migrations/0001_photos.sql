@@ -1,0 +1,1 @@
+CREATE TABLE photos (name TEXT PRIMARY KEY, size INTEGER NOT NULL, etag TEXT NOT NULL, type TEXT);
