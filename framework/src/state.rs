@@ -39,6 +39,13 @@ impl State {
         Sql::new(js::field(&js::field(&self.raw, "storage"), "sql"))
     }
 
+    /// Resets the object: its instance is gone, what was written and not yet stored is lost, and whoever waits for it gets an error.
+    /// The next event starts it again.
+    pub fn abort(&self, reason: &str) {
+        // It throws the reason, like everything else in the object from here on.
+        let _ = js::invoke1(&self.raw, "abort", &reason.into());
+    }
+
     /// Runs `future` beside the current event. A Durable Object stays in memory while it runs, also without this; a panic
     /// in it interrupts every call in the isolate.
     pub fn wait_until(&self, future: impl Future<Output = ()> + 'static) {

@@ -3,6 +3,10 @@
 use crate::common::{call, drive, kitchen};
 use realgar_test::App;
 use serde_json::{Value, json};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+};
 
 fn consume(app: &App, which: &str) -> Value {
     app.get(&format!("/streams/{which}")).send().expect_status(200).json()
@@ -102,4 +106,37 @@ fn a_stream_is_an_http_response() {
     assert_eq!(response.text(), "0\n1\n2\n3\n4\n");
     let broken = app.get("/streams/http-failing").try_send();
     assert!(broken.is_err(), "a response that breaks off must not look whole: {broken:?}");
+}
+
+#[test]
+fn a_client_that_goes_away_stops_the_producer() {
+    let app = kitchen();
+    let dropped = || consume(&app, "counts")[1].as_u64().unwrap();
+    let before = dropped();
+    let address = app.url("kitchen").trim_start_matches("http://").to_string();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"GET /streams/http-endless HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+    let mut start = [0; 400];
+    client.read_exact(&mut start).unwrap();
+    let start = String::from_utf8_lossy(&start).to_lowercase();
+    assert!(start.contains("transfer-encoding: chunked"), "{start}");
+    assert_eq!(dropped(), before, "it runs while somebody reads");
+    drop(client);
+    while dropped() == before {}
+}
+
+#[test]
+fn a_stream_whose_object_is_reset_is_an_error_and_never_an_end() {
+    let app = kitchen();
+    let mut calls = vec![call("Belt", "gone", "tick", json!([1000, 20])), call("Belt", "gone", "reset", json!([]))];
+    calls[1]["delay"] = json!(200);
+    let mut outcomes = drive(&app, &calls);
+    let (reset, read) = (outcomes.remove(1).thrown(), outcomes.remove(0).thrown());
+    assert!(reset.message.contains("reset by a test"), "{reset:?}");
+    assert!(read.message.contains("disconnected prematurely"), "{read:?}");
+    assert_eq!(
+        belt(&app, "tick", json!([1, 0]))["lines"],
+        json!([{"item": 0}, {"end": 1}]),
+        "the next event starts it again"
+    );
 }

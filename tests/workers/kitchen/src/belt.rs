@@ -25,6 +25,7 @@ impl Drop for Guard {
 
 #[durable_object]
 pub struct Belt {
+    state: State,
     started: Cell<u32>,
     others: Namespace<Belt>,
 }
@@ -32,9 +33,9 @@ pub struct Belt {
 impl DurableObject for Belt {
     fn init(cx: &mut Init) -> impl Instantiate<Self> {
         let others = cx.bind(Belt::from::<crate::Kitchen>());
-        move |_state: State| {
+        move |state: State| {
             let others = others.clone();
-            async move { Ok(Belt { started: Cell::new(0), others }) }
+            async move { Ok(Belt { state, started: Cell::new(0), others }) }
         }
     }
 }
@@ -110,6 +111,11 @@ impl Belt {
             Some(Ok(number)) => Ok(number),
             _ => Err(OrderError::SoldOut { dish: "numbers".into(), left: 0 }),
         }
+    }
+
+    /// Resets the object.
+    pub async fn reset(&self) {
+        self.state.abort("reset by a test");
     }
 
     /// Takes `ms`, by way of so many other objects.
