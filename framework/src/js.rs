@@ -51,6 +51,11 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = __realgar)]
     pub(crate) fn entries(target: &JsValue) -> Result<js_sys::Array, JsValue>;
 
+    /// Writes a line to the log.
+    #[cfg(feature = "tracing")]
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn log(level: &str, line: &str);
+
     /// What a value is, for the decoder and its messages: see [`crate::codec`].
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn kind(value: &JsValue) -> u32;
@@ -103,6 +108,7 @@ extern "C" {
         hash: &JsValue,
         payload: &JsValue,
         remaining: f64,
+        trace: Option<&str>,
     ) -> Result<JsValue, JsValue>;
 
     /// The same stream, known to have `length` bytes. It fails if it has not.
@@ -173,18 +179,19 @@ pub(crate) fn contract(binding: &'static str, method: &'static str) -> Option<Js
 }
 
 /// The method that every class with methods has besides its own. It takes the name of a method; the hash of its contract and the
-/// bytes of its arguments, or `null` and a list of them; and how many milliseconds are left.
+/// bytes of its arguments, or `null` and a list of them; how many milliseconds are left; and the trace that it is part of.
 pub(crate) const REALGAR_METHOD: &str = "__realgar";
 
-/// `target.__realgar(method, hash, payload, remaining)`.
+/// `target.__realgar(method, hash, payload, remaining, trace)`.
 pub(crate) fn invoke_realgar(
     target: &JsValue,
     method: &'static str,
     hash: &JsValue,
     payload: &JsValue,
     remaining: f64,
+    trace: Option<&str>,
 ) -> Result<JsValue, JsValue> {
-    raw_invoke_realgar(target, &name(method), hash, payload, remaining)
+    raw_invoke_realgar(target, &name(method), hash, payload, remaining, trace)
 }
 
 /// `env[name]`.

@@ -83,6 +83,7 @@ mod storage;
 mod stream;
 mod stub;
 mod time;
+mod trace;
 
 #[doc(hidden)]
 pub mod __private;
@@ -117,6 +118,8 @@ pub use storage::{Entries, ListOptions, Storage, Transaction};
 pub use stream::{RpcStream, StreamError, stream_response};
 pub use stub::{ServiceBinding, Stub};
 pub use time::{Sleep, sleep};
+#[cfg(feature = "tracing")]
+pub use trace::init_tracing;
 
 /// What a method returns to stream: the trait of the crate `futures`.
 pub use futures_core::Stream;

@@ -16,3 +16,4 @@ mod project;
 mod rpc;
 mod storage;
 mod streams;
+mod tracing;

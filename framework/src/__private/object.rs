@@ -13,6 +13,8 @@ use worker::Request;
 
 /// One RPC method of `T`.
 pub struct Method<T> {
+    /// Its name on the wire.
+    pub name: &'static str,
     /// How many parameters it has.
     pub parameters: u32,
     /// Decodes the arguments and runs it.
@@ -240,6 +242,8 @@ pub trait Factory {
 pub trait Instance {
     /// Runs the method with this index.
     fn call(&self, method: u32, arguments: Arguments) -> Reply;
+    /// The name of the method with this index.
+    fn method(&self, method: u32) -> &'static str;
     /// Answers an HTTP request.
     fn fetch(&self, request: Request) -> Reply;
 }
@@ -279,6 +283,10 @@ struct Hosted<T: LiveObject> {
 impl<T: LiveObject> Instance for Hosted<T> {
     fn call(&self, method: u32, arguments: Arguments) -> Reply {
         call(self.table.methods, &self.object, method, arguments)
+    }
+
+    fn method(&self, method: u32) -> &'static str {
+        self.table.methods.get(method as usize).map_or("", |method| method.name)
     }
 
     fn fetch(&self, request: Request) -> Reply {

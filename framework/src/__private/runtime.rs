@@ -9,8 +9,9 @@ use super::{
     object::{self, Factory, Handler, Instance, ObjectList},
 };
 use crate::{
-    Context, RpcErrorKind, State, Worker, js,
+    Context, RpcErrorKind, State, Worker, WorkerClass, js,
     rpc::{Arguments, Failure},
+    trace::{self, Scope},
 };
 use js_sys::Array;
 use std::{
@@ -31,6 +32,9 @@ thread_local! {
 
 /// What this module exports. Phase 1 of each part runs when the part is used first.
 struct Program {
+    script: &'static str,
+    /// The name of a method of the Worker.
+    method: fn(u32) -> &'static str,
     worker: fn() -> Rc<dyn AnyWorker>,
     started_worker: OnceCell<Rc<dyn AnyWorker>>,
     objects: Vec<fn() -> Rc<dyn Factory>>,
@@ -59,6 +63,8 @@ pub fn register<W: Worker, O: ObjectList>() {
     O::factories(&mut objects);
     PROGRAM.with(|program| {
         let _ = program.set(Program {
+            script: <W::Class as WorkerClass>::NAME,
+            method: |index| W::table().methods.get(index as usize).map_or("", |method| method.name),
             worker: || Rc::new(W::init(&mut crate::Init::live())),
             started_worker: OnceCell::new(),
             started_objects: RefCell::new(vec![None; objects.len()]),
@@ -107,6 +113,9 @@ fn handle<W>(handler: Option<Handler<W>>, worker: Rc<W>, event: JsValue, context
 #[wasm_bindgen(js_name = RealgarObject)]
 pub struct ObjectHandle {
     instance: Rc<dyn Instance>,
+    class: &'static str,
+    /// Its name or id, for logs.
+    name: Rc<str>,
 }
 
 impl std::fmt::Debug for ObjectHandle {
@@ -119,8 +128,19 @@ impl std::fmt::Debug for ObjectHandle {
 impl ObjectHandle {
     /// Calls the method with this index. With `bytes`, the only argument is the bytes of all of them, and the result is
     /// bytes too. It has `remaining` milliseconds.
-    pub fn call(&self, record: JsValue, call: u32, method: u32, arguments: Array, bytes: bool, remaining: f64) {
-        start(record, call, || match Arguments::new(arguments, bytes) {
+    #[expect(clippy::too_many_arguments, reason = "one crossing into wasm instead of several")]
+    pub fn call(
+        &self,
+        record: JsValue,
+        call: u32,
+        method: u32,
+        arguments: Array,
+        bytes: bool,
+        remaining: f64,
+        trace: Option<String>,
+    ) {
+        let scope = || self.scope(self.instance.method(method), trace);
+        start(record, call, scope, || match Arguments::new(arguments, bytes) {
             Ok(arguments) => self.instance.call(method, arguments).within(remaining),
             Err(failure) => Reply::failed(failure),
         });
@@ -128,7 +148,18 @@ impl ObjectHandle {
 
     /// Forwards an HTTP request.
     pub fn fetch(&self, record: JsValue, call: u32, request: worker::web_sys::Request) {
-        start(record, call, || self.instance.fetch(request.into()));
+        start(record, call, || self.scope("fetch", None), || self.instance.fetch(request.into()));
+    }
+}
+
+impl ObjectHandle {
+    fn scope(&self, method: &'static str, trace: Option<String>) -> Scope {
+        Scope {
+            class: self.class,
+            object: Some(self.name.clone()),
+            method,
+            trace: trace.map_or_else(trace::fresh, Into::into),
+        }
     }
 }
 
@@ -136,30 +167,48 @@ impl ObjectHandle {
 /// [`ObjectHandle`].
 #[wasm_bindgen(js_name = realgarObject)]
 pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue) {
-    start(record, call, || {
-        let factory = PROGRAM.with(|program| program.get()?.object(class as usize));
-        Reply(Box::pin(async move {
-            let factory = factory.ok_or_else(other_build)?;
-            let made = factory.make(State::new(state)).await;
-            let instance = made.map_err(|error| {
-                let message = format!("`{}` could not start: {error}", factory.class());
-                Failure::new(RpcErrorKind::InitFailed, message)
-            })?;
-            Ok(ObjectHandle { instance }.into())
-        }))
-    });
+    let state = State::new(state);
+    let factory = PROGRAM.with(|program| program.get()?.object(class as usize));
+    let class = factory.as_ref().map_or("", |factory| factory.class());
+    let name: Rc<str> = state.name().unwrap_or_else(|| state.id().to_string()).into();
+    let object = Some(name.clone());
+    start(
+        record,
+        call,
+        || Scope { class, object, method: "init", trace: trace::fresh() },
+        || {
+            Reply(Box::pin(async move {
+                let factory = factory.ok_or_else(other_build)?;
+                let made = factory.make(state).await;
+                let instance = made.map_err(|error| {
+                    let message = format!("`{}` could not start: {error}", factory.class());
+                    Failure::new(RpcErrorKind::InitFailed, message)
+                })?;
+                Ok(ObjectHandle { instance, class, name }.into())
+            }))
+        },
+    );
 }
 
 /// Answers an HTTP request to the Worker.
 #[wasm_bindgen(js_name = realgarFetch)]
 pub fn fetch(record: JsValue, call: u32, request: worker::web_sys::Request, context: JsValue) {
-    on_worker(record, call, |worker| worker.fetch(request.into(), Context::new(context)));
+    on_worker(record, call, "fetch", None, |worker| worker.fetch(request.into(), Context::new(context)));
 }
 
 /// Calls a method of the Worker: see [`ObjectHandle::call`].
 #[wasm_bindgen(js_name = realgarCall)]
-pub fn call(record: JsValue, number: u32, method: u32, arguments: Array, bytes: bool, remaining: f64) {
-    on_worker(record, number, |worker| match Arguments::new(arguments, bytes) {
+pub fn call(
+    record: JsValue,
+    number: u32,
+    method: u32,
+    arguments: Array,
+    bytes: bool,
+    remaining: f64,
+    trace: Option<String>,
+) {
+    let name = PROGRAM.with(|program| program.get().map_or("", |program| (program.method)(method)));
+    on_worker(record, number, name, trace, |worker| match Arguments::new(arguments, bytes) {
         Ok(arguments) => worker.call(method, arguments).within(remaining),
         Err(failure) => Reply::failed(failure),
     });
@@ -168,17 +217,29 @@ pub fn call(record: JsValue, number: u32, method: u32, arguments: Array, bytes: 
 /// Handles a firing of a cron trigger.
 #[wasm_bindgen(js_name = realgarScheduled)]
 pub fn scheduled(record: JsValue, call: u32, event: JsValue, context: JsValue) {
-    on_worker(record, call, |worker| worker.scheduled(event, Context::new(context)));
+    on_worker(record, call, "scheduled", None, |worker| worker.scheduled(event, Context::new(context)));
 }
 
 /// Works off messages of a queue.
 #[wasm_bindgen(js_name = realgarQueue)]
 pub fn consume(record: JsValue, call: u32, batch: JsValue, context: JsValue) {
-    on_worker(record, call, |worker| worker.consume(batch, Context::new(context)));
+    on_worker(record, call, "queue", None, |worker| worker.consume(batch, Context::new(context)));
 }
 
-fn on_worker(record: JsValue, call: u32, event: impl FnOnce(Rc<dyn AnyWorker>) -> Reply) {
-    start(record, call, || match PROGRAM.with(|program| program.get().map(Program::worker)) {
+fn on_worker(
+    record: JsValue,
+    call: u32,
+    method: &'static str,
+    trace: Option<String>,
+    event: impl FnOnce(Rc<dyn AnyWorker>) -> Reply,
+) {
+    let scope = || Scope {
+        class: PROGRAM.with(|program| program.get().map_or("", |program| program.script)),
+        object: None,
+        method,
+        trace: trace.map_or_else(trace::fresh, Into::into),
+    };
+    start(record, call, scope, || match PROGRAM.with(|program| program.get().map(Program::worker)) {
         Some(worker) => event(worker),
         None => Reply::failed(other_build()),
     });
@@ -201,15 +262,21 @@ pub(crate) fn current_call() -> u32 {
     CURRENT.get()
 }
 
-/// Runs `begin` and the future it returns as part of call `call`.
-fn start(record: JsValue, call: u32, begin: impl FnOnce() -> Reply) {
+/// Runs `begin` and the future it returns as part of call `call`, which `scope` describes to whoever asks.
+fn start(record: JsValue, call: u32, scope: impl FnOnce() -> Scope, begin: impl FnOnce() -> Reply) {
     let Reply(future) = within(call, begin);
-    run(record, call, future);
+    // Only now: Phase 1, which may have run in `begin`, says whether anybody asks.
+    let scope = trace::enabled().then(|| Rc::new(scope()));
+    poll_at_once(Call { record, call, scope, future });
 }
 
-/// Polls `future` at once, leaves it to the event loop if it waits, and settles `record` with its result.
+/// Polls `future` at once as part of call `call`, and settles `record` with its result.
 pub(crate) fn run(record: JsValue, call: u32, future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>) {
-    let mut call = Call { record, call, future };
+    poll_at_once(Call { record, call, scope: None, future });
+}
+
+/// Polls `call` at once, and leaves it to the event loop if it waits.
+fn poll_at_once(mut call: Call) {
     // Without a waker: every future must register the waker of its last poll, and the event loop polls it again.
     let first = Pin::new(&mut call).poll(&mut task::Context::from_waker(Waker::noop()));
     if first.is_pending() {
@@ -219,13 +286,14 @@ pub(crate) fn run(record: JsValue, call: u32, future: Pin<Box<dyn Future<Output 
 
 /// Leaves `future` to the event loop, as part of no call, and settles `record` with its result.
 pub(crate) fn spawn(record: JsValue, future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>) {
-    wasm_bindgen_futures::spawn_local(Call { record, call: 0, future });
+    wasm_bindgen_futures::spawn_local(Call { record, call: 0, scope: None, future });
 }
 
 /// A call under way.
 struct Call {
     record: JsValue,
     call: u32,
+    scope: Option<Rc<Scope>>,
     future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>,
 }
 
@@ -233,8 +301,9 @@ impl Future for Call {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
-        let call = self.call;
-        match task::ready!(within(call, || self.future.as_mut().poll(cx))) {
+        let (call, scope) = (self.call, self.scope.clone());
+        let future = self.future.as_mut();
+        match task::ready!(trace::within(scope.as_ref(), || within(call, || future.poll(cx)))) {
             Ok(value) => js::settle(&self.record, &value),
             Err(Failure { code, message, path, data }) => {
                 js::fail(&self.record, code, &message, path.as_deref(), &data);

@@ -1,7 +1,7 @@
 //! The calling end: a method on a stub.
 
 use super::{CallError, Lane, RpcError, RpcErrorKind};
-use crate::{RpcStream, Stub, codec, deadline, js, promise, sleep, stream::StreamError};
+use crate::{RpcStream, Stub, codec, deadline, js, promise, sleep, stream::StreamError, trace};
 use js_sys::{Array, Uint8Array};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{borrow::Cow, time::Duration};
@@ -174,7 +174,7 @@ async fn send<'a>(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Res
 async fn send_once<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> Result<Answer<'a>, RpcError> {
     let target = stub.target(method)?;
     let not_sent = |error: crate::CodecError| RpcError::from_codec(RpcErrorKind::NotSent, method, &error);
-    let remaining = deadline::remaining();
+    let (remaining, trace) = (deadline::remaining(), trace::current_trace());
     let mut skewed = false;
     if let Some(hash) = js::contract(stub.binding(), method) {
         let mut payload = Vec::new();
@@ -182,7 +182,7 @@ async fn send_once<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>)
             argument.append(&mut payload).map_err(|error| not_sent(error.inside(name)))?;
         }
         let payload = Uint8Array::from(payload.as_slice());
-        let outcome = settled(js::invoke_realgar(&target, method, &hash, &payload, remaining)).await;
+        let outcome = settled(js::invoke_realgar(&target, method, &hash, &payload, remaining, trace.as_deref())).await;
         match outcome.as_ref().err().and_then(refusal) {
             None => return Ok(Answer { method, lane: Lane::Bytes, skewed: false, outcome }),
             // The method did not run.
@@ -194,10 +194,11 @@ async fn send_once<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>)
         encoded.push(argument.encode().map_err(|error| not_sent(error.inside(name)))?);
     }
     let native = |outcome| Ok(Answer { method, lane: Lane::Native, skewed, outcome });
-    if remaining.is_finite() {
-        // A plain call has no place for the deadline.
+    if remaining.is_finite() || trace.is_some() {
+        // A plain call has no place for them.
         let values = encoded.iter().collect::<Array>();
-        let outcome = settled(js::invoke_realgar(&target, method, &JsValue::NULL, &values, remaining)).await;
+        let outcome =
+            settled(js::invoke_realgar(&target, method, &JsValue::NULL, &values, remaining, trace.as_deref())).await;
         if outcome.as_ref().err().and_then(refusal).is_none() {
             return native(outcome);
         }

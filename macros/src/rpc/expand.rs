@@ -88,7 +88,7 @@ pub(super) fn stubs(model: &Model) -> TokenStream {
 
 /// The method as the runtime calls it. What the compiler may refuse has the span of the type that it refuses.
 fn callable(model: &Model, method: &Method) -> TokenStream {
-    let Method { ident, parameters, .. } = method;
+    let Method { ident, wire_name, parameters, .. } = method;
     let cfgs = method.cfgs();
     let count = u32::try_from(parameters.len()).unwrap_or(u32::MAX);
     let arguments = parameters.iter().enumerate().map(|(index, parameter)| decoded(model, index, parameter));
@@ -118,6 +118,7 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
     quote_spanned! {span=>
         #(#cfgs)*
         #krate::__private::Method {
+            name: #wire_name,
             parameters: #count,
             call: |_object, _arguments| #krate::__private::#reply(_arguments, |_arguments #sink| async move {
                 #krate::__private::core::result::Result::Ok(#result)

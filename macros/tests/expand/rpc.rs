@@ -21,7 +21,10 @@ impl CounterStub {
     > {
         ::realgar::__private::call_fallible(
                 self,
-                "addAll",
+                ::realgar::__private::MethodName {
+                    name: "addAll",
+                    idempotent: false,
+                },
                 &[
                     ("first", &first as &dyn ::realgar::__private::Argument),
                     ("rest", &rest as &dyn ::realgar::__private::Argument),
@@ -33,17 +36,34 @@ impl CounterStub {
     pub async fn length(
         &self,
     ) -> ::realgar::__private::core::result::Result<u64, ::realgar::RpcError> {
-        ::realgar::__private::call(self, "size", &[]).await
+        ::realgar::__private::call(
+                self,
+                ::realgar::__private::MethodName {
+                    name: "size",
+                    idempotent: false,
+                },
+                &[],
+            )
+            .await
     }
     pub async fn clear(
         &self,
     ) -> ::realgar::__private::core::result::Result<(), ::realgar::RpcError> {
-        ::realgar::__private::call(self, "clear", &[]).await
+        ::realgar::__private::call(
+                self,
+                ::realgar::__private::MethodName {
+                    name: "clear",
+                    idempotent: false,
+                },
+                &[],
+            )
+            .await
     }
 }
 impl ::realgar::__private::Rpc for Counter {
     const METHODS: &'static [::realgar::__private::Method<Self>] = &[
         ::realgar::__private::Method {
+            name: "addAll",
             parameters: 2u32,
             call: |_object, _arguments| ::realgar::__private::reply_fallible(
                 _arguments,
@@ -65,6 +85,7 @@ impl ::realgar::__private::Rpc for Counter {
         },
         #[cfg(feature = "extra")]
         ::realgar::__private::Method {
+            name: "size",
             parameters: 0u32,
             call: |_object, _arguments| ::realgar::__private::reply(
                 _arguments,
@@ -74,6 +95,7 @@ impl ::realgar::__private::Rpc for Counter {
             ),
         },
         ::realgar::__private::Method {
+            name: "clear",
             parameters: 0u32,
             call: |_object, _arguments| ::realgar::__private::reply(
                 _arguments,

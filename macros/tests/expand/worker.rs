@@ -41,14 +41,34 @@ impl ::realgar::Live for Api {
     type Class = Api;
 }
 impl ::realgar::LiveWorker for Api {
-    fn methods() -> &'static [::realgar::__private::Method<Self>] {
-        use ::realgar::__private::{RpcAbsent as _, RpcPresent as _};
-        (&::realgar::__private::Probe::<Self>::NEW).methods()
+    fn table() -> ::realgar::__private::WorkerTable<Self> {
+        use ::realgar::__private::{
+            ConsumeAbsent as _, ConsumePresent as _, RpcAbsent as _, RpcPresent as _,
+            ScheduledAbsent as _, ScheduledPresent as _,
+        };
+        ::realgar::__private::WorkerTable {
+            methods: (&::realgar::__private::Probe::<Self>::NEW).methods(),
+            scheduled: (&::realgar::__private::Probe::<Self>::NEW).scheduled(),
+            consume: (&::realgar::__private::Probe::<Self>::NEW).consume(),
+        }
     }
-    fn describe_methods() -> ::realgar::__private::Vec<
-        ::realgar::__private::wire::Method,
-    > {
-        use ::realgar::__private::{ContractAbsent as _, ContractPresent as _};
-        (&::realgar::__private::Probe::<Api>::NEW).describe_methods()
+    fn describe() -> ::realgar::__private::wire::WorkerClass {
+        use ::realgar::__private::{
+            ConsumeAbsent as _, ConsumePresent as _, ContractAbsent as _,
+            ContractPresent as _, ScheduledAbsent as _, ScheduledPresent as _,
+        };
+        ::realgar::__private::wire::WorkerClass {
+            class: ::realgar::__private::core::convert::From::from(
+                <Api as ::realgar::WorkerClass>::CLASS,
+            ),
+            script: ::realgar::__private::core::convert::From::from(
+                <Api as ::realgar::WorkerClass>::NAME,
+            ),
+            handlers: ::realgar::__private::joined(
+                (&::realgar::__private::Probe::<Self>::NEW).describe_scheduled(),
+                (&::realgar::__private::Probe::<Self>::NEW).describe_consume(),
+            ),
+            methods: (&::realgar::__private::Probe::<Api>::NEW).describe_methods(),
+        }
     }
 }

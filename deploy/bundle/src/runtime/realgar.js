@@ -186,7 +186,10 @@ const ROLLED_BACK = Symbol("rolled back");
 const host = {
   binding: (name) => env[name],
   contract: (binding, method) => contracts.get(binding)?.get(method),
-  invokeRealgar: (target, method, hash, payload, remaining) => target.__realgar(method, hash, payload, remaining),
+  invokeRealgar: (target, ...call) => target.__realgar(...call),
+  log(level, line) {
+    (console[level === "trace" ? "debug" : level] ?? console.log).call(console, line);
+  },
   fixedLength(stream, length) {
     const { readable, writable } = new FixedLengthStream(length);
     // Whoever reads sees it fail.
@@ -475,11 +478,11 @@ export class Shell {
     }
   }
 
-  call(method, args, bytes = false, remaining = Infinity) {
+  call(method, args, bytes = false, remaining = Infinity, trace = undefined) {
     if (this.#handle === undefined || this.#life.dead || this.#starting !== undefined) {
-      return this.#ready().then(() => this.call(method, args, bytes, remaining));
+      return this.#ready().then(() => this.call(method, args, bytes, remaining, trace));
     }
-    return this.#life.track((record, call) => this.#handle.call(record, call, method, args, bytes, remaining));
+    return this.#life.track((record, call) => this.#handle.call(record, call, method, args, bytes, remaining, trace));
   }
 
   callRealgar(contract, ...call) {
@@ -508,20 +511,20 @@ export class Shell {
  * read; or with `null` and a list of them. Where the contract is another one, the caller is told so, and the method does not
  * run.
  */
-function checked(contract, [method, hash, payload, remaining], call) {
+function checked(contract, [method, hash, payload, remaining, trace], call) {
   const known = contract.get(method);
-  const left = typeof remaining === "number" ? remaining : Infinity;
-  if (hash === null && known !== undefined && Array.isArray(payload)) return call(known[0], payload, false, left);
-  if (typeof hash === "string" && known?.[1] === hash) return call(known[0], [payload], true, left);
+  const about = [typeof remaining === "number" ? remaining : Infinity, /^[0-9a-f]{32}$/.test(trace) ? trace : undefined];
+  if (hash === null && known !== undefined && Array.isArray(payload)) return call(known[0], payload, false, ...about);
+  if (typeof hash === "string" && known?.[1] === hash) return call(known[0], [payload], true, ...about);
   if (known === undefined) return Promise.reject(failure("unknown_method", "there is no method of that name"));
   return Promise.reject(failure("version_skew", "the method has another contract here"));
 }
 
 /** A call of a method of the Worker. */
-export function call(method, args, bytes = false, remaining = Infinity) {
+export function call(method, args, bytes = false, remaining = Infinity, trace = undefined) {
   try {
     const life = currentLife();
-    return life.track((record, call) => life.glue.realgarCall(record, call, method, args, bytes, remaining));
+    return life.track((record, call) => life.glue.realgarCall(record, call, method, args, bytes, remaining, trace));
   } catch (error) {
     return Promise.reject(error);
   }
