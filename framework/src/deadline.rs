@@ -64,7 +64,11 @@ pub(crate) async fn until<F: Future>(at: f64, future: F) -> Option<F::Output> {
 
 /// What is left of the nearest deadline, in milliseconds; infinite where there is none.
 pub(crate) fn remaining() -> f64 {
-    (CURRENT.get() - now()).max(0.0)
+    match CURRENT.get() {
+        // Without asking JavaScript for the time.
+        never if never.is_infinite() => f64::INFINITY,
+        at => (at - now()).max(0.0),
+    }
 }
 
 /// What has this long left has to be done then.
