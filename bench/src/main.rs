@@ -2,8 +2,11 @@
 //! no test, and no test measures time.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program whose output is its purpose")]
 
+mod cold;
+mod rounds;
 mod rpc;
 mod size;
+mod values;
 mod workers_rs;
 
 use clap::{Parser, ValueEnum};
@@ -23,6 +26,12 @@ struct Arguments {
 enum Suite {
     /// The latency of a method call.
     Rpc,
+    /// Composite values, as bytes and as JavaScript objects.
+    Codec,
+    /// The throughput of a stream, and the time to its first item.
+    Stream,
+    /// From the start of the runtime to the first response.
+    Cold,
     /// The size of a bundle.
     Size,
 }
@@ -47,6 +56,9 @@ fn main() -> ExitCode {
     let Arguments { suite, json } = Arguments::parse();
     let (name, rows) = match suite {
         Suite::Rpc => ("rpc", rpc::run()),
+        Suite::Codec => ("codec", values::codec()),
+        Suite::Stream => ("stream", values::stream()),
+        Suite::Cold => ("cold", cold::run()),
         Suite::Size => ("size", size::run()),
     };
     match rows {

@@ -136,6 +136,11 @@ impl<T: DeserializeOwned, E: StreamError> RpcStream<T, E> {
 }
 
 fn append(buffer: &mut Vec<u8>, chunk: &Uint8Array) {
+    if buffer.is_empty() {
+        // Not filled with zeros first.
+        *buffer = chunk.to_vec();
+        return;
+    }
     let start = buffer.len();
     buffer.resize(start + chunk.length() as usize, 0);
     chunk.copy_to(&mut buffer[start..]);

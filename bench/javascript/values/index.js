@@ -1,0 +1,71 @@
+// The hand-written side of values and streams: GET /WHICH/SIZE/N.
+import { DurableObject } from "cloudflare:workers";
+
+const CHUNK = 64 << 10;
+
+export class Echo extends DurableObject {
+  echo(items) {
+    return items;
+  }
+
+  /** A stream of bytes that only fills buffers: `count` KiB, without items or their end. */
+  blocks(count) {
+    let left = count * 1024;
+    return new ReadableStream(
+      {
+        type: "bytes",
+        pull(controller) {
+          const size = Math.min(CHUNK, left);
+          left -= size;
+          if (size > 0) controller.enqueue(new Uint8Array(size).fill(left & 255));
+          if (left === 0) controller.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+  }
+}
+
+function items(count) {
+  return Array.from({ length: count }, (_, id) => ({
+    id,
+    name: `item number ${id}`,
+    price: id * 1.25,
+    tags: ["red", "large"],
+    active: id % 2 === 0,
+  }));
+}
+
+export default {
+  async fetch(request, env) {
+    const [, which, size, count] = new URL(request.url).pathname.split("/");
+    const echo = env.Echo.getByName("one");
+    const sent = items(Number(size));
+    let seen = 0;
+    for (let i = 0; i < Number(count); i++) {
+      if (which === "echo") seen += (await echo.echo(sent)).length;
+      else if (which === "stream") seen += await read(await echo.blocks(Number(size)));
+      else seen += await first(await echo.blocks(1 << 20));
+    }
+    return new Response(String(seen));
+  },
+};
+
+async function read(stream) {
+  const reader = stream.getReader({ mode: "byob" });
+  let buffer = new ArrayBuffer(CHUNK);
+  let bytes = 0;
+  for (;;) {
+    const { done, value } = await reader.read(new Uint8Array(buffer));
+    if (done) return bytes;
+    bytes += value.byteLength;
+    buffer = value.buffer;
+  }
+}
+
+async function first(stream) {
+  const reader = stream.getReader({ mode: "byob" });
+  const { value } = await reader.read(new Uint8Array(1024));
+  await reader.cancel();
+  return value.byteLength;
+}
