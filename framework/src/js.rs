@@ -3,7 +3,7 @@
 //! Every import that can throw has `catch`: an exception that unwinds through wasm frames would leave the instance broken
 //! and its caller waiting for ever. `deploy/bundle/src/runtime/realgar.js` is the other side of this file.
 
-use std::{cell::RefCell, ptr};
+use std::{cell::RefCell, collections::HashMap, ptr};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -43,9 +43,11 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = __realgar)]
     pub(crate) fn get(target: &JsValue, name: &str) -> Result<JsValue, JsValue>;
 
-    /// Makes an own property, also where the name is `__proto__`.
-    #[wasm_bindgen(js_namespace = __realgar)]
-    pub(crate) fn define(target: &js_sys::Object, name: &str, value: &JsValue);
+    #[wasm_bindgen(js_namespace = __realgar, js_name = define)]
+    fn raw_define(target: &js_sys::Object, name: &JsValue, value: &JsValue);
+
+    #[wasm_bindgen(js_namespace = __realgar, js_name = fields)]
+    fn raw_fields(target: &JsValue, names: &js_sys::Array) -> JsValue;
 
     /// `[key, value, key, value, …]` of the own enumerable properties, or of a `Map`.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
@@ -142,21 +144,35 @@ extern "C" {
 }
 
 thread_local! {
-    /// The names that were used.
-    static NAMES: RefCell<Vec<(&'static str, JsValue)>> = const { RefCell::new(Vec::new()) };
+    /// The names that were used, by their address and length.
+    static NAMES: RefCell<HashMap<(*const u8, usize), JsValue>> = RefCell::default();
+    /// The lists of names that were used, likewise.
+    static LISTS: RefCell<HashMap<(*const &'static str, usize), js_sys::Array>> = RefCell::default();
 }
 
 /// `text` as a JavaScript string. Made once: the runtime takes longer to decode a name than to look a method up by it.
 fn name(text: &'static str) -> JsValue {
-    NAMES.with_borrow_mut(|names| {
-        let known = |(own, _): &&(&'static str, JsValue)| ptr::eq(*own, text);
-        if let Some((_, value)) = names.iter().find(known) {
-            return value.clone();
-        }
-        let value = JsValue::from_str(text);
-        names.push((text, value.clone()));
-        value
-    })
+    let make = || JsValue::from_str(text);
+    NAMES.with_borrow_mut(|names| names.entry((text.as_ptr(), text.len())).or_insert_with(make).clone())
+}
+
+/// Makes an own property, also where the name is `__proto__`.
+pub(crate) fn define(target: &js_sys::Object, property: &'static str, value: &JsValue) {
+    raw_define(target, &name(property), value);
+}
+
+/// Makes an own property whose name is not known before.
+pub(crate) fn define_any(target: &js_sys::Object, property: &str, value: &JsValue) {
+    raw_define(target, &property.into(), value);
+}
+
+/// The values of the own properties `names` of a plain object; `undefined` for one that it has not. `None` if it has others, too.
+pub(crate) fn fields(target: &JsValue, names: &'static [&'static str]) -> Option<js_sys::Array> {
+    let list = LISTS.with_borrow_mut(|lists| {
+        let make = || names.iter().map(|text| name(text)).collect();
+        lists.entry((names.as_ptr(), names.len())).or_insert_with(make).clone()
+    });
+    raw_fields(target, &list).dyn_into().ok()
 }
 
 thread_local! {

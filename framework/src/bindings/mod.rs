@@ -25,7 +25,7 @@ pub(crate) async fn settled(returned: Result<JsValue, JsValue>) -> Result<JsValu
 }
 
 /// A plain object with the properties that have a value.
-pub(crate) fn object<const N: usize>(properties: [(&str, Option<JsValue>); N]) -> JsValue {
+pub(crate) fn object<const N: usize>(properties: [(&'static str, Option<JsValue>); N]) -> JsValue {
     let object = js_sys::Object::new();
     for (name, value) in properties {
         if let Some(value) = value {

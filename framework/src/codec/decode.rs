@@ -335,11 +335,16 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &str,
-        _fields: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CodecError> {
         match Kind::of(self.value) {
-            Kind::Map | Kind::Object => self.map(visitor),
+            Kind::Object => match js::fields(self.value, fields) {
+                Some(values) => visitor.visit_map(Fields { around: self.inside()?, names: fields, values, next: 0 }),
+                // What the struct does not know, and may deny.
+                None => self.map(visitor),
+            },
+            Kind::Map => self.map(visitor),
             Kind::Array => self.sequence(self.value.unchecked_ref(), visitor),
             _ => Err(self.unexpected(&visitor)),
         }
@@ -403,6 +408,36 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
 
     fn size_hint(&self) -> Option<usize> {
         Some((self.items.length() - self.next) as usize)
+    }
+}
+
+/// The fields of a plain object that has no others. Their names need not come from JavaScript.
+struct Fields {
+    around: Around,
+    names: &'static [&'static str],
+    values: Array,
+    next: u32,
+}
+
+impl<'de> de::MapAccess<'de> for Fields {
+    type Error = CodecError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
+        while let Some(name) = self.names.get(self.next as usize) {
+            // One that is not there has its default, if it has one.
+            if !self.values.get(self.next).is_undefined() {
+                return seed.deserialize(de::value::BorrowedStrDeserializer::new(name)).map(Some);
+            }
+            self.next += 1;
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
+        let at = self.next;
+        self.next += 1;
+        let decoder = Decoder { value: &self.values.get(at), around: self.around };
+        seed.deserialize(decoder).map_err(|error| error.inside(self.names[at as usize]))
     }
 }
 

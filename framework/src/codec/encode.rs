@@ -341,7 +341,7 @@ impl ser::SerializeMap for Entries {
         if let Some(names) = names {
             let object = Object::new();
             for (name, (_, value)) in names.iter().zip(&self.pairs) {
-                js::define(&object, name, value);
+                js::define_any(&object, name, value);
             }
             return Ok(object.into());
         }

@@ -208,6 +208,15 @@ const host = {
     if (name !== "__proto__") target[name] = value;
     else Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
   },
+  fields(target, names) {
+    let found = 0;
+    const values = names.map((name) => {
+      if (!Object.hasOwn(target, name)) return undefined;
+      found += 1;
+      return target[name];
+    });
+    return found === Object.keys(target).length ? values : undefined;
+  },
   entries: (target) => (target instanceof Map ? [...target] : Object.entries(target)).flat(),
   kind,
   bytes: (value) =>
