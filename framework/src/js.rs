@@ -166,7 +166,7 @@ pub(crate) fn define_any(target: &js_sys::Object, property: &str, value: &JsValu
     raw_define(target, &property.into(), value);
 }
 
-/// The values of the own properties `names` of a plain object; `undefined` for one that it has not. `None` if it has others, too.
+/// The values of the own properties `names` of a plain object. `None` unless it has exactly these.
 pub(crate) fn fields(target: &JsValue, names: &'static [&'static str]) -> Option<js_sys::Array> {
     let list = LISTS.with_borrow_mut(|lists| {
         let make = || names.iter().map(|text| name(text)).collect();

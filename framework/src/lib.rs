@@ -71,6 +71,8 @@ mod context;
 mod deadline;
 mod entrypoint;
 mod error;
+#[cfg(feature = "http")]
+mod http;
 mod init;
 mod js;
 mod namespace;
@@ -84,6 +86,8 @@ mod stream;
 mod stub;
 mod time;
 mod trace;
+#[cfg(feature = "workers-rs")]
+pub mod workers_rs;
 
 #[doc(hidden)]
 pub mod __private;
@@ -108,6 +112,8 @@ pub use context::Context;
 pub use deadline::{Elapsed, deadline};
 pub use entrypoint::{Consume, Hosts, LiveWorker, Scheduled, ScheduledEvent, Worker, WorkerClass};
 pub use error::{Error, Exception, Result};
+#[cfg(feature = "http")]
+pub use http::serve;
 pub use init::{Bindable, Declaration, Init, Property};
 pub use namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId};
 pub use object::{DurableObject, Fetch, Instantiate, Live, LiveObject, ObjectClass};

@@ -1,5 +1,6 @@
 //! One of every resource, used for real on workerd.
 
+use crate::common::logged;
 use realgar_test::App;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -77,8 +78,7 @@ fn a_cron_trigger_that_fails_is_seen_to_fail() {
     assert_eq!(app.fire_cron("larder", "*/5 * * * *"), "ok");
     assert_eq!(ask(&app, "/logged"), json!(["cron true"]));
     assert_eq!(app.fire_cron("larder", "0 0 * * *"), "exception");
-    let logged = app.logs().iter().any(|line| line.message.contains("nobody asked for `0 0 * * *`"));
-    assert!(logged, "the failure is in the log");
+    logged(&app, "nobody asked for `0 0 * * *`");
 }
 
 #[test]
@@ -88,18 +88,14 @@ fn variables_have_defaults_and_secrets_do_not_show_themselves() {
     let set = App::builder().worker("tests/workers/larder").value("LIMIT", "9").value("CONFIG", "{\"beta\":1}").start();
     let error = set.get("/vars").send();
     assert_eq!(error.status(), 500);
-    assert!(
-        set.logs().iter().any(|line| line.message.contains("`CONFIG.beta`: expected a boolean, got `1`")),
-        "{:?}",
-        set.logs()
-    );
+    logged(&set, "`CONFIG.beta`: expected a boolean, got `1`");
 }
 
 #[test]
 fn a_value_that_is_missing_is_asked_for_by_name() {
     let app = App::builder().worker("tests/workers/larder").value("LIMIT", "many").start();
     let _ = app.get("/vars").send().expect_status(500);
-    assert!(app.logs().iter().any(|line| line.message.contains("the variable `LIMIT` is \"many\": invalid digit")));
+    logged(&app, "the variable `LIMIT` is \"many\": invalid digit");
     let bundle = realgar_test::bundle("tests/workers/larder", realgar_test::Profile::Dev).unwrap();
     let error = App::builder().bundle(bundle).try_start().unwrap_err();
     assert_eq!(
@@ -113,9 +109,8 @@ fn limits_points_files_and_the_version_work() {
     let app = larder();
     assert_eq!(ask(&app, "/rate"), json!([true, true, false, true]));
     let _ = ask(&app, "/point");
-    let seen = |text: &str| app.logs().iter().any(|line| line.message.contains(text));
-    while !seen("analytics: VISITS: ") {}
-    assert!(seen("\"double1\":1.5"), "{:?}", app.logs());
+    logged(&app, "analytics: VISITS: ");
+    logged(&app, "\"double1\":1.5");
     assert_eq!(ask(&app, "/version"), "00000000-0000-0000-0000-000000000000");
     assert_eq!(app.get("/file").send().expect_status(200).text(), "hello from a file\n", "through the binding");
     assert_eq!(app.get("/hello.txt").send().expect_status(200).text(), "hello from a file\n", "before the Worker");

@@ -3,7 +3,12 @@
 use realgar_test::App;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 /// Starts both. The kitchen is the first Worker.
 pub(crate) fn kitchen() -> App {
@@ -81,4 +86,14 @@ pub(crate) fn npm_ci(source: &Path, folder: &Path) {
     let npm = npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder).output().unwrap();
     assert!(npm.status.success(), "{}", String::from_utf8_lossy(&npm.stderr));
     fs::write(folder.join("complete"), lock).unwrap();
+}
+
+/// Waits until a line of the log has `text` in it.
+#[track_caller]
+pub(crate) fn logged(app: &App, text: &str) {
+    let started = Instant::now();
+    while !app.logs().iter().any(|line| line.message.contains(text)) {
+        assert!(started.elapsed() < Duration::from_secs(30), "`{text}` is not in the log: {:?}", app.logs());
+        std::thread::yield_now();
+    }
 }

@@ -76,3 +76,33 @@ fn a_change_that_does_not_fit_is_version_skew_and_never_garbage() {
     assert_eq!(ask(&app, "/entries/ada"), "Ok([])", "the method did not run");
     assert_eq!(ask(&app, "/mark/ada"), "only-the-ledger-says-this", "what did not change goes on");
 }
+
+#[test]
+fn a_consumer_makes_no_migration() {
+    let wrangler = |path: &str| {
+        let bundle = bundle(path, Profile::Dev).unwrap();
+        fs::read_to_string(bundle.folder.join("wrangler.toml")).unwrap()
+    };
+    let client = wrangler(CLIENT);
+    assert!(client.contains("script_name = \"bank\"") && !client.contains("migrations"), "{client}");
+    assert!(wrangler(HOST).contains("new_sqlite_classes = [\"Ledger\"]"));
+}
+
+/// What alchemy's documents promise, and where it is shown.
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let table = fs::read_to_string("docs/alchemy.md").unwrap();
+    let names: Vec<&str> = table.split('`').skip(1).step_by(2).collect();
+    let (mut tests, mut ui) = (0, 0);
+    for name in names {
+        if let Some((module, test)) = name.split_once("::").filter(|(_, test)| test.len() > 20) {
+            let source = fs::read_to_string(format!("tests/e2e/{module}.rs")).unwrap();
+            assert!(source.contains(&format!("fn {test}()")), "{name}");
+            tests += 1;
+        } else if name.ends_with(".rs") {
+            assert!(fs::exists(format!("framework/tests/ui/fail/{name}")).unwrap(), "{name}");
+            ui += 1;
+        }
+    }
+    assert!(tests >= 30 && ui >= 2, "{tests} {ui}");
+}

@@ -1,6 +1,6 @@
 //! Panics and traps: whoever is hit gets a typed error at once, and everybody goes on from storage.
 
-use crate::common::{Outcome, call, drive, kitchen};
+use crate::common::{Outcome, call, drive, kitchen, logged};
 use realgar_test::App;
 use serde_json::{Value, json};
 
@@ -142,7 +142,7 @@ fn a_worker_that_breaks_answers_without_details_and_serves_the_next_request() {
     let response = app.get("/worker-fault/error").send().expect_status(500);
     assert_eq!(response.header("realgar-error"), Some("handler_error"));
     assert_eq!(response.text(), "Internal Server Error");
-    assert!(app.logs().iter().any(|line| line.message.contains("a secret detail")), "the log has it");
+    logged(&app, "a secret detail");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_panic_beside_the_response_leaves_the_next_request_alone() {
     let status = app.get("/worker-fault/wait-until").send().status();
     assert!([200, 500].contains(&status), "{status}");
     assert_eq!(app.get("/worker-fault/none").send().expect_status(200).text(), "fine");
-    assert!(app.logs().iter().any(|line| line.message.contains("panic in waitUntil")));
+    logged(&app, "panic in waitUntil");
 }
 
 #[test]

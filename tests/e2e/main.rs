@@ -17,3 +17,4 @@ mod rpc;
 mod storage;
 mod streams;
 mod tracing;
+mod ways_in;

@@ -2,6 +2,7 @@
 
 use realgar_test::App;
 use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 #[test]
 fn events_say_which_call_they_belong_to_and_a_trace_follows_calls() {
@@ -15,7 +16,10 @@ fn events_say_which_call_they_belong_to_and_a_trace_follows_calls() {
                 .filter_map(|line| Some((line.level.clone(), serde_json::from_str(&line.message).ok()?)))
                 .collect()
         };
-        while lines().len() < 5 {}
+        let started = Instant::now();
+        while lines().len() < 5 {
+            assert!(started.elapsed() < Duration::from_secs(30), "{:?}", app.logs());
+        }
         lines()
     };
     let lines = visit();

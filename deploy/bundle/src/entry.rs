@@ -21,10 +21,17 @@ const RUNTIME: &str = "realgar.js";
 pub(crate) const WASM: &str = "worker_bg.wasm";
 
 const RUNTIME_SOURCE: &str = include_str!("runtime/realgar.js");
+/// What the runtime shares with Workers that are built without it.
+const HOST: &str = "host.js";
+const HOST_SOURCE: &str = include_str!("../../../framework/js/host.js");
 
 /// The entry module and the runtime.
-pub(crate) fn modules(program: &Program) -> [File; 2] {
-    [File::text(RUNTIME, RUNTIME_SOURCE.into()), File::text(MAIN, generate(program))]
+pub(crate) fn modules(program: &Program) -> [File; 3] {
+    [
+        File::text(RUNTIME, RUNTIME_SOURCE.into()),
+        File::text(HOST, HOST_SOURCE.into()),
+        File::text(MAIN, generate(program)),
+    ]
 }
 
 fn generate(program: &Program) -> String {

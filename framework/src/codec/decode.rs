@@ -341,7 +341,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         match Kind::of(self.value) {
             Kind::Object => match js::fields(self.value, fields) {
                 Some(values) => visitor.visit_map(Fields { around: self.inside()?, names: fields, values, next: 0 }),
-                // What the struct does not know, and may deny.
+                // It lacks some, or has what the struct does not know and may deny.
                 None => self.map(visitor),
             },
             Kind::Map => self.map(visitor),
@@ -411,7 +411,7 @@ impl<'de> de::SeqAccess<'de> for Items<'_> {
     }
 }
 
-/// The fields of a plain object that has no others. Their names need not come from JavaScript.
+/// The fields of a plain object that has these and no others. Their names need not come from JavaScript.
 struct Fields {
     around: Around,
     names: &'static [&'static str],
@@ -423,14 +423,8 @@ impl<'de> de::MapAccess<'de> for Fields {
     type Error = CodecError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
-        while let Some(name) = self.names.get(self.next as usize) {
-            // One that is not there has its default, if it has one.
-            if !self.values.get(self.next).is_undefined() {
-                return seed.deserialize(de::value::BorrowedStrDeserializer::new(name)).map(Some);
-            }
-            self.next += 1;
-        }
-        Ok(None)
+        let Some(name) = self.names.get(self.next as usize) else { return Ok(None) };
+        seed.deserialize(de::value::BorrowedStrDeserializer::new(name)).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {

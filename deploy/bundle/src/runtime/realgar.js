@@ -5,16 +5,14 @@
 // new instance, and objects start again from storage. `framework/src/js.rs` and `framework/src/__private/runtime.rs` are
 // the other side.
 
-import { env, waitUntil } from "cloudflare:workers";
+import { waitUntil } from "cloudflare:workers";
 import { instantiate } from "./glue.js";
+import { host, Reader } from "./host.js";
 
 /** How often a section behind a closed input gate looks whether its instance is still alive, in milliseconds. */
 const WATCH_INTERVAL_MS = 25;
 /** How often an object that starts is moved to a new instance because another object broke the old one. */
 const START_ATTEMPTS = 5;
-/** How much of a stream is read at once, in bytes: twice as much as a producer sends at once, which may be an item more than its
- *  limit. A plain reader gets 4 KiB, at half the speed. */
-const READ_SIZE = 128 << 10;
 
 let calls = 0;
 let life;
@@ -154,7 +152,8 @@ function hostOf(life) {
     streamReady(number) {
       life.pumps.get(number)?.deref()?.notify();
     },
-    reader: (stream) => new Reader(life, stream),
+    reader: (stream) => new Reader(life.readers, stream),
+    contract: (binding, method) => contracts.get(binding)?.get(method),
     wait(promise, number) {
       const settled = (fulfilled) => (value) => {
         if (!life.dead) life.glue.realgarSettled(number, fulfilled, value);
@@ -182,94 +181,6 @@ function hostOf(life) {
 }
 
 const RESOLVED = Promise.resolve();
-const ROLLED_BACK = Symbol("rolled back");
-
-const host = {
-  binding: (name) => env[name],
-  contract: (binding, method) => contracts.get(binding)?.get(method),
-  invokeRealgar: (target, ...call) => target.__realgar(...call),
-  log(level, line) {
-    (console[level === "trace" ? "debug" : level] ?? console.log).call(console, line);
-  },
-  fixedLength(stream, length) {
-    const { readable, writable } = new FixedLengthStream(length);
-    // Whoever reads sees it fail.
-    stream.pipeTo(writable).catch(() => {});
-    return readable;
-  },
-  read: (reader) => reader.read(),
-  cancel: (reader) => reader.cancel(),
-  invoke: (target, method, args) => target[method](...args),
-  invoke0: (target, method) => target[method](),
-  invoke1: (target, method, argument) => target[method](argument),
-  invoke2: (target, method, first, second) => target[method](first, second),
-  get: (target, name) => target[name],
-  define(target, name, value) {
-    if (name !== "__proto__") target[name] = value;
-    else Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
-  },
-  fields(target, names) {
-    let found = 0;
-    const values = names.map((name) => {
-      if (!Object.hasOwn(target, name)) return undefined;
-      found += 1;
-      return target[name];
-    });
-    return found === Object.keys(target).length ? values : undefined;
-  },
-  entries: (target) => (target instanceof Map ? [...target] : Object.entries(target)).flat(),
-  kind,
-  bytes: (value) =>
-    value instanceof ArrayBuffer
-      ? new Uint8Array(value)
-      : new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
-  wellFormed: (value) => value.isWellFormed(),
-  display(value) {
-    try {
-      return String(value);
-    } catch {
-      return `[${typeof value}]`;
-    }
-  },
-  sleep(milliseconds) {
-    let timer;
-    const promise = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
-    promise.timer = timer;
-    return promise;
-  },
-  stopSleep: (promise) => clearTimeout(promise.timer),
-  transactionSync(storage, run) {
-    try {
-      storage.transactionSync(() => {
-        if (!run()) throw ROLLED_BACK;
-      });
-    } catch (error) {
-      if (error !== ROLLED_BACK) throw error;
-    }
-  },
-};
-
-/** What a value is, in the order of `Kind` in `framework/src/codec/decode.rs`. */
-function kind(value) {
-  switch (typeof value) {
-    case "undefined": return 0;
-    case "boolean": return 1;
-    case "number": return 2;
-    case "string": return 3;
-    case "bigint": return 4;
-    case "object": break;
-    default: return 11;
-  }
-  if (value === null) return 0;
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return 5;
-  if (Array.isArray(value)) return 6;
-  if (value instanceof Map) return 7;
-  if (value instanceof Set) return 8;
-  if (value instanceof Date) return 9;
-  const prototype = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null || value instanceof Error ? 10 : 11;
-}
-
 /**
  * Awaits `section()` behind a closed input gate. A rejection that another object's event causes does not get through that
  * gate, so a timer that starts here, inside, looks whether the instance lives.
@@ -411,32 +322,6 @@ function failureFrame(format, started, { code, message }) {
   new DataView(frame.buffer).setUint32(start, (body.length << 2) | 2, true);
   frame.set(body, start + 4);
   return frame;
-}
-
-/** The reader of a stream of bytes, which hands out one chunk at a time. */
-class Reader {
-  #life;
-  #reader;
-  #buffer = new ArrayBuffer(READ_SIZE);
-
-  constructor(life, stream) {
-    if (!(stream instanceof ReadableStream)) throw new TypeError("expected a stream");
-    this.#life = life;
-    this.#reader = stream.getReader({ mode: "byob" });
-    life.readers.add(this);
-  }
-
-  async read() {
-    const { done, value } = await this.#reader.read(new Uint8Array(this.#buffer));
-    if (done) return undefined;
-    this.#buffer = value.buffer;
-    return value;
-  }
-
-  cancel() {
-    this.#life.readers.delete(this);
-    this.#reader.cancel().catch(() => {});
-  }
 }
 
 /** The object behind an exported class: it starts, and starts again after its wasm instance died. */

@@ -1,0 +1,135 @@
+// What the wasm asks of JavaScript that depends on no instance. `js.rs` beside the folder of this file is the other side.
+
+import { env } from "cloudflare:workers";
+
+/** How much of a stream is read at once, in bytes: twice as much as a producer sends at once, which may be an item more than its
+ *  limit. A plain reader gets 4 KiB, at half the speed. */
+const READ_SIZE = 128 << 10;
+
+const ROLLED_BACK = Symbol("rolled back");
+
+export const host = {
+  binding: (name) => env[name],
+  invokeRealgar: (target, ...call) => target.__realgar(...call),
+  log(level, line) {
+    (console[level === "trace" ? "debug" : level] ?? console.log).call(console, line);
+  },
+  fixedLength(stream, length) {
+    const { readable, writable } = new FixedLengthStream(length);
+    // Whoever reads sees it fail.
+    stream.pipeTo(writable).catch(() => {});
+    return readable;
+  },
+  read: (reader) => reader.read(),
+  cancel: (reader) => reader.cancel(),
+  invoke: (target, method, args) => target[method](...args),
+  invoke0: (target, method) => target[method](),
+  invoke1: (target, method, argument) => target[method](argument),
+  invoke2: (target, method, first, second) => target[method](first, second),
+  get: (target, name) => target[name],
+  define(target, name, value) {
+    if (name !== "__proto__") target[name] = value;
+    else Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
+  },
+  fields(target, names) {
+    if (Object.keys(target).length !== names.length) return undefined;
+    return names.every((name) => Object.hasOwn(target, name)) ? names.map((name) => target[name]) : undefined;
+  },
+  entries: (target) => (target instanceof Map ? [...target] : Object.entries(target)).flat(),
+  kind,
+  bytes: (value) =>
+    value instanceof ArrayBuffer
+      ? new Uint8Array(value)
+      : new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
+  wellFormed: (value) => value.isWellFormed(),
+  display(value) {
+    try {
+      return String(value);
+    } catch {
+      return `[${typeof value}]`;
+    }
+  },
+  sleep(milliseconds) {
+    let timer;
+    const promise = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
+    promise.timer = timer;
+    return promise;
+  },
+  stopSleep: (promise) => clearTimeout(promise.timer),
+  transactionSync(storage, run) {
+    try {
+      storage.transactionSync(() => {
+        if (!run()) throw ROLLED_BACK;
+      });
+    } catch (error) {
+      if (error !== ROLLED_BACK) throw error;
+    }
+  },
+};
+
+/** What a value is, in the order of `Kind` in `framework/src/codec/decode.rs`. */
+function kind(value) {
+  switch (typeof value) {
+    case "undefined": return 0;
+    case "boolean": return 1;
+    case "number": return 2;
+    case "string": return 3;
+    case "bigint": return 4;
+    case "object": break;
+    default: return 11;
+  }
+  if (value === null) return 0;
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return 5;
+  if (Array.isArray(value)) return 6;
+  if (value instanceof Map) return 7;
+  if (value instanceof Set) return 8;
+  if (value instanceof Date) return 9;
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null || value instanceof Error ? 10 : 11;
+}
+
+/** The reader of a stream of bytes, which hands out one chunk at a time. */
+export class Reader {
+  #readers;
+  #reader;
+  #buffer = new ArrayBuffer(READ_SIZE);
+
+  /** `readers` has it until it is cancelled. */
+  constructor(readers, stream) {
+    if (!(stream instanceof ReadableStream)) throw new TypeError("expected a stream");
+    this.#readers = readers;
+    this.#reader = stream.getReader({ mode: "byob" });
+    readers.add(this);
+  }
+
+  async read() {
+    const { done, value } = await this.#reader.read(new Uint8Array(this.#buffer));
+    if (done) return undefined;
+    this.#buffer = value.buffer;
+    return value;
+  }
+
+  cancel() {
+    this.#readers.delete(this);
+    this.#reader.cancel().catch(() => {});
+  }
+}
+
+/**
+ * Offers the wasm of a plain workers-rs Worker what it needs to call others. There is one instance, and no recovery of ours.
+ * `settled(number, fulfilled, value)` says that a promise it waits for is settled.
+ */
+export function install(settled) {
+  const readers = new Set();
+  globalThis.__realgar ??= {
+    ...host,
+    contract: () => undefined,
+    reader: (stream) => new Reader(readers, stream),
+    wait(promise, number) {
+      promise.then(
+        (value) => settled(number, true, value),
+        (error) => settled(number, false, error),
+      );
+    },
+  };
+}

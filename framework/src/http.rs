@@ -1,0 +1,37 @@
+//! Routers of the ecosystem as a Worker's `fetch`: `axum`, or any other service of the crates `http` and `tower`.
+
+use crate::{Error, Result};
+use std::fmt::Display;
+use tower_service::Service;
+use worker::{Body, Request, Response};
+
+/// Answers `request` with `service`, such as an axum `Router`.
+///
+/// ```no_run
+/// # use realgar::prelude::*;
+/// # use axum::{Router, routing::get};
+/// # struct Api { router: Router }
+/// # impl Api {
+/// async fn fetch(&self, request: Request, _cx: &Context) -> Result<Response> {
+///     realgar::serve(self.router.clone(), request).await
+/// }
+/// # }
+/// ```
+///
+/// axum wants handlers whose futures are `Send`. What awaits a call, or anything else of JavaScript, is so inside of
+/// `worker::send::SendFuture`, or with `#[worker::send]` on the handler.
+///
+/// # Errors
+/// When the request or the response has no form of the other kind, or the service fails.
+pub async fn serve<S, B>(mut service: S, request: Request) -> Result<Response>
+where
+    S: Service<::http::Request<Body>, Response = ::http::Response<B>>,
+    S::Error: Display,
+    B: http_body::Body<Data = bytes::Bytes> + 'static,
+{
+    let request = ::http::Request::try_from(request)?;
+    let failed = |error: S::Error| Error::Message(error.to_string());
+    std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
+    let response = service.call(request).await.map_err(failed)?;
+    Ok(worker::response_to_wasm(response)?.into())
+}

@@ -1,0 +1,56 @@
+//! The way in from plain workers-rs: a Worker with `#[event(fetch)]`, built by `worker-build`, calls Realgar's objects and Workers.
+//!
+//! ```no_run
+//! # mod contract {
+//! # use realgar::prelude::*;
+//! # #[durable_object] pub struct Counter;
+//! # #[rpc(for = Counter)] pub trait CounterRpc { async fn get(&self) -> u64; }
+//! # }
+//! # use contract::Counter;
+//! use worker::{Context, Env, Request, Response, event};
+//!
+//! # mod hidden { use super::*;
+//! async fn fetch(_request: Request, _env: Env, _cx: Context) -> worker::Result<Response> {
+//!     let counters = realgar::workers_rs::namespace::<Counter>("COUNTERS");
+//!     let count = counters.get_by_name("ada").get().await.map_err(|error| error.to_string())?;
+//!     Response::ok(count.to_string())
+//! }
+//! # }
+//! ```
+//!
+//! There is no manifest of ours: the binding is in the Worker's own `wrangler.toml`. Values travel as plain JavaScript values, and
+//! methods whose result or argument is a stream can be read from and not written to.
+
+use crate::{Bindable, Namespace, NamespaceBinding, ObjectClass, ServiceBinding, WorkerClass, promise};
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen(module = "/js/host.js")]
+extern "C" {
+    fn install(settled: &Closure<dyn FnMut(u32, bool, JsValue)>);
+}
+
+/// The objects of class `C`, bound as `binding`.
+#[must_use]
+pub fn namespace<C: ObjectClass>(binding: &'static str) -> Namespace<C> {
+    attach();
+    NamespaceBinding::<C>::in_script("").named(binding).client()
+}
+
+/// The Worker `W`, bound as `binding`.
+#[must_use]
+pub fn service<W: WorkerClass>(binding: &'static str) -> W::Stub {
+    attach();
+    ServiceBinding::<W>::new().named(binding).client()
+}
+
+/// Makes the two sides know each other, once.
+fn attach() {
+    thread_local! {
+        static SETTLED: Closure<dyn FnMut(u32, bool, JsValue)> = {
+            let settled = Closure::new(promise::promise_settled);
+            install(&settled);
+            settled
+        };
+    }
+    SETTLED.with(|_| ());
+}
