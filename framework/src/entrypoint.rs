@@ -15,6 +15,10 @@ pub trait WorkerClass: 'static {
     /// The name of the script.
     const NAME: &'static str;
 
+    /// The name of the class in the script, unless it is the default one.
+    #[doc(hidden)]
+    const ENTRYPOINT: Option<&'static str>;
+
     /// The classes it hosts, as nested pairs.
     #[doc(hidden)]
     type Hosted: 'static;

@@ -180,3 +180,11 @@ pub struct Record {
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) triggers: Vec<Trigger>,
 }
+
+impl Record {
+    /// Appends another one.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.declarations.extend(other.declarations);
+        self.triggers.extend(other.triggers);
+    }
+}

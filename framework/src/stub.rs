@@ -90,7 +90,8 @@ impl<W: WorkerClass> Bindable for ServiceBinding<W> {
     type Client = W::Stub;
 
     fn declare(&self) -> Declaration {
-        Declaration::new(self.name, "service").with("service", W::NAME).behind(std::any::type_name::<W>())
+        let declaration = Declaration::new(self.name, "service").with("service", W::NAME);
+        declaration.with_some("entrypoint", W::ENTRYPOINT).behind(std::any::type_name::<W>())
     }
 
     fn client(&self) -> W::Stub {

@@ -14,29 +14,36 @@ struct Model {
     worker: Type,
     /// What implements the classes that the Worker hosts, where those are only a contract.
     objects: Option<Vec<Path>>,
+    /// The named entrypoints of the script.
+    entrypoints: Vec<Path>,
     krate: TokenStream,
 }
 
-const USAGE: &str =
-    "`export!` takes one Worker, because a crate is one script, and then `objects(..)` and `crate = path`";
+const USAGE: &str = "`export!` takes one Worker, because a crate is one script, and then `objects(..)`, `entrypoints(..)` and `crate = path`";
 
 impl Parse for Model {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         if input.is_empty() {
             return Err(input.error("expected the Worker to export: `realgar::export!(Api);`"));
         }
-        let mut model = Self { worker: input.parse()?, objects: None, krate: quote!(::realgar) };
+        let mut model =
+            Self { worker: input.parse()?, objects: None, entrypoints: Vec::new(), krate: quote!(::realgar) };
         while input.parse::<Option<Token![,]>>()?.is_some() && !input.is_empty() {
             if input.parse::<Option<Token![crate]>>()?.is_some() {
                 input.parse::<Token![=]>()?;
                 let path = input.call(Path::parse_mod_style)?;
                 model.krate = quote!(#path);
-            } else if input.peek(Ident) && input.fork().parse::<Ident>()? == "objects" {
-                input.parse::<Ident>()?;
+            } else if input.peek(Ident) {
+                let keyword: Ident = input.parse()?;
                 let content;
                 syn::parenthesized!(content in input);
-                let objects = Punctuated::<Path, Token![,]>::parse_terminated_with(&content, Path::parse_mod_style)?;
-                model.objects = Some(objects.into_iter().collect());
+                let paths = Punctuated::<Path, Token![,]>::parse_terminated_with(&content, Path::parse_mod_style)?;
+                let paths = paths.into_iter().collect();
+                match keyword.to_string().as_str() {
+                    "objects" => model.objects = Some(paths),
+                    "entrypoints" => model.entrypoints = paths,
+                    _ => return Err(syn::Error::new(keyword.span(), USAGE)),
+                }
             } else {
                 return Err(input.error(USAGE));
             }
@@ -57,7 +64,8 @@ pub(crate) fn run(input: TokenStream) -> TokenStream {
 
 /// The symbols exist in wasm only: a host build of the crate, for its unit tests, exports nothing.
 fn expand(model: &Model) -> TokenStream {
-    let Model { worker, objects, krate } = model;
+    let Model { worker, objects, entrypoints, krate } = model;
+    let entrypoint_list = entrypoints.iter().rev().fold(quote!(()), |tail, entrypoint| quote!((#entrypoint, #tail)));
     let list = match objects {
         Some(objects) => objects.iter().rev().fold(quote!(()), |tail, object| quote!((#object, #tail))),
         None => {
@@ -70,20 +78,22 @@ fn expand(model: &Model) -> TokenStream {
         // Its name is the message of the compiler when a crate exports twice.
         mod only_one_realgar_export_per_crate {}
 
-        const _: fn() = #krate::__private::register::<#worker, #list>;
+        const _: fn() = #krate::__private::register::<#worker, #list, #entrypoint_list>;
 
         #check
+
+        #(const _: fn() = #krate::__private::entrypoint::<#worker, #entrypoints>;)*
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             #[unsafe(no_mangle)]
             extern "C" fn __realgar_register() {
-                #krate::__private::register::<#worker, #list>();
+                #krate::__private::register::<#worker, #list, #entrypoint_list>();
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn __realgar_describe() -> #krate::__private::core::primitive::u64 {
-                #krate::__private::describe::<#worker, #list>()
+                #krate::__private::describe::<#worker, #list, #entrypoint_list>()
             }
 
             #[unsafe(no_mangle)]

@@ -50,10 +50,64 @@ pub(crate) fn method_name_problem(name: &str) -> Option<String> {
     })
 }
 
+/// The words that cannot be the name of a class in a JavaScript module.
+const JS_WORDS: [&str; 47] = [
+    "arguments",
+    "await",
+    "break",
+    "case",
+    "catch",
+    "class",
+    "const",
+    "continue",
+    "debugger",
+    "default",
+    "delete",
+    "do",
+    "else",
+    "enum",
+    "eval",
+    "export",
+    "extends",
+    "false",
+    "finally",
+    "for",
+    "function",
+    "if",
+    "implements",
+    "import",
+    "in",
+    "instanceof",
+    "interface",
+    "let",
+    "new",
+    "null",
+    "package",
+    "private",
+    "protected",
+    "public",
+    "return",
+    "static",
+    "super",
+    "switch",
+    "this",
+    "throw",
+    "true",
+    "try",
+    "typeof",
+    "var",
+    "void",
+    "while",
+    "with",
+];
+
 /// Why `name` cannot be the name of a class, if it cannot.
 pub(crate) fn class_name_problem(name: &str) -> Option<String> {
-    (!is_js_identifier(name) || name == "default" || name == "__Worker").then(|| {
-        format!("`{name}` cannot be a class name: use ASCII letters, digits, `_` and `$`, not starting with a digit")
+    (!is_js_identifier(name) || name.starts_with("__") || JS_WORDS.contains(&name)).then(|| {
+        format!(
+            "`{name}` cannot be a class name: use ASCII letters, digits, `_` and `$`, not starting with a digit or `__`, \
+             and no word of JavaScript"
+        )
     })
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Options {
     pub(crate) idempotent: Option<Path>,
     /// `of = path`
     pub(crate) of: Option<Path>,
+    /// `entrypoint_of = path`
+    pub(crate) entrypoint_of: Option<Path>,
     /// `for = path`
     pub(crate) class: Option<Path>,
     /// `hosts(A, B)`
@@ -56,6 +58,7 @@ impl Options {
             "native" => self.native = true,
             "idempotent" => self.idempotent = Some(meta.path.clone()),
             "of" => self.of = Some(meta.value()?.call(Path::parse_mod_style)?),
+            "entrypoint_of" => self.entrypoint_of = Some(meta.value()?.call(Path::parse_mod_style)?),
             "for" => self.class = Some(meta.value()?.call(Path::parse_mod_style)?),
             "crate" => self.krate = Some(meta.value()?.call(Path::parse_mod_style)?),
             _ => {
@@ -76,6 +79,7 @@ fn usage(option: &str) -> &'static str {
         "native" => "native",
         "idempotent" => "idempotent",
         "of" => "of = Class",
+        "entrypoint_of" => "entrypoint_of = Worker",
         "for" => "for = Class",
         _ => "crate = path",
     }

@@ -19,6 +19,8 @@ struct Model {
     hosts: Vec<Path>,
     /// The Worker it implements, if that is another type.
     of: Option<Path>,
+    /// The Worker whose script it is a named class of.
+    entrypoint_of: Option<Path>,
 }
 
 pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -38,7 +40,7 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Model> {
-    let options = Options::parse(options, &["hosts", "name", "of", "crate"], errors);
+    let options = Options::parse(options, &["hosts", "name", "of", "entrypoint_of", "crate"], errors);
     let item = parse_struct("worker", item, errors)?;
     let class = names::plain(&item.ident);
     let script = options.name.as_ref().map_or_else(|| names::kebab_case(&class), syn::LitStr::value);
@@ -53,13 +55,29 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
         options.name.iter().for_each(|name| errors.at(name, format!("{identity} name")));
         options.hosts.first().iter().for_each(|host| errors.at(host, format!("{identity} `hosts(..)`")));
     }
+    if options.entrypoint_of.is_some() {
+        let problem = "an entrypoint is part of another Worker, which has this";
+        options.name.iter().for_each(|name| errors.at(name, problem));
+        options.hosts.first().iter().for_each(|host| errors.at(host, problem));
+        if let Some(problem) = names::class_name_problem(&class) {
+            errors.at(&item.ident, problem);
+        }
+    }
     for (index, host) in options.hosts.iter().enumerate() {
         let text = host.to_token_stream().to_string();
         if options.hosts[..index].iter().any(|other| other.to_token_stream().to_string() == text) {
             errors.at(host, format!("`{text}` is listed twice"));
         }
     }
-    Some(Model { krate: options.krate(), class, script, hosts: options.hosts, of: options.of, item })
+    Some(Model {
+        krate: options.krate(),
+        class,
+        script,
+        hosts: options.hosts,
+        of: options.of,
+        entrypoint_of: options.entrypoint_of,
+        item,
+    })
 }
 
 fn expand(model: &Model) -> TokenStream {
@@ -111,12 +129,21 @@ fn expand(model: &Model) -> TokenStream {
 
 /// What callers know: the script, what it hosts, how to bind it, and its stub.
 fn identity(model: &Model) -> TokenStream {
-    let Model { item, krate, class, script, hosts, .. } = model;
+    let Model { item, krate, class, script, hosts, entrypoint_of, .. } = model;
     let (name, stub_name, stub) = (&item.ident, stub_name(&item.ident), stub(model));
     // Spanned on the class, so that a class without a behaviour is reported there.
     let hosted = hosts.iter().rev().fold(quote!(()), |tail, host| quote_spanned!(host.span()=> (#host, #tail)));
+    let (script, entrypoint, part) = match entrypoint_of {
+        None => (quote!(#script), quote!(#krate::__private::core::option::Option::None), TokenStream::new()),
+        Some(whole) => (
+            quote!(<#whole as #krate::WorkerClass>::NAME),
+            quote!(#krate::__private::core::option::Option::Some(#class)),
+            quote!(impl #krate::__private::EntrypointOf<#whole> for #name {}),
+        ),
+    };
     quote! {
         #stub
+        #part
 
         impl #name {
             /// The binding to this Worker, to call its methods and forward requests to it.
@@ -133,6 +160,8 @@ fn identity(model: &Model) -> TokenStream {
         impl #krate::WorkerClass for #name {
             const CLASS: &'static #krate::__private::core::primitive::str = #class;
             const NAME: &'static #krate::__private::core::primitive::str = #script;
+            const ENTRYPOINT: #krate::__private::core::option::Option<&'static #krate::__private::core::primitive::str> =
+                #entrypoint;
             type Hosted = #hosted;
             type Stub = #stub_name;
         }

@@ -29,6 +29,9 @@ fn a_consumer_calls_objects_and_the_worker_of_a_contract() {
     assert_eq!(ask(&app, "/motto"), "safe and sound");
     assert_eq!(ask(&app, "/mark/ada"), "only-the-ledger-says-this");
     assert_eq!(ask(&app, "/anything"), "the bank got /anything");
+    let open = ask(&app, "/open");
+    assert!(open.starts_with("Ok(\"open\") Err(Method(") && open.contains("wrong codes"), "a named entrypoint: {open}");
+    assert_eq!(ask(&app, "/vault"), "the vault got /vault");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub struct Description {
     /// The Worker that `export!` names.
     pub worker: WorkerClass,
+    /// Its named entrypoints. A call refers to one by its index here, plus one.
+    pub entrypoints: Vec<Entrypoint>,
     /// The Durable Object classes it hosts, in the order of `hosts(..)`. A call refers to a class by its index here.
     pub objects: Vec<Object>,
     /// What the init phases bound, each name once, in the order of first use.
@@ -25,6 +27,8 @@ pub struct Description {
 pub struct Interfaces {
     /// Of the Worker itself.
     pub worker: String,
+    /// Of its entrypoints, in order.
+    pub entrypoints: Vec<String>,
     /// By the class that is hosted.
     pub hosted: BTreeMap<String, String>,
     /// By the binding.
@@ -69,7 +73,8 @@ impl Description {
                 _ => {}
             }
         }
-        match self.worker.methods.iter().find(|method| EVENTS.contains(&method.name.as_str())) {
+        let methods = self.entrypoints.iter().flat_map(|entrypoint| &entrypoint.methods);
+        match self.worker.methods.iter().chain(methods).find(|method| EVENTS.contains(&method.name.as_str())) {
             Some(method) => Err(format!(
                 "the Worker's method `{}` has the name of an event; rename it, or give it `#[rpc(name = \"..\")]`",
                 method.name
@@ -129,6 +134,15 @@ pub struct WorkerClass {
     pub handlers: Vec<String>,
     /// Its RPC methods, for Workers that are bound to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub methods: Vec<Method>,
+}
+
+/// A class of the script that other Workers can be bound to, by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entrypoint {
+    /// The name of the exported JavaScript class.
+    pub class: String,
+    /// Its RPC methods.
     pub methods: Vec<Method>,
 }
 
@@ -199,6 +213,9 @@ pub enum BindingKind {
     Service {
         /// Its script name.
         service: String,
+        /// Which of its classes; the default one unless it is named.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entrypoint: Option<String>,
     },
     /// A KV namespace.
     KvNamespace {
@@ -279,7 +296,10 @@ impl std::fmt::Display for BindingKind {
             Self::DurableObjectNamespace { class, script: Some(script) } => {
                 write!(f, "the Durable Object class `{class}` of the Worker `{script}`")
             }
-            Self::Service { service } => write!(f, "the Worker `{service}`"),
+            Self::Service { service, entrypoint: None } => write!(f, "the Worker `{service}`"),
+            Self::Service { service, entrypoint: Some(class) } => {
+                write!(f, "the entrypoint `{class}` of the Worker `{service}`")
+            }
             Self::KvNamespace { namespace } => write!(f, "the KV namespace `{namespace}`"),
             Self::R2Bucket { bucket } => write!(f, "the R2 bucket `{bucket}`"),
             Self::Queue { queue } => write!(f, "the queue `{queue}`"),
@@ -309,6 +329,7 @@ mod tests {
     fn empty() -> Description {
         Description {
             worker: WorkerClass { class: "Api".into(), script: "api".into(), handlers: vec![], methods: vec![] },
+            entrypoints: vec![],
             objects: vec![],
             bindings: vec![],
             crons: vec![],

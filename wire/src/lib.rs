@@ -11,7 +11,8 @@ pub use contract::{
     Body, Composite, Flow, Form, Interface, MethodContract, ParameterContract, Shape, TypeContract, Unfit,
 };
 pub use description::{
-    Binding, BindingConflict, BindingKind, Consumer, Description, Interfaces, Method, Object, Parameter, WorkerClass,
+    Binding, BindingConflict, BindingKind, Consumer, Description, Entrypoint, Interfaces, Method, Object, Parameter,
+    WorkerClass,
 };
 pub use manifest::{MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
 

@@ -1,6 +1,6 @@
 //! The deployment metadata of a built Worker: `manifest.json`.
 
-use crate::{Binding, Consumer, Object, WorkerClass};
+use crate::{Binding, Consumer, Entrypoint, Object, WorkerClass};
 use serde::{Deserialize, Serialize};
 
 /// The version of the manifest's own format, in its field `schema`. A reader refuses a version it does not know.
@@ -22,6 +22,9 @@ pub struct Manifest {
     pub main_module: String,
     /// Every module, relative to the manifest.
     pub modules: Vec<Module>,
+    /// Its named entrypoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entrypoints: Vec<Entrypoint>,
     /// The Durable Object classes it hosts.
     pub objects: Vec<Object>,
     /// What it is bound to.

@@ -14,8 +14,9 @@ pub(crate) struct Program {
     pub(crate) description: Description,
     /// For each hosted class, its methods.
     pub(crate) hosted: Vec<Hashes>,
-    /// The same for the Worker itself.
+    /// The same for the Worker itself, and for its named entrypoints.
     pub(crate) worker: Hashes,
+    pub(crate) entrypoints: Vec<Hashes>,
     /// For each bound class that has such methods: the binding, and names with hashes.
     pub(crate) known: Vec<(String, Vec<(String, String)>)>,
     /// What TypeScript sees of it.
@@ -37,8 +38,8 @@ pub(crate) fn program(
         described.interfaces.iter().map(|interface| (interface.rust.as_str(), interface)).collect();
     let mut settled = HashMap::new();
     let mut problems = Vec::new();
-    let Interfaces { worker, hosted, bound } = &description.interfaces;
-    let used = hosted.values().chain(bound.values()).chain([worker]);
+    let Interfaces { worker, entrypoints, hosted, bound } = &description.interfaces;
+    let used = hosted.values().chain(bound.values()).chain(entrypoints).chain([worker]);
     for rust in used {
         if let Some(interface) = interfaces.get(rust.as_str())
             && !settled.contains_key(rust)
@@ -58,13 +59,15 @@ pub(crate) fn program(
     let objects = description.objects.iter();
     let objects = objects.map(|object| hashes(hosted.get(&object.class), &object.methods)).collect();
     let own = hashes(Some(worker), &description.worker.methods);
+    let named = entrypoints.iter().zip(&description.entrypoints);
+    let named = named.map(|(rust, entrypoint)| hashes(Some(rust), &entrypoint.methods)).collect();
     let known = bound.iter().filter_map(|(binding, rust)| {
         let hashes = settled.get(rust).filter(|hashes| !hashes.is_empty())?;
         Some((binding.clone(), hashes.clone()))
     });
     let known = known.collect();
     let types = typescript::render(&description, &described.interfaces);
-    Ok(Program { hosted: objects, worker: own, known, types, description })
+    Ok(Program { hosted: objects, worker: own, entrypoints: named, known, types, description })
 }
 
 /// The methods of an interface that exchange bytes, with their hashes.
@@ -161,12 +164,12 @@ struct Text {
 }
 
 impl Text {
-    /// Appends `form`. False if values of it must not be read from bytes that somebody else made: a type inside itself would
-    /// let them nest until the stack ends, and elements without bytes would let a length of nothing take for ever.
+    /// Appends `form`. False if values of it must not be read from bytes that somebody else made: where the probe saw nothing,
+    /// two types could look the same; a type inside itself would let values nest until the stack ends; and elements without bytes
+    /// would let a length of nothing take for ever.
     fn form(&mut self, form: &Form, shape: &Shape) -> bool {
         match form {
-            Form::Unknown => self.put("?"),
-            Form::Any => return false,
+            Form::Unknown | Form::Any => return false,
             Form::Unit => self.put("()"),
             Form::Bool => self.put("bool"),
             Form::Integer(bits, signed) => self.put(&format!("{}{bits}", if *signed { 'i' } else { 'u' })),
@@ -224,10 +227,7 @@ impl Text {
 
     fn body(&mut self, body: &Body, shape: &Shape) -> bool {
         match body {
-            Body::Unknown => {
-                self.put("?");
-                true
-            }
+            Body::Unknown => false,
             Body::Unit => {
                 self.put("()");
                 true

@@ -16,7 +16,7 @@ const DESCRIBE_INTERFACE: &str = "__realgar_describe_interface_";
 const FUEL: u64 = 50_000_000;
 
 /// How many instructions it may take to find out what the types of an interface look like.
-const PROBE_FUEL: u64 = 1_000_000_000;
+const PROBE_FUEL: u64 = 20_000_000_000;
 
 /// What a module says of itself.
 pub(crate) struct Described {

@@ -204,7 +204,7 @@ fn make(
 
 /// The deployment metadata: what the program said of itself, and the files it became.
 fn manifest(description: Description, files: &[output::File]) -> Manifest {
-    let Description { worker, objects, bindings, crons, consumers, interfaces: _ } = description;
+    let Description { worker, entrypoints, objects, bindings, crons, consumers, interfaces: _ } = description;
     let modules = files.iter().map(|file| Module { name: file.name.clone(), kind: file.kind });
     Manifest {
         schema: MANIFEST_SCHEMA,
@@ -213,6 +213,7 @@ fn manifest(description: Description, files: &[output::File]) -> Manifest {
         compatibility_flags: Vec::new(),
         main_module: entry::MAIN.into(),
         modules: modules.collect(),
+        entrypoints,
         objects,
         bindings,
         crons,

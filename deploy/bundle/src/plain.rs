@@ -50,6 +50,7 @@ struct D1 {
 struct Service {
     binding: String,
     service: String,
+    entrypoint: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +102,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
                 .flat_map(|step| &step.new_sqlite_classes)
                 .map(|class| plain_object(class))
                 .collect(),
+            entrypoints: Vec::new(),
             crons: Vec::new(),
             consumers: Vec::new(),
             bindings: bindings(&config.name, config.durable_objects.bindings, config.d1_databases, config.services),
@@ -124,9 +126,10 @@ fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>, services
         name: database.binding,
         kind: BindingKind::D1 { database: database.database_name, migrations: None },
     });
-    let services = services
-        .into_iter()
-        .map(|service| Binding { name: service.binding, kind: BindingKind::Service { service: service.service } });
+    let services = services.into_iter().map(|service| Binding {
+        name: service.binding,
+        kind: BindingKind::Service { service: service.service, entrypoint: service.entrypoint },
+    });
     objects.chain(databases).chain(services).collect()
 }
 

@@ -57,7 +57,10 @@ fn section(binding: &Binding, vars: &mut toml::Table, sections: &mut Vec<String>
             let keys = format!("class_name = {}\n{}", text(class), script.unwrap_or_default());
             ("[[durable_objects.bindings]]\nname", keys)
         }
-        BindingKind::Service { service } => ("[[services]]\nbinding", format!("service = {}\n", text(service))),
+        BindingKind::Service { service, entrypoint } => {
+            let entrypoint = entrypoint.as_ref().map(|class| format!("entrypoint = {}\n", text(class)));
+            ("[[services]]\nbinding", format!("service = {}\n{}", text(service), entrypoint.unwrap_or_default()))
+        }
         BindingKind::KvNamespace { .. } => ("[[kv_namespaces]]\nbinding", String::new()),
         BindingKind::R2Bucket { bucket } => ("[[r2_buckets]]\nbinding", format!("bucket_name = {}\n", text(bucket))),
         BindingKind::Queue { queue } => ("[[queues.producers]]\nbinding", format!("queue = {}\n", text(queue))),

@@ -292,7 +292,11 @@ fn binding(script: &Script, binding: &Binding) -> Option<String> {
     let name = &binding.name;
     Some(match &binding.kind {
         BindingKind::D1 { database, .. } => d1(name, database),
-        BindingKind::Service { service: other } => service(name, other),
+        BindingKind::Service { service: other, entrypoint: None } => service(name, other),
+        BindingKind::Service { service, entrypoint: Some(class) } => {
+            let (name, service, class) = (quote(name), quote(service), quote(class));
+            format!("(name = {name}, service = (name = {service}, entrypoint = {class}))")
+        }
         BindingKind::DurableObjectNamespace { class, script } => namespace(name, class, script.as_deref()),
         BindingKind::KvNamespace { namespace } => {
             with_props(name, "kvNamespace", KV.service, &serde_json::json!({ "namespace": namespace }))

@@ -375,7 +375,7 @@ fn check_bindings(scripts: &[Script]) -> Result<(), EdgeError> {
                 BindingKind::DurableObjectNamespace { class, script: host } => {
                     (host.as_deref().unwrap_or(script.name()), Some(class))
                 }
-                BindingKind::Service { service } => (service.as_str(), None),
+                BindingKind::Service { service, .. } => (service.as_str(), None),
                 _ => continue,
             };
             let unbound = |reason: String| EdgeError::Unbound {
@@ -390,6 +390,13 @@ fn check_bindings(scripts: &[Script]) -> Result<(), EdgeError> {
                 && !host.manifest.objects.iter().any(|object| object.class == *class)
             {
                 return Err(unbound(format!("the Worker `{target}` has no class `{class}`")));
+            }
+            // Of a plain Worker it is not known what it exports.
+            if let BindingKind::Service { entrypoint: Some(class), .. } = &binding.kind
+                && host.manifest.worker.class != "default"
+                && !host.manifest.entrypoints.iter().any(|entrypoint| entrypoint.class == *class)
+            {
+                return Err(unbound(format!("the Worker `{target}` has no entrypoint `{class}`")));
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Reachable from the describe exports only. The shipped module is linked from the same objects without those exports, so
 //! nothing here, and nothing only this needs, is in it.
 
-use super::{Contract, object::ObjectList};
+use super::{Contract, object::ObjectList, runtime::WorkerList};
 use crate::{
     ConsumerOptions, Declaration, Init, Property, Worker, WorkerClass,
     init::{Record, Trigger},
@@ -15,11 +15,12 @@ thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Called by the code `export!` generates: runs Phase 1 of `W` and of the objects in `O`, and returns the address (upper half) and
+/// Called by the code `export!` generates: runs Phase 1 of `W`, of the objects in `O` and of the
+/// entrypoints in `E`, and returns the address (upper half) and
 /// length (lower half) of the description: `{"Ok":{..}}` or `{"Err":"message"}`.
-pub fn describe<W: Worker, O: ObjectList>() -> u64 {
+pub fn describe<W: Worker, O: ObjectList, E: WorkerList>() -> u64 {
     std::panic::set_hook(Box::new(|info| PANIC.set(info.to_string())));
-    let outcome = collect::<W, O>();
+    let outcome = collect::<W, O, E>();
     let json = serde_json::to_string(&outcome).unwrap_or_else(|error| format!("{{\"Err\":\"{error}\"}}"));
     leak(json)
 }
@@ -40,10 +41,11 @@ fn leak(text: String) -> u64 {
     ((text.as_ptr() as u64) << 32) | text.len() as u64
 }
 
-fn collect<W: Worker, O: ObjectList>() -> Result<Description, String> {
+fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, String> {
     let script = <W::Class as WorkerClass>::NAME;
     let mut description = Description {
         worker: W::describe(),
+        entrypoints: Vec::new(),
         objects: Vec::new(),
         bindings: Vec::new(),
         crons: Vec::new(),
@@ -52,8 +54,11 @@ fn collect<W: Worker, O: ObjectList>() -> Result<Description, String> {
     };
     let mut record = Record::default();
     O::describe(&mut description, &mut record);
+    E::describe(&mut description, &mut record);
     if !record.triggers.is_empty() {
-        return Err("an object asks for cron triggers or messages, which only a Worker gets".into());
+        return Err(
+            "an object or a named entrypoint asks for cron triggers or messages, which only the Worker gets".into()
+        );
     }
     let mut init = Init::describing();
     drop(W::init(&mut init));

@@ -18,9 +18,9 @@ pub use crate::{
 pub use core;
 pub use describe::{describe, describe_interface, describe_panic};
 pub use object::{
-    ConsumeAbsent, ConsumePresent, Contract, ContractAbsent, ContractPresent, FetchAbsent, FetchPresent, ImplementedBy,
-    Method, ObjectTable, Probe, Provides, Rpc, RpcAbsent, RpcPresent, ScheduledAbsent, ScheduledPresent, WorkerTable,
-    hosted, joined,
+    ConsumeAbsent, ConsumePresent, Contract, ContractAbsent, ContractPresent, EntrypointOf, FetchAbsent, FetchPresent,
+    ImplementedBy, Method, ObjectTable, Probe, Provides, Rpc, RpcAbsent, RpcPresent, ScheduledAbsent, ScheduledPresent,
+    WorkerTable, entrypoint, hosted, joined,
 };
 pub use realgar_wire as wire;
 pub use reply::{

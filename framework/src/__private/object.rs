@@ -220,9 +220,7 @@ impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
         let object = Head::describe();
         description.interfaces.hosted.insert(object.class.clone(), std::any::type_name::<Head::Class>().into());
         description.objects.push(object);
-        let own = init.into_record();
-        record.declarations.extend(own.declarations);
-        record.triggers.extend(own.triggers);
+        record.extend(init.into_record());
         Tail::describe(description, record);
     }
 }
@@ -309,6 +307,20 @@ pub(crate) fn call<T>(methods: &[Method<T>], target: &Rc<T>, method: u32, argume
 fn other_build() -> Reply {
     Reply::failed(Failure::new(RpcErrorKind::UnknownMethod, "the entry module is of another build".into()))
 }
+
+/// Called by the code `export!` generates: checks that `E` is an entrypoint of Worker `W`.
+pub fn entrypoint<W: LiveWorker, E: LiveWorker>()
+where
+    E::Class: EntrypointOf<W::Class>,
+{
+}
+
+/// Says that the Worker class `Self` is a named entrypoint of `W`. `#[worker(entrypoint_of = ..)]` implements it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no entrypoint of `{W}`",
+    note = "mark it with `#[worker(entrypoint_of = {W})]`"
+)]
+pub trait EntrypointOf<W> {}
 
 /// Called by the code `#[worker]` generates: one list of two.
 pub fn joined(mut first: Vec<String>, second: Vec<String>) -> Vec<String> {

@@ -9,7 +9,9 @@ use super::{
     object::{self, Factory, Handler, Instance, ObjectList},
 };
 use crate::{
-    Context, RpcErrorKind, State, Worker, WorkerClass, js,
+    Context, RpcErrorKind, State, Worker, WorkerClass,
+    init::Record,
+    js,
     rpc::{Arguments, Failure},
     trace::{self, Scope},
 };
@@ -33,17 +35,70 @@ thread_local! {
 /// What this module exports. Phase 1 of each part runs when the part is used first.
 struct Program {
     script: &'static str,
-    /// The name of a method of the Worker.
-    method: fn(u32) -> &'static str,
-    worker: fn() -> Rc<dyn AnyWorker>,
-    started_worker: OnceCell<Rc<dyn AnyWorker>>,
+    /// The Worker, and then its named entrypoints.
+    workers: Vec<WorkerEntry>,
     objects: Vec<fn() -> Rc<dyn Factory>>,
     started_objects: RefCell<Vec<Option<Rc<dyn Factory>>>>,
 }
 
+/// A Worker of the script.
+pub struct WorkerEntry {
+    start: fn() -> Rc<dyn AnyWorker>,
+    started: OnceCell<Rc<dyn AnyWorker>>,
+    /// The name of a method.
+    method: fn(u32) -> &'static str,
+}
+
+impl std::fmt::Debug for WorkerEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WorkerEntry")
+    }
+}
+
+impl WorkerEntry {
+    fn new<W: Worker>() -> Self {
+        Self {
+            start: || Rc::new(W::init(&mut crate::Init::live())),
+            started: OnceCell::new(),
+            method: |index| W::table().methods.get(index as usize).map_or("", |method| method.name),
+        }
+    }
+}
+
+/// The named entrypoints of a script, as nested pairs: `(A, (B, ()))`.
+pub trait WorkerList: 'static {
+    /// Appends what starts them, in order.
+    fn entries(list: &mut Vec<WorkerEntry>);
+    /// Appends what describes them, in order, and what their init phases declare.
+    fn describe(description: &mut realgar_wire::Description, record: &mut Record);
+}
+
+impl WorkerList for () {
+    fn entries(_: &mut Vec<WorkerEntry>) {}
+    fn describe(_: &mut realgar_wire::Description, _: &mut Record) {}
+}
+
+impl<Head: Worker, Tail: WorkerList> WorkerList for (Head, Tail) {
+    fn entries(list: &mut Vec<WorkerEntry>) {
+        list.push(WorkerEntry::new::<Head>());
+        Tail::entries(list);
+    }
+
+    fn describe(description: &mut realgar_wire::Description, record: &mut Record) {
+        let mut init = crate::Init::describing();
+        drop(Head::init(&mut init));
+        let realgar_wire::WorkerClass { class, methods, .. } = Head::describe();
+        description.entrypoints.push(realgar_wire::Entrypoint { class, methods });
+        description.interfaces.entrypoints.push(std::any::type_name::<Head::Class>().into());
+        record.extend(init.into_record());
+        Tail::describe(description, record);
+    }
+}
+
 impl Program {
-    fn worker(&self) -> Rc<dyn AnyWorker> {
-        self.started_worker.get_or_init(self.worker).clone()
+    fn worker(&self, entrypoint: u32) -> Option<Rc<dyn AnyWorker>> {
+        let entry = self.workers.get(entrypoint as usize)?;
+        Some(entry.started.get_or_init(entry.start).clone())
     }
 
     fn object(&self, class: usize) -> Option<Rc<dyn Factory>> {
@@ -58,15 +113,15 @@ impl Program {
 }
 
 /// Called by the code `export!` generates, once per wasm instance: says what this module exports.
-pub fn register<W: Worker, O: ObjectList>() {
+pub fn register<W: Worker, O: ObjectList, E: WorkerList>() {
     let mut objects = Vec::new();
     O::factories(&mut objects);
+    let mut workers = vec![WorkerEntry::new::<W>()];
+    E::entries(&mut workers);
     PROGRAM.with(|program| {
         let _ = program.set(Program {
             script: <W::Class as WorkerClass>::NAME,
-            method: |index| W::table().methods.get(index as usize).map_or("", |method| method.name),
-            worker: || Rc::new(W::init(&mut crate::Init::live())),
-            started_worker: OnceCell::new(),
+            workers,
             started_objects: RefCell::new(vec![None; objects.len()]),
             objects,
         });
@@ -74,7 +129,7 @@ pub fn register<W: Worker, O: ObjectList>() {
 }
 
 /// A Worker of any class.
-trait AnyWorker {
+pub(crate) trait AnyWorker {
     fn fetch(self: Rc<Self>, request: Request, context: Context) -> Reply;
     fn call(self: Rc<Self>, method: u32, arguments: Arguments) -> Reply;
     fn scheduled(self: Rc<Self>, event: JsValue, context: Context) -> Reply;
@@ -192,43 +247,48 @@ pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue) {
 
 /// Answers an HTTP request to the Worker.
 #[wasm_bindgen(js_name = realgarFetch)]
-pub fn fetch(record: JsValue, call: u32, request: worker::web_sys::Request, context: JsValue) {
-    on_worker(record, call, "fetch", None, |worker| worker.fetch(request.into(), Context::new(context)));
+pub fn fetch(record: JsValue, call: u32, entrypoint: u32, request: worker::web_sys::Request, context: JsValue) {
+    on_worker(record, call, entrypoint, "fetch", None, |worker| worker.fetch(request.into(), Context::new(context)));
 }
 
 /// Calls a method of the Worker: see [`ObjectHandle::call`].
 #[wasm_bindgen(js_name = realgarCall)]
+#[expect(clippy::too_many_arguments, reason = "one crossing into wasm instead of several")]
 pub fn call(
     record: JsValue,
     number: u32,
+    entrypoint: u32,
     method: u32,
     arguments: Array,
     bytes: bool,
     remaining: f64,
     trace: Option<String>,
 ) {
-    let name = PROGRAM.with(|program| program.get().map_or("", |program| (program.method)(method)));
-    on_worker(record, number, name, trace, |worker| match Arguments::new(arguments, bytes) {
-        Ok(arguments) => worker.call(method, arguments).within(remaining),
-        Err(failure) => Reply::failed(failure),
+    let name = PROGRAM.with(|program| Some((program.get()?.workers.get(entrypoint as usize)?.method)(method)));
+    on_worker(record, number, entrypoint, name.unwrap_or_default(), trace, |worker| {
+        match Arguments::new(arguments, bytes) {
+            Ok(arguments) => worker.call(method, arguments).within(remaining),
+            Err(failure) => Reply::failed(failure),
+        }
     });
 }
 
 /// Handles a firing of a cron trigger.
 #[wasm_bindgen(js_name = realgarScheduled)]
 pub fn scheduled(record: JsValue, call: u32, event: JsValue, context: JsValue) {
-    on_worker(record, call, "scheduled", None, |worker| worker.scheduled(event, Context::new(context)));
+    on_worker(record, call, 0, "scheduled", None, |worker| worker.scheduled(event, Context::new(context)));
 }
 
 /// Works off messages of a queue.
 #[wasm_bindgen(js_name = realgarQueue)]
 pub fn consume(record: JsValue, call: u32, batch: JsValue, context: JsValue) {
-    on_worker(record, call, "queue", None, |worker| worker.consume(batch, Context::new(context)));
+    on_worker(record, call, 0, "queue", None, |worker| worker.consume(batch, Context::new(context)));
 }
 
 fn on_worker(
     record: JsValue,
     call: u32,
+    entrypoint: u32,
     method: &'static str,
     trace: Option<String>,
     event: impl FnOnce(Rc<dyn AnyWorker>) -> Reply,
@@ -239,7 +299,7 @@ fn on_worker(
         method,
         trace: trace.map_or_else(trace::fresh, Into::into),
     };
-    start(record, call, scope, || match PROGRAM.with(|program| program.get().map(Program::worker)) {
+    start(record, call, scope, || match PROGRAM.with(|program| program.get()?.worker(entrypoint)) {
         Some(worker) => event(worker),
         None => Reply::failed(other_build()),
     });

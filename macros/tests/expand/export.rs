@@ -2,6 +2,7 @@ mod only_one_realgar_export_per_crate {}
 const _: fn() = ::realgar::__private::register::<
     Api,
     <<Api as ::realgar::Live>::Class as ::realgar::WorkerClass>::Hosted,
+    (),
 >;
 #[cfg(target_arch = "wasm32")]
 const _: () = {
@@ -10,6 +11,7 @@ const _: () = {
         ::realgar::__private::register::<
             Api,
             <<Api as ::realgar::Live>::Class as ::realgar::WorkerClass>::Hosted,
+            (),
         >();
     }
     #[unsafe(no_mangle)]
@@ -17,6 +19,7 @@ const _: () = {
         ::realgar::__private::describe::<
             Api,
             <<Api as ::realgar::Live>::Class as ::realgar::WorkerClass>::Hosted,
+            (),
         >()
     }
     #[unsafe(no_mangle)]

@@ -32,6 +32,9 @@ impl Api {
 impl ::realgar::WorkerClass for Api {
     const CLASS: &'static ::realgar::__private::core::primitive::str = "Api";
     const NAME: &'static ::realgar::__private::core::primitive::str = "api";
+    const ENTRYPOINT: ::realgar::__private::core::option::Option<
+        &'static ::realgar::__private::core::primitive::str,
+    > = ::realgar::__private::core::option::Option::None;
     type Hosted = (Counter, (Room, ()));
     type Stub = ApiStub;
 }

@@ -24,6 +24,9 @@ export function knows(peers) {
   contracts = new Map(peers.map(([binding, methods]) => [binding, new Map(methods)]));
 }
 
+/** The methods of a class: name to index and hash, as pairs. */
+export const contract = (methods) => new Map(methods);
+
 /** One wasm instance and the calls inside it. */
 class Life {
   dead = false;
@@ -415,18 +418,18 @@ function checked(contract, [method, hash, payload, remaining, trace], call) {
   return Promise.reject(failure("version_skew", "the method has another contract here"));
 }
 
-/** A call of a method of the Worker. */
-export function call(method, args, bytes = false, remaining = Infinity, trace = undefined) {
+/** A call of a method of the Worker: 0 is the default one, and then come its named entrypoints. */
+export function call(entrypoint, method, args, bytes = false, remaining = Infinity, trace = undefined) {
   try {
     const life = currentLife();
-    return life.track((record, call) => life.glue.realgarCall(record, call, method, args, bytes, remaining, trace));
+    return life.track((record, call) => life.glue.realgarCall(record, call, entrypoint, method, args, bytes, remaining, trace));
   } catch (error) {
     return Promise.reject(error);
   }
 }
 
-export function callRealgar(contract, ...args) {
-  return checked(contract, args, call);
+export function callRealgar(entrypoint, contract, ...args) {
+  return checked(contract, args, (...args) => call(entrypoint, ...args));
 }
 
 /** An event of the Worker other than a request. It fails if its handler does. */
@@ -442,10 +445,10 @@ export async function event(name, event, ctx) {
 }
 
 /** The Worker's HTTP handler. The public gets to know no more of a failure than its kind. */
-export async function fetch(request, ctx) {
+export async function fetch(entrypoint, request, ctx) {
   try {
     const life = currentLife();
-    return await life.track((record, call) => life.glue.realgarFetch(record, call, request, ctx));
+    return await life.track((record, call) => life.glue.realgarFetch(record, call, entrypoint, request, ctx));
   } catch (error) {
     console.error(`Realgar: ${request.method} ${request.url} failed: ${error.message}`);
     return new Response("Internal Server Error", { status: 500, headers: { "realgar-error": error.code ?? "remote" } });

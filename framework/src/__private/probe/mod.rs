@@ -13,6 +13,7 @@ use crate::codec::bytes;
 use realgar_wire::{Flow, Interface, MethodContract, ParameterContract, TypeContract, Unfit};
 use serde::{Serialize, de::DeserializeOwned};
 use trace::Tracer;
+use watch::Names;
 
 /// Called by the code `#[rpc]` generates: a class and its methods.
 pub fn interface<C: ?Sized>(methods: Vec<MethodContract>) -> Interface {
@@ -54,18 +55,23 @@ pub fn error<E: MethodError>() -> Option<TypeContract> {
 
 /// What a type looks like.
 fn of<T: Serialize + DeserializeOwned>() -> TypeContract {
-    let mut tracer = Tracer::new(true);
-    let _ = tracer.run::<T>(&mut |_| Ok(()));
-    let native = tracer.into_shape();
+    let mut names = Names::default();
     let mut tracer = Tracer::new(false);
-    let outcome = tracer.run::<T>(&mut survives);
+    let outcome = tracer.run::<T>(&mut |value| survives(value, &mut names));
     let untried = tracer.untried();
-    TypeContract { native, bytes: outcome.map(|()| tracer.into_shape()), untried }
+    let bytes = outcome.map(|()| tracer.into_shape(&names));
+    let mut tracer = Tracer::new(true);
+    let _ = tracer.run::<T>(&mut |value| {
+        // For the names only: here every type is fit.
+        let _ = watch::watch(value, &mut names);
+        Ok(())
+    });
+    TypeContract { native: tracer.into_shape(&names), bytes, untried }
 }
 
 /// Checks that a value reads back from its bytes as what it was.
-fn survives<T: Serialize + DeserializeOwned>(value: &T) -> Result<(), Unfit> {
-    watch::watch(value)?;
+fn survives<T: Serialize + DeserializeOwned>(value: &T, names: &mut Names) -> Result<(), Unfit> {
+    watch::watch(value, names)?;
     let unfit = |reason: String| Unfit { path: String::new(), reason };
     let mut written = Vec::new();
     bytes::append(&mut written, value).map_err(|error| unfit(error.to_string()))?;

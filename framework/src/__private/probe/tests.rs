@@ -62,6 +62,66 @@ fn structs_and_enums_are_seen_with_their_attributes() {
 }
 
 #[test]
+fn what_is_inside_of_any_variant_is_seen() {
+    #[derive(Serialize, Deserialize)]
+    enum Command {
+        Ping,
+        Set(Option<u32>),
+        Delete(Vec<String>),
+        List,
+        Nested(Option<Box<Command>>),
+    }
+    let shape = of::<Command>().bytes.unwrap();
+    assert!(!format!("{shape:?}").contains("Unknown"), "{shape:?}");
+    #[derive(Serialize, Deserialize)]
+    struct Node {
+        left: Option<Box<Node>>,
+        right: Option<Box<Node>>,
+        tags: Vec<Command>,
+    }
+    let shape = of::<Node>().bytes.unwrap();
+    assert!(!format!("{shape:?}").contains("Unknown"), "{shape:?}");
+    #[derive(Serialize, Deserialize)]
+    enum Expression {
+        Not(Box<Expression>),
+        Literal(u8),
+        And(Box<Expression>, Box<Expression>),
+        Compare { left: Box<Expression>, right: Option<Box<Expression>>, by: Vec<Expression> },
+    }
+    let contract = of::<Expression>();
+    assert_eq!(contract.untried, None);
+    assert!(!format!("{:?}", contract.native).contains("Unknown"), "{contract:?}");
+}
+
+#[test]
+fn aliases_are_no_names() {
+    #[derive(Serialize, Deserialize)]
+    struct User {
+        #[serde(alias = "user_name", alias = "login")]
+        name: String,
+        #[serde(rename = "years", alias = "old")]
+        age: u32,
+        kind: Kind,
+    }
+    #[derive(Serialize, Deserialize)]
+    enum Kind {
+        #[serde(alias = "Boss")]
+        Admin(u8),
+        #[serde(alias = "Visitor")]
+        Guest,
+    }
+    let contract = of::<User>();
+    assert_eq!(contract.untried, None);
+    let Body::Fields(fields) = &contract.native.types[std::any::type_name::<User>()].body else { panic!() };
+    let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["name", "years", "kind"]);
+    assert_eq!(
+        contract.bytes.unwrap().types[std::any::type_name::<Kind>()].body,
+        Body::Variants(vec![("Admin".into(), Body::Newtype(Form::Integer(8, false))), ("Guest".into(), Body::Unit)])
+    );
+}
+
+#[test]
 fn recursion_through_an_enum_ends() {
     #[derive(Serialize, Deserialize)]
     enum Tree {
@@ -142,6 +202,12 @@ mod unfit {
             struct Item { #[serde(default, skip_serializing_if = "Option::is_none")] note: Option<String>, id: u8 }
             #[derive(Serialize, Deserialize)]
             struct Unfit { list: Vec<Item> }
+        }
+
+        skip_serializing_if_on_a_number: "n", "skip_serializing_if" {
+            fn is_zero(n: &u32) -> bool { *n == 0 }
+            #[derive(Serialize, Deserialize)]
+            struct Unfit { #[serde(default, skip_serializing_if = "is_zero")] n: u32, m: u32 }
         }
 
         skip_serializing_if_on_the_last_field: "note", "skip_serializing_if" {

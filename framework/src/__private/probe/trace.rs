@@ -1,9 +1,10 @@
 //! A source of values that answers every question of a type, and remembers the questions.
 //!
-//! A type is run several times. Each run takes enums through their next variant, and combines much (`Some`, one element) with
-//! little (`None`, no elements) in another way. A type inside itself is answered with as little as possible once it is many
-//! levels deep.
+//! A type is run many times. Each run combines much (`Some`, one element, a number) with little (`None`, no elements, zero) in
+//! another way, and takes enums through another variant, until every variant was seen with every combination. A type inside of
+//! itself is answered with as little as possible, so that the answers end.
 
+use super::watch::Names;
 use realgar_wire::{Body, Composite, Form, Shape, Unfit};
 use serde::{
     Deserializer,
@@ -19,14 +20,18 @@ use std::{
     fmt,
 };
 
-/// How deep the answers go before they become as small as possible.
-const DEPTH_FULL: usize = 24;
-/// How deep they go at all.
+/// How often a type may be inside of itself before the answers become as small as possible.
+const NESTING_FULL: usize = 1;
+/// How deep the answers go at all.
 const DEPTH_MAX: usize = 64;
+/// How many answers a run gives before they become as small as possible.
+const ANSWERS_FULL: u32 = 2_000;
 /// In how many ways much and little are combined: options, sequences, and whether that changes from level to level.
 const MODES: u32 = 8;
 /// The most runs for one type.
-const RUNS_MAX: u32 = 2_000;
+const RUNS_MAX: u32 = 4_000;
+/// How often a variant may fail in a row before it is given up.
+const FAILURES_MAX: u32 = 32;
 
 /// Text that types which read themselves from text accept: numbers, dates, addresses, ids.
 const TEXTS: [&str; 14] = [
@@ -54,16 +59,39 @@ pub(super) struct Tracer {
     human_readable: bool,
     root: Form,
     types: BTreeMap<String, Composite>,
-    /// Of each enum, the variants that were seen through to their end.
-    complete: HashMap<String, Vec<bool>>,
+    /// Of each enum, what is known of its variants.
+    variants: HashMap<String, Vec<Seen>>,
+    /// How many fields each struct asked for. Its list of names may be longer: it has the aliases, too.
+    asked: HashMap<String, usize>,
     /// Where in [`TEXTS`] the types begin that read themselves from text.
     texts: HashMap<&'static str, usize>,
     run: u32,
+    /// How many answers this run gave.
+    answers: u32,
     /// Where it is, from the outside in.
     path: Vec<String>,
     /// The types that it is inside of.
     inside: Vec<String>,
     untried: Option<Unfit>,
+}
+
+/// What is known of a variant.
+#[derive(Clone, Default)]
+struct Seen {
+    /// The combinations with which it was seen through to its end, a bit each.
+    modes: u8,
+    /// How many answers that took at least.
+    cost: Option<u32>,
+    /// How often it failed since.
+    failures: u32,
+    /// The list of names has the aliases, too, so that there may be no such variant.
+    missing: bool,
+}
+
+impl Seen {
+    fn is_done(&self) -> bool {
+        self.missing || self.modes == u8::MAX || self.failures > FAILURES_MAX
+    }
 }
 
 /// Why a run did not get through.
@@ -98,16 +126,46 @@ impl Tracer {
             human_readable,
             root: Form::Unknown,
             types: BTreeMap::new(),
-            complete: HashMap::new(),
+            variants: HashMap::new(),
+            asked: HashMap::new(),
             texts: HashMap::new(),
             run: 0,
+            answers: 0,
             path: Vec::new(),
             inside: Vec::new(),
             untried: None,
         }
     }
 
-    pub(super) fn into_shape(self) -> Shape {
+    /// What was seen. `names` are those that values had when they were serialised.
+    pub(super) fn into_shape(mut self, names: &Names) -> Shape {
+        for (key, composite) in &mut self.types {
+            match &mut composite.body {
+                Body::Fields(fields) => {
+                    let asked = self.asked.get(key).copied().unwrap_or(fields.len());
+                    let known = names.fields.get(&composite.name).filter(|names| names.len() == asked);
+                    if asked < fields.len() {
+                        fields.truncate(asked);
+                        for ((name, _), known) in fields.iter_mut().zip(known.into_iter().flatten()) {
+                            name.clone_from(known);
+                        }
+                    }
+                }
+                Body::Variants(variants) => {
+                    let missing =
+                        self.variants.get(key).map_or(0, |seen| seen.iter().filter(|seen| seen.missing).count());
+                    if missing > 0 {
+                        variants.truncate(variants.len() - missing);
+                        for (index, (name, _)) in variants.iter_mut().enumerate() {
+                            if let Some(known) = names.variants.get(&(composite.name.clone(), index as u32)) {
+                                name.clone_from(known);
+                            }
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
         Shape { root: self.root, types: self.types }
     }
 
@@ -116,13 +174,13 @@ impl Tracer {
         self.untried.clone()
     }
 
-    /// Runs `T` until all its variants were seen, and passes every value to `check`.
+    /// Runs `T` until all its variants were seen with all combinations, and passes every value to `check`.
     pub(super) fn run<T: DeserializeOwned>(
         &mut self,
         check: &mut dyn FnMut(&T) -> Result<(), Unfit>,
     ) -> Result<(), Unfit> {
         let (mut made, mut refusal) = (0_u32, None);
-        // How many runs there were since the last new variant: values differ, and text that is refused is tried otherwise.
+        // How many runs there were since the last one that showed anything.
         let mut idle = 0;
         while self.run < RUNS_MAX && idle < 2 * MODES as usize * TEXTS.len() {
             let before = self.progress();
@@ -137,11 +195,12 @@ impl Tracer {
             }
             self.run += 1;
             idle = if self.progress() == before { idle + 1 } else { 0 };
-            if made >= MODES && idle >= MODES as usize && self.is_complete() {
+            if made >= MODES && idle >= MODES as usize && self.variants.values().flatten().all(Seen::is_done) {
                 break;
             }
         }
-        if made == 0 || !self.is_complete() {
+        let given_up = |seen: &Seen| !seen.missing && seen.cost.is_none();
+        if made == 0 || self.variants.values().flatten().any(given_up) {
             self.untried = refusal;
         }
         Ok(())
@@ -150,6 +209,7 @@ impl Tracer {
     fn once<T: DeserializeOwned>(&mut self) -> (Result<T, Stop>, String) {
         self.path.clear();
         self.inside.clear();
+        self.answers = 0;
         let mut root = std::mem::replace(&mut self.root, Form::Unknown);
         let shared = RefCell::new(std::mem::replace(self, Self::new(self.human_readable)));
         let outcome = T::deserialize(Source { tracer: &shared, form: &mut root });
@@ -158,20 +218,32 @@ impl Tracer {
         (outcome, self.path.join("."))
     }
 
-    fn progress(&self) -> usize {
-        self.complete.values().flatten().filter(|complete| **complete).count()
+    /// Grows with what was seen.
+    fn progress(&self) -> u32 {
+        self.variants.values().flatten().map(|seen| seen.modes.count_ones() + u32::from(seen.missing)).sum()
     }
 
-    fn is_complete(&self) -> bool {
-        self.complete.values().flatten().all(|complete| *complete)
+    fn mode(&self) -> u8 {
+        1 << (self.run % MODES)
     }
 
-    /// Which variant of an enum comes next: one that was not seen through yet, but inside of itself one that was.
+    /// Which variant of an enum comes next: one that was not seen with this combination yet, but inside of itself the smallest.
     fn pick(&self, key: &str, count: usize) -> usize {
-        let complete = self.complete.get(key).map(Vec::as_slice).unwrap_or_default();
+        let seen = self.variants.get(key).map(Vec::as_slice).unwrap_or_default();
+        let turn = self.run as usize / MODES as usize;
         let nested = self.inside.iter().filter(|name| *name == key).count() > 1;
-        let wanted = complete.iter().position(|done| *done == nested);
-        wanted.unwrap_or((self.run as usize / 3 + self.inside.len()) % count)
+        let smallest = seen.iter().enumerate().filter_map(|(index, seen)| Some((seen.cost?, index))).min();
+        if let Some((_, index)) = smallest.filter(|_| nested || self.answers > ANSWERS_FULL) {
+            return index;
+        }
+        let open = |seen: &Seen| !seen.is_done() && seen.modes & self.mode() == 0;
+        let open: Vec<usize> = (0..count).filter(|index| seen.get(*index).is_none_or(open)).collect();
+        match open.len() {
+            _ if nested => (turn + self.run as usize + self.inside.len()) % count,
+            0 => smallest.map_or(turn % count, |(_, index)| index),
+            // One that fails must not keep the others waiting.
+            many => open[turn % many],
+        }
     }
 }
 
@@ -193,10 +265,12 @@ fn note(place: &mut Form, form: Form) {
 impl<'a> Source<'a> {
     /// Whether to answer with much, going by bit `bit` of the number of the run.
     fn much(&self, bit: u32) -> bool {
-        let tracer = self.tracer.borrow();
+        let mut tracer = self.tracer.borrow_mut();
+        tracer.answers += 1;
+        let nesting = tracer.inside.last().map_or(0, |own| tracer.inside.iter().filter(|key| *key == own).count());
         let alternate = tracer.run & 4 != 0 && tracer.path.len() % 2 == 1;
         let little = (tracer.run & bit != 0) != alternate;
-        tracer.path.len() < DEPTH_FULL && !little
+        nesting <= NESTING_FULL && tracer.answers < ANSWERS_FULL && !little
     }
 
     fn unfit<T>(&self, reason: &str) -> Result<T, Stop> {
@@ -209,8 +283,8 @@ impl<'a> Source<'a> {
 
     fn integer(self, bits: u8, signed: bool) -> u8 {
         note(self.form, Form::Integer(bits, signed));
-        // Not zero: some types refuse that.
-        1
+        // Zero is what most often is left out; and some types refuse it.
+        u8::from(self.much(OPTIONS))
     }
 }
 
@@ -244,8 +318,47 @@ fn composite<T>(
     let outcome = body(&mut known);
     let mut tracer = tracer.borrow_mut();
     tracer.inside.pop();
-    tracer.types.insert(key.into(), Composite { name: name.into(), body: known });
+    // The type may have been inside of itself, and have been seen there.
+    match tracer.types.get_mut(key) {
+        Some(composite) => merge(&mut composite.body, known),
+        None => {
+            tracer.types.insert(key.into(), Composite { name: name.into(), body: known });
+        }
+    }
     outcome
+}
+
+/// Adds what `seen` knows to `known`.
+fn merge(known: &mut Body, seen: Body) {
+    match (known, seen) {
+        (known @ Body::Unknown, seen) => *known = seen,
+        (Body::Newtype(known), Body::Newtype(seen)) => merge_form(known, seen),
+        (Body::Tuple(known), Body::Tuple(seen)) => {
+            known.iter_mut().zip(seen).for_each(|(known, seen)| merge_form(known, seen));
+        }
+        (Body::Fields(known), Body::Fields(seen)) => {
+            known.iter_mut().zip(seen).for_each(|((_, known), (_, seen))| merge_form(known, seen));
+        }
+        (Body::Variants(known), Body::Variants(seen)) => {
+            known.iter_mut().zip(seen).for_each(|((_, known), (_, seen))| merge(known, seen));
+        }
+        _ => {}
+    }
+}
+
+fn merge_form(known: &mut Form, seen: Form) {
+    match (known, seen) {
+        (known @ Form::Unknown, seen) => *known = seen,
+        (Form::Option(known), Form::Option(seen)) | (Form::Seq(known), Form::Seq(seen)) => merge_form(known, *seen),
+        (Form::Map(key, value), Form::Map(seen_key, seen_value)) => {
+            merge_form(key, *seen_key);
+            merge_form(value, *seen_value);
+        }
+        (Form::Tuple(known), Form::Tuple(seen)) => {
+            known.iter_mut().zip(seen).for_each(|(known, seen)| merge_form(known, seen));
+        }
+        _ => {}
+    }
 }
 
 /// The fields of a struct, in order.
@@ -314,17 +427,17 @@ impl<'de> Deserializer<'de> for Source<'_> {
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         note(self.form, Form::Float(32));
-        visitor.visit_f32(0.5)
+        visitor.visit_f32(if self.much(OPTIONS) { 0.5 } else { 0.0 })
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         note(self.form, Form::Float(64));
-        visitor.visit_f64(0.5)
+        visitor.visit_f64(if self.much(OPTIONS) { 0.5 } else { 0.0 })
     }
 
     fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         note(self.form, Form::Char);
-        visitor.visit_char('a')
+        visitor.visit_char(if self.much(OPTIONS) { 'a' } else { '\0' })
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
@@ -352,7 +465,7 @@ impl<'de> Deserializer<'de> for Source<'_> {
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         note(self.form, Form::Bytes);
-        visitor.visit_byte_buf(vec![1])
+        visitor.visit_byte_buf(vec![1; usize::from(self.much(SEQUENCES))])
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
@@ -434,9 +547,15 @@ impl<'de> Deserializer<'de> for Source<'_> {
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
-        composite(self.tracer, self.form, (type_name::<V::Value>(), name), |body| {
+        let key = type_name::<V::Value>();
+        composite(self.tracer, self.form, (key, name), |body| {
             let mut known = fields(body, names);
-            let outcome = visitor.visit_seq(Fields { tracer: self.tracer, left: known.iter_mut() });
+            let mut left = known.iter_mut();
+            let outcome = visitor.visit_seq(Fields { tracer: self.tracer, left: &mut left });
+            let asked = names.len() - left.len();
+            if outcome.is_ok() {
+                self.tracer.borrow_mut().asked.insert(key.into(), asked);
+            }
             *body = Body::Fields(known);
             outcome
         })
@@ -457,18 +576,29 @@ impl<'de> Deserializer<'de> for Source<'_> {
                 Body::Variants(known) if known.len() == names.len() => known,
                 _ => names.iter().map(|name| (name.to_string(), Body::Unknown)).collect(),
             };
-            let index = {
+            let (index, before) = {
                 let mut tracer = self.tracer.borrow_mut();
-                tracer.complete.entry(key.into()).or_insert_with(|| vec![false; names.len()]);
-                tracer.pick(key, names.len())
+                tracer.variants.entry(key.into()).or_insert_with(|| vec![Seen::default(); names.len()]);
+                tracer.answers += 1;
+                (tracer.pick(key, names.len()), tracer.answers)
             };
-            let variant = Variant { tracer: self.tracer, index, name: names[index], body: &mut variants[index].1 };
+            let mut exists = true;
+            let (own, known) = (&mut variants[index].1, &mut exists);
+            let variant = Variant { tracer: self.tracer, index, name: names[index], body: own, exists: known };
             let outcome = visitor.visit_enum(variant);
-            if outcome.is_ok()
-                && let Some(complete) = self.tracer.borrow_mut().complete.get_mut(key)
-            {
-                complete[index] = true;
+            let mut tracer = self.tracer.borrow_mut();
+            let (cost, mode) = (tracer.answers - before, tracer.mode());
+            if let Some(seen) = tracer.variants.get_mut(key).and_then(|seen| seen.get_mut(index)) {
+                seen.missing |= !exists;
+                if outcome.is_ok() {
+                    seen.modes |= mode;
+                    seen.failures = 0;
+                    seen.cost = Some(seen.cost.map_or(cost, |known| known.min(cost)));
+                } else {
+                    seen.failures += 1;
+                }
             }
+            drop(tracer);
             *body = Body::Variants(variants);
             outcome
         })
@@ -576,6 +706,8 @@ struct Variant<'a> {
     index: usize,
     name: &'static str,
     body: &'a mut Body,
+    /// Cleared if the enum does not know the index.
+    exists: &'a mut bool,
 }
 
 impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
@@ -585,7 +717,13 @@ impl<'de, 'a> EnumAccess<'de> for Variant<'a> {
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self), Stop> {
         let index = u32::try_from(self.index).unwrap_or(u32::MAX);
         let deserializer: de::value::U32Deserializer<Stop> = index.into_deserializer();
-        Ok((seed.deserialize(deserializer)?, self))
+        match seed.deserialize(deserializer) {
+            Ok(value) => Ok((value, self)),
+            Err(stop) => {
+                *self.exists = false;
+                Err(stop)
+            }
+        }
     }
 }
 

@@ -8,11 +8,22 @@ use serde::{
         SerializeTupleStruct, SerializeTupleVariant,
     },
 };
-use std::fmt;
+use std::{cell::RefCell, collections::HashMap, fmt};
 
-/// Serialises `value` into nothing.
-pub(super) fn watch<T: Serialize>(value: &T) -> Result<(), Unfit> {
-    value.serialize(Watcher).map_err(|stop| {
+/// The names that values had when they were serialised, by the names of their types. The lists that serde gives to a deserialiser
+/// have the aliases, too.
+#[derive(Default)]
+pub(super) struct Names {
+    /// Of the fields of a struct.
+    pub(super) fields: HashMap<String, Vec<String>>,
+    /// Of the variants of an enum, by their index.
+    pub(super) variants: HashMap<(String, u32), String>,
+}
+
+/// Serialises `value` into nothing, and adds its names to `names`.
+pub(super) fn watch<T: Serialize>(value: &T, names: &mut Names) -> Result<(), Unfit> {
+    let names = RefCell::new(names);
+    value.serialize(Watcher(&names)).map_err(|stop| {
         let path: Vec<String> = stop.path.into_iter().rev().collect();
         Unfit { path: path.join("."), reason: stop.reason }
     })
@@ -51,24 +62,38 @@ impl ser::Error for Found {
 }
 
 #[derive(Clone, Copy)]
-struct Watcher;
+struct Watcher<'a>(&'a RefCell<&'a mut Names>);
+
+impl<'a> Watcher<'a> {
+    fn variant(self, name: &str, index: u32, variant: &str) -> Self {
+        self.0.borrow_mut().variants.insert((name.into(), index), variant.into());
+        self
+    }
+
+    fn counted(self, count: usize, variant: Option<&'static str>) -> Counted<'a> {
+        Counted { watcher: self, left: count, at: 0, variant, name: None, fields: Vec::new() }
+    }
+}
 
 /// A container, with how many elements it announced.
-struct Counted {
+struct Counted<'a> {
+    watcher: Watcher<'a>,
     left: usize,
     at: usize,
     /// The variant it is the content of.
     variant: Option<&'static str>,
+    /// The struct it is.
+    name: Option<&'static str>,
+    fields: Vec<String>,
 }
 
-impl Counted {
-    fn new(count: usize, variant: Option<&'static str>) -> Self {
-        Self { left: count, at: 0, variant }
-    }
-
+impl Counted<'_> {
     fn element<T: Serialize + ?Sized>(&mut self, segment: &str, value: &T) -> Result<(), Found> {
         self.at += 1;
-        value.serialize(Watcher).map_err(|found| self.named(found.inside(segment)))
+        if self.name.is_some() {
+            self.fields.push(segment.into());
+        }
+        value.serialize(self.watcher).map_err(|found| self.named(found.inside(segment)))
     }
 
     fn named(&self, found: Found) -> Found {
@@ -84,6 +109,9 @@ impl Counted {
 
     fn end(self) -> Result<(), Found> {
         if self.at == self.left {
+            if let Some(name) = self.name {
+                self.watcher.0.borrow_mut().fields.insert(name.into(), self.fields);
+            }
             return Ok(());
         }
         Err(self.named(Found::new(format!("it announces {} elements and has {}", self.left, self.at))))
@@ -100,16 +128,16 @@ macro_rules! plain {
     };
 }
 
-impl ser::Serializer for Watcher {
+impl<'a> ser::Serializer for Watcher<'a> {
     type Ok = ();
     type Error = Found;
-    type SerializeSeq = Counted;
-    type SerializeTuple = Counted;
-    type SerializeTupleStruct = Counted;
-    type SerializeTupleVariant = Counted;
-    type SerializeMap = Counted;
-    type SerializeStruct = Counted;
-    type SerializeStructVariant = Counted;
+    type SerializeSeq = Counted<'a>;
+    type SerializeTuple = Counted<'a>;
+    type SerializeTupleStruct = Counted<'a>;
+    type SerializeTupleVariant = Counted<'a>;
+    type SerializeMap = Counted<'a>;
+    type SerializeStruct = Counted<'a>;
+    type SerializeStructVariant = Counted<'a>;
 
     fn is_human_readable(&self) -> bool {
         false
@@ -150,7 +178,8 @@ impl ser::Serializer for Watcher {
         Ok(())
     }
 
-    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), Found> {
+    fn serialize_unit_variant(self, name: &'static str, index: u32, variant: &'static str) -> Result<(), Found> {
+        self.variant(name, index, variant);
         Ok(())
     }
 
@@ -160,62 +189,62 @@ impl ser::Serializer for Watcher {
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
-        _: u32,
+        name: &'static str,
+        index: u32,
         variant: &'static str,
         value: &T,
     ) -> Result<(), Found> {
-        value.serialize(self).map_err(|found| found.inside(variant))
+        value.serialize(self.variant(name, index, variant)).map_err(|found| found.inside(variant))
     }
 
-    fn serialize_seq(self, count: Option<usize>) -> Result<Counted, Found> {
+    fn serialize_seq(self, count: Option<usize>) -> Result<Counted<'a>, Found> {
         match count {
-            Some(count) => Ok(Counted::new(count, None)),
+            Some(count) => Ok(self.counted(count, None)),
             None => Err(Found::new("it is a sequence that does not say how long it is")),
         }
     }
 
-    fn serialize_tuple(self, count: usize) -> Result<Counted, Found> {
-        Ok(Counted::new(count, None))
+    fn serialize_tuple(self, count: usize) -> Result<Counted<'a>, Found> {
+        Ok(self.counted(count, None))
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, count: usize) -> Result<Counted, Found> {
-        Ok(Counted::new(count, None))
+    fn serialize_tuple_struct(self, _: &'static str, count: usize) -> Result<Counted<'a>, Found> {
+        Ok(self.counted(count, None))
     }
 
     fn serialize_tuple_variant(
         self,
-        _: &'static str,
-        _: u32,
+        name: &'static str,
+        index: u32,
         variant: &'static str,
         count: usize,
-    ) -> Result<Counted, Found> {
-        Ok(Counted::new(count, Some(variant)))
+    ) -> Result<Counted<'a>, Found> {
+        Ok(self.variant(name, index, variant).counted(count, Some(variant)))
     }
 
-    fn serialize_map(self, count: Option<usize>) -> Result<Counted, Found> {
+    fn serialize_map(self, count: Option<usize>) -> Result<Counted<'a>, Found> {
         match count {
-            Some(count) => Ok(Counted::new(count, None)),
+            Some(count) => Ok(self.counted(count, None)),
             None => Err(Found::new("it does not say how many entries it has (`flatten`)")),
         }
     }
 
-    fn serialize_struct(self, _: &'static str, count: usize) -> Result<Counted, Found> {
-        Ok(Counted::new(count, None))
+    fn serialize_struct(self, name: &'static str, count: usize) -> Result<Counted<'a>, Found> {
+        Ok(Counted { name: Some(name), ..self.counted(count, None) })
     }
 
     fn serialize_struct_variant(
         self,
-        _: &'static str,
-        _: u32,
+        name: &'static str,
+        index: u32,
         variant: &'static str,
         count: usize,
-    ) -> Result<Counted, Found> {
-        Ok(Counted::new(count, Some(variant)))
+    ) -> Result<Counted<'a>, Found> {
+        Ok(self.variant(name, index, variant).counted(count, Some(variant)))
     }
 }
 
-impl SerializeSeq for Counted {
+impl SerializeSeq for Counted<'_> {
     type Ok = ();
     type Error = Found;
 
@@ -228,12 +257,12 @@ impl SerializeSeq for Counted {
     }
 }
 
-impl SerializeMap for Counted {
+impl SerializeMap for Counted<'_> {
     type Ok = ();
     type Error = Found;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Found> {
-        key.serialize(Watcher).map_err(|found| found.inside("[key]"))
+        key.serialize(self.watcher).map_err(|found| found.inside("[key]"))
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Found> {
@@ -248,7 +277,7 @@ impl SerializeMap for Counted {
 macro_rules! tuples {
     ($($name:ident $method:ident,)*) => {
         $(
-            impl $name for Counted {
+            impl $name for Counted<'_> {
                 type Ok = ();
                 type Error = Found;
 
@@ -274,7 +303,7 @@ tuples! {
 macro_rules! structs {
     ($($name:ident,)*) => {
         $(
-            impl $name for Counted {
+            impl $name for Counted<'_> {
                 type Ok = ();
                 type Error = Found;
 

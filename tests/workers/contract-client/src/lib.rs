@@ -1,6 +1,6 @@
 //! A Worker that knows the contract only: it neither compiles nor ships what implements it.
 
-use contract::{Bank, BankStub, Branch, Entry, Ledger};
+use contract::{Bank, BankStub, Branch, Entry, Ledger, Vault, VaultStub};
 use realgar::prelude::*;
 
 #[worker]
@@ -8,6 +8,7 @@ pub struct Client {
     ledgers: Namespace<Ledger>,
     branch: Namespace<Ledger>,
     bank: BankStub,
+    vault: VaultStub,
 }
 
 impl Worker for Client {
@@ -16,6 +17,7 @@ impl Worker for Client {
             ledgers: cx.bind(Ledger::from::<Bank>()),
             branch: cx.bind(Ledger::from::<Branch>().named("BranchLedger")),
             bank: cx.bind(Bank::service()),
+            vault: cx.bind(Vault::service()),
         }
     }
 
@@ -34,6 +36,8 @@ impl Worker for Client {
             },
             "statement" => format!("{:?}", self.bank.statement(account.into()).await),
             "motto" => self.bank.motto().await?,
+            "open" => format!("{:?} {:?}", self.vault.open(vec![1, 2, 3]).await, self.vault.open(vec![]).await),
+            "vault" => return Ok(self.vault.fetch(request).await?),
             "mark" => ledger.origin().await?,
             _ => return Ok(self.bank.fetch(request).await?),
         };

@@ -4,7 +4,7 @@ mod ledger;
 
 pub use ledger::LedgerLive;
 
-use contract::{Bank, BankRpc, Entry, Ledger};
+use contract::{Bank, BankRpc, Entry, Ledger, Vault, VaultRpc};
 use realgar::prelude::*;
 
 #[worker(of = Bank)]
@@ -33,4 +33,24 @@ impl BankRpc for BankLive {
     }
 }
 
-realgar::export!(BankLive, objects(LedgerLive));
+#[worker(of = Vault)]
+pub struct VaultLive;
+
+impl Worker for VaultLive {
+    fn init(_cx: &mut Init) -> Self {
+        VaultLive
+    }
+
+    async fn fetch(&self, request: Request, _cx: &Context) -> Result<Response> {
+        Ok(Response::ok(format!("the vault got {}", request.path()))?)
+    }
+}
+
+#[rpc]
+impl VaultRpc for VaultLive {
+    async fn open(&self, codes: Vec<u32>) -> Result<String> {
+        if codes == [1, 2, 3] { Ok("open".into()) } else { Err("wrong codes".into()) }
+    }
+}
+
+realgar::export!(BankLive, objects(LedgerLive), entrypoints(VaultLive));

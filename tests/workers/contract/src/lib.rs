@@ -57,3 +57,13 @@ pub trait BankRpc {
     /// The motto.
     async fn motto(&self) -> String;
 }
+
+/// What only the bank's own people may do.
+#[worker(entrypoint_of = Bank)]
+pub struct Vault;
+
+#[rpc(for = Vault)]
+pub trait VaultRpc {
+    /// Opens it.
+    async fn open(&self, codes: Vec<u32>) -> Result<String>;
+}
