@@ -50,12 +50,15 @@ export const host = {
     }
   },
   sleep(milliseconds) {
-    let timer;
-    const promise = new Promise((resolve) => (timer = setTimeout(resolve, milliseconds)));
-    promise.timer = timer;
-    return promise;
+    let parts;
+    const promise = new Promise((resolve) => (parts = { resolve, timer: setTimeout(resolve, milliseconds) }));
+    return Object.assign(promise, parts);
   },
-  stopSleep: (promise) => clearTimeout(promise.timer),
+  /** Whoever waits for it is told, so that its number is free again. */
+  stopSleep({ timer, resolve }) {
+    clearTimeout(timer);
+    resolve();
+  },
   transactionSync(storage, run) {
     try {
       storage.transactionSync(() => {

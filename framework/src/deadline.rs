@@ -31,7 +31,7 @@ impl fmt::Display for Elapsed {
 }
 
 /// Runs `future`, and drops it if it takes longer than `limit`. Calls of RPC methods inside of it carry what is left, and so do
-/// theirs; whichever deadline is nearest counts.
+/// theirs; whichever deadline is nearest counts. A transaction that has begun runs to its end and is then rolled back.
 ///
 /// ```no_run
 /// # use realgar::{deadline, Result};
@@ -76,7 +76,13 @@ pub(crate) fn at(remaining: f64) -> f64 {
     now() + remaining
 }
 
-fn within<T>(at: f64, body: impl FnOnce() -> T) -> T {
+/// When what is being polled has to be done.
+pub(crate) fn current() -> f64 {
+    CURRENT.get()
+}
+
+/// Runs `body` with the deadline `at`.
+pub(crate) fn within<T>(at: f64, body: impl FnOnce() -> T) -> T {
     let outer = CURRENT.replace(at);
     let result = body();
     CURRENT.set(outer);

@@ -1,6 +1,6 @@
 //! The boundary to JavaScript: what the generated entry module offers under the name `__realgar`.
 //!
-//! Every import that can throw has `catch`: an exception that unwinds through wasm frames would leave the instance broken
+//! Every import that can throw on what a user, a peer or the runtime may pass has `catch`: an exception that unwinds through wasm frames would leave the instance broken
 //! and its caller waiting for ever. `deploy/bundle/src/runtime/realgar.js` is the other side of this file.
 
 use std::{cell::RefCell, collections::HashMap, ptr};
@@ -126,17 +126,13 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn sleep(milliseconds: f64) -> JsValue;
 
-    /// Stops the timer behind such a promise, which then stays as it is.
+    /// Stops the timer behind such a promise, which then resolves.
     #[wasm_bindgen(js_namespace = __realgar, js_name = stopSleep)]
     pub(crate) fn stop_sleep(promise: &JsValue);
 
     /// `storage.transaction(run)`, tracked: if this instance dies inside, the transaction is rolled back at once.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
-    pub(crate) fn transaction(
-        state: &JsValue,
-        call: u32,
-        run: &Closure<dyn FnMut(JsValue, u32, JsValue)>,
-    ) -> Result<JsValue, JsValue>;
+    pub(crate) fn transaction(state: &JsValue, call: u32, run: &JsValue) -> Result<JsValue, JsValue>;
 
     /// `storage.transactionSync(run)`: commits where `run` returns true, and rolls back where it returns false.
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = transactionSync)]

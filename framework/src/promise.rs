@@ -80,10 +80,11 @@ impl Future for Settled {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(number) = self.number else { return Poll::Pending };
-        SLOTS.with_borrow_mut(|slots| {
+        let mut replaced = None;
+        let state = SLOTS.with_borrow_mut(|slots| {
             if let Slot::Waiting(waker) = &mut slots.list[number as usize] {
                 // Always the latest: a call is polled by more than one task in its life.
-                *waker = Some(cx.waker().clone());
+                replaced = waker.replace(cx.waker().clone());
                 return Poll::Pending;
             }
             self.number = None;
@@ -91,17 +92,22 @@ impl Future for Settled {
                 Slot::Settled(result) => Poll::Ready(result),
                 Slot::Free | Slot::Waiting(_) | Slot::Abandoned => Poll::Pending,
             }
-        })
+        });
+        // Not while the slots are borrowed: it may have been the last to hold a task, whose end may run anything.
+        drop(replaced);
+        state
     }
 }
 
 impl Drop for Settled {
     fn drop(&mut self) {
         let Some(number) = self.number else { return };
-        SLOTS.with_borrow_mut(|slots| match &mut slots.list[number as usize] {
-            waiting @ Slot::Waiting(_) => *waiting = Slot::Abandoned,
-            _ => drop(slots.free(number)),
+        let left = SLOTS.with_borrow_mut(|slots| match &mut slots.list[number as usize] {
+            waiting @ Slot::Waiting(_) => mem::replace(waiting, Slot::Abandoned),
+            _ => slots.free(number),
         });
+        // As above.
+        drop(left);
     }
 }
 

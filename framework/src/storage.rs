@@ -1,9 +1,14 @@
 //! The key-value storage of a Durable Object.
 
-use crate::{__private::runtime, Error, Result, codec, js, promise};
+use crate::{__private::runtime, Error, Result, codec, js, promise, trace::Surroundings};
 use js_sys::Object;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{cell::RefCell, future::Future, ops::Deref, rc::Rc};
+use std::{
+    cell::RefCell,
+    future::{Future, poll_fn},
+    ops::Deref,
+    rc::Rc,
+};
 use wasm_bindgen::{JsValue, prelude::Closure};
 
 /// The key-value storage of one object: what [`Entries`] offers, and transactions. Cheap to clone.
@@ -28,7 +33,8 @@ impl Storage {
 
     /// Runs `body` in a transaction: all its writes are stored, or, if it fails or panics, none.
     ///
-    /// No other event is delivered to the object meanwhile.
+    /// No other event is delivered to the object meanwhile. If the future is dropped, nothing is stored; a body that has begun runs
+    /// to its end.
     ///
     /// # Errors
     /// What `body` fails with, or the storage.
@@ -38,17 +44,23 @@ impl Storage {
         F: Future<Output = Result<T>> + 'static,
     {
         let outcome: Rc<RefCell<Option<Result<T>>>> = Rc::default();
-        let (slot, mut body) = (outcome.clone(), Some(body));
+        let (slot, around) = (outcome.clone(), Surroundings::current());
+        // If nobody waits any more, what was written is not kept.
+        let wanted = Rc::new(());
+        let waiting = Rc::downgrade(&wanted);
         let call = runtime::current_call();
-        let run = Closure::<dyn FnMut(JsValue, u32, JsValue)>::new(move |record: JsValue, call: u32, raw: JsValue| {
-            let Some(body) = body.take() else { return };
-            let (slot, body) = (slot.clone(), body(Transaction { entries: Entries { raw } }));
+        // JavaScript's own, because it may run after this future was dropped.
+        let run = Closure::once_into_js(move |record: JsValue, call: u32, raw: JsValue| {
+            if waiting.strong_count() == 0 {
+                return js::settle(&record, &JsValue::FALSE);
+            }
+            let mut body = Box::pin(around.around(|| body(Transaction { entries: Entries { raw } })));
             runtime::run(
                 record,
                 call,
                 Box::pin(async move {
-                    let result = body.await;
-                    let commit = result.is_ok();
+                    let result = poll_fn(|cx| around.around(|| body.as_mut().poll(cx))).await;
+                    let commit = result.is_ok() && waiting.strong_count() > 0;
                     slot.replace(Some(result));
                     Ok(JsValue::from_bool(commit))
                 }),
@@ -56,6 +68,7 @@ impl Storage {
         });
         let promise = js::transaction(&self.state, call, &run).map_err(Error::from_js)?;
         let ended = promise::settled(&promise).await;
+        drop(wanted);
         match outcome.take() {
             Some(Err(error)) => Err(error),
             Some(Ok(value)) => ended.map(|_| value).map_err(Error::from_js),

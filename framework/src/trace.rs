@@ -1,6 +1,7 @@
 //! Which call the code runs in: its class, object and method, and the trace that follows calls from hop to hop. With the feature
 //! `tracing`, events and spans of the crate `tracing` become structured logs that say so.
 
+use crate::deadline;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -33,6 +34,30 @@ pub(crate) fn enabled() -> bool {
 /// The trace to send along with a call.
 pub(crate) fn current_trace() -> Option<Rc<str>> {
     CURRENT.with_borrow(|current| current.as_ref().map(|scope| scope.trace.clone()))
+}
+
+/// What is being polled, if anybody asks.
+pub(crate) fn current() -> Option<Rc<Scope>> {
+    CURRENT.with_borrow(Clone::clone)
+}
+
+/// What a future was made inside of: the deadline, and the call that logs name. For what runs as a task of its own.
+#[derive(Clone, Debug)]
+pub(crate) struct Surroundings {
+    scope: Option<Rc<Scope>>,
+    deadline: f64,
+}
+
+impl Surroundings {
+    /// Those of what is being polled.
+    pub(crate) fn current() -> Self {
+        Self { scope: current(), deadline: deadline::current() }
+    }
+
+    /// Runs `body` inside of them.
+    pub(crate) fn around<T>(&self, body: impl FnOnce() -> T) -> T {
+        within(self.scope.as_ref(), || deadline::within(self.deadline, body))
+    }
 }
 
 /// Runs `body` in `scope`, if there is one.

@@ -9,6 +9,7 @@ use crate::{
     __private::{Refusal, runtime},
     CodecError, RpcErrorKind, js,
     rpc::{Argument, Failure},
+    trace::Surroundings,
 };
 use futures_core::Stream;
 use js_sys::Uint8Array;
@@ -173,7 +174,8 @@ fn readable(sink: Sink, producer: Option<Producer>) -> JsValue {
     COUNT.set(number);
     let (call, format) = (runtime::current_call(), sink.shared.format);
     let waker = Arc::new(StreamWaker { number }).into();
-    js::stream(StreamHandle { sink, call, waker, producer: RefCell::new(producer) }, number, call, format as u32)
+    let (around, producer) = (Surroundings::current(), RefCell::new(producer));
+    js::stream(StreamHandle { sink, call, around, waker, producer }, number, call, format as u32)
 }
 
 /// Wakes a stream by its number: it is JavaScript that has to poll again.
@@ -193,6 +195,7 @@ pub struct StreamHandle {
     sink: Sink,
     /// The call that opened it.
     call: u32,
+    around: Surroundings,
     waker: Waker,
     producer: RefCell<Option<Producer>>,
 }
@@ -208,7 +211,7 @@ impl StreamHandle {
     /// Produces the next chunk, a `Uint8Array`. Without one it is `undefined` where the producer waits, `false` where it
     /// waits but has something to `flush`, `null` at the end, and a string where a raw stream failed.
     pub fn pull(&self, flush: bool) -> JsValue {
-        runtime::within(self.call, || self.next_chunk(flush))
+        runtime::within(self.call, || self.around.around(|| self.next_chunk(flush)))
     }
 }
 

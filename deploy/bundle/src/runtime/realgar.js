@@ -33,6 +33,8 @@ class Life {
   records = new Set();
   /** The streams that are produced here, by number. Weak: one that nobody holds any more is free to go. */
   pumps = new Map();
+  /** The objects in wasm, by their shells. Here, so that an idle shell keeps no dead memory. */
+  handles = new WeakMap();
   /** The streams that are read here. */
   readers = new Set();
   // What is known of the death: the call, the panic's text, the exception.
@@ -75,6 +77,7 @@ class Life {
       for (const pump of this.pumps.values()) pump.deref()?.fail(deathOf(this, pump, why));
       for (const reader of this.readers) reader.cancel();
       this.glue = undefined;
+      this.handles = undefined;
     });
   }
 }
@@ -118,10 +121,12 @@ function failure(code, message, path, data) {
 function hostOf(life) {
   return {
     settle(record, value) {
+      if (life.dead) return;
       life.records.delete(record);
       record.resolve(value);
     },
     fail(record, code, message, path, data) {
+      if (life.dead) return;
       life.records.delete(record);
       record.reject(failure(code, message, path, data));
     },
@@ -332,7 +337,6 @@ export class Shell {
   #index;
   #ctx;
   #life;
-  #handle;
   #starting;
   #failed;
 
@@ -367,7 +371,8 @@ export class Shell {
       const life = currentLife();
       const start = (record, call) => life.glue.realgarObject(record, call, this.#index, this.#ctx);
       try {
-        this.#handle = await guarded(life, () => life.track(start));
+        const handle = await guarded(life, () => life.track(start));
+        life.handles?.set(this, handle);
         this.#life = life;
         return;
       } catch (error) {
@@ -377,10 +382,11 @@ export class Shell {
   }
 
   call(method, args, bytes = false, remaining = Infinity, trace = undefined) {
-    if (this.#handle === undefined || this.#life.dead || this.#starting !== undefined) {
+    const handle = this.#handle();
+    if (handle === undefined) {
       return this.#ready().then(() => this.call(method, args, bytes, remaining, trace));
     }
-    return this.#life.track((record, call) => this.#handle.call(record, call, method, args, bytes, remaining, trace));
+    return this.#life.track((record, call) => handle.call(record, call, method, args, bytes, remaining, trace));
   }
 
   callRealgar(contract, ...call) {
@@ -388,10 +394,17 @@ export class Shell {
   }
 
   fetch(request) {
-    if (this.#handle === undefined || this.#life.dead || this.#starting !== undefined) {
+    const handle = this.#handle();
+    if (handle === undefined) {
       return this.#ready().then(() => this.fetch(request));
     }
-    return this.#life.track((record, call) => this.#handle.fetch(record, call, request));
+    return this.#life.track((record, call) => handle.fetch(record, call, request));
+  }
+
+  /** The object in wasm, if it is there and not about to be replaced. */
+  #handle() {
+    if (this.#life === undefined || this.#life.dead || this.#starting !== undefined) return undefined;
+    return this.#life.handles.get(this);
   }
 
   #ready() {
