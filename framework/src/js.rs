@@ -95,9 +95,10 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = __realgar)]
     pub(crate) fn reader(stream: &JsValue) -> Result<JsValue, JsValue>;
 
-    /// A promise of the next chunk, a `Uint8Array` that is valid until the next read; of `undefined` at the end.
+    /// Has [`crate::promise::promise_settled`] called with `number` when the next chunk is there, a `Uint8Array` that is valid until
+    /// the next read; `undefined` at the end.
     #[wasm_bindgen(js_namespace = __realgar)]
-    pub(crate) fn read(reader: &JsValue) -> JsValue;
+    pub(crate) fn read(reader: &JsValue, number: u32);
 
     /// Says that nobody reads any more.
     #[wasm_bindgen(js_namespace = __realgar)]

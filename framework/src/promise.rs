@@ -70,8 +70,13 @@ pub(crate) struct Settled {
 
 /// Awaits `promise`, or any other thenable, such as what a stub returns.
 pub(crate) fn settled(promise: &JsValue) -> Settled {
+    settled_by(|number| js::wait(promise, number))
+}
+
+/// Awaits what `begin` has JavaScript report under a number.
+pub(crate) fn settled_by(begin: impl FnOnce(u32)) -> Settled {
     let number = SLOTS.with_borrow_mut(Slots::add);
-    js::wait(promise, number);
+    begin(number);
     Settled { number: Some(number) }
 }
 

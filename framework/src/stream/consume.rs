@@ -3,7 +3,7 @@
 use super::frame::{Encoded, Next, Reader};
 use crate::{
     CallError, RpcError, RpcErrorKind, js,
-    promise::{Settled, settled},
+    promise::{Settled, settled_by},
 };
 use futures_core::Stream;
 use js_sys::Uint8Array;
@@ -117,7 +117,8 @@ impl<T: DeserializeOwned, E: StreamError> RpcStream<T, E> {
                 next => return Poll::Ready(next),
             }
             let Some(source) = &mut self.source else { return Poll::Ready(Next::End) };
-            let reading = source.reading.get_or_insert_with(|| settled(&js::read(&source.raw)));
+            let raw = &source.raw;
+            let reading = source.reading.get_or_insert_with(|| settled_by(|number| js::read(raw, number)));
             let outcome = ready!(Pin::new(reading).poll(cx));
             source.reading = None;
             match outcome {

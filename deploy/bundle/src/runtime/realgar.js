@@ -14,7 +14,9 @@ const WATCH_INTERVAL_MS = 25;
 /** How often an object that starts is moved to a new instance because another object broke the old one. */
 const START_ATTEMPTS = 5;
 
+/** The last call of an object, and the last event of the Worker: odd, because what it streams ends in another way. */
 let calls = 0;
+let events = 1;
 let life;
 /** What this build knows of its peers: binding to method to hash of the contract. */
 let contracts = new Map();
@@ -49,7 +51,7 @@ class Life {
   }
 
   /** A promise that `enter(record, call)` settles, now or later, or the death of this instance. */
-  track(enter, call = ++calls) {
+  track(enter, call = (calls += 2)) {
     return new Promise((resolve, reject) => {
       const record = { call, resolve, reject };
       this.records.add(record);
@@ -162,6 +164,11 @@ function hostOf(life) {
     },
     reader: (stream) => new Reader(life.readers, stream),
     contract: (binding, method) => contracts.get(binding)?.get(method),
+    read(reader, number) {
+      reader.read((fulfilled, value) => {
+        if (!life.dead) life.glue.realgarSettled(number, fulfilled, value);
+      });
+    },
     wait(promise, number) {
       const settled = (fulfilled) => (value) => {
         if (!life.dead) life.glue.realgarSettled(number, fulfilled, value);
@@ -239,12 +246,7 @@ class Pump {
     this.#format = format;
     life.pumps.set(number, new WeakRef(this));
     // Where a stateless Worker produces, nothing else would tell the stream that its consumer is gone.
-    const done = new Promise((resolve) => (this.#done = resolve));
-    try {
-      waitUntil(done);
-    } catch {
-      // Outside of an event nobody waits.
-    }
+    if (call % 2 === 1) waitUntil(new Promise((resolve) => (this.#done = resolve)));
   }
 
   notify() {
@@ -313,7 +315,7 @@ class Pump {
 
   #end() {
     this.#life.pumps.delete(this.#number);
-    this.#done();
+    this.#done?.();
     const producer = this.#producer;
     this.#producer = undefined;
     if (producer !== undefined && !this.#life.dead) producer.free();
@@ -435,7 +437,7 @@ function checked(contract, [method, hash, payload, remaining, trace], call) {
 export function call(entrypoint, method, args, bytes = false, remaining = Infinity, trace = undefined) {
   try {
     const life = currentLife();
-    return life.track((record, call) => life.glue.realgarCall(record, call, entrypoint, method, args, bytes, remaining, trace));
+    return life.track((record, call) => life.glue.realgarCall(record, call, entrypoint, method, args, bytes, remaining, trace), (events += 2));
   } catch (error) {
     return Promise.reject(error);
   }
@@ -450,7 +452,7 @@ export async function event(name, event, ctx) {
   const life = currentLife();
   const handle = name === "queue" ? life.glue.realgarQueue : life.glue.realgarScheduled;
   try {
-    await life.track((record, call) => handle(record, call, event, ctx));
+    await life.track((record, call) => handle(record, call, event, ctx), (events += 2));
   } catch (error) {
     console.error(`Realgar: the event \`${name}\` failed: ${error.message}`);
     throw error;
@@ -461,7 +463,7 @@ export async function event(name, event, ctx) {
 export async function fetch(entrypoint, request, ctx) {
   try {
     const life = currentLife();
-    return await life.track((record, call) => life.glue.realgarFetch(record, call, entrypoint, request, ctx));
+    return await life.track((record, call) => life.glue.realgarFetch(record, call, entrypoint, request, ctx), (events += 2));
   } catch (error) {
     console.error(`Realgar: ${request.method} ${request.url} failed: ${error.message}`);
     return new Response("Internal Server Error", { status: 500, headers: { "realgar-error": error.code ?? "remote" } });
