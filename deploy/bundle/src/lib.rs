@@ -188,10 +188,10 @@ fn make(
     let program = contract::program(&linked.describe, package, progress)?;
     progress(Progress::Step("Generating the glue and the entry module".into()));
     let glue = bindgen::generate(&linked.ship, options.profile)?;
-    let wasm = match optimizer {
+    let wasm = match &optimizer {
         Some(tools) => {
             progress(Progress::Step("Optimising the wasm".into()));
-            optimize::run(&tools, &glue.wasm, stage)?
+            optimize::run(tools, &glue.wasm, stage)?
         }
         None => glue.wasm,
     };
@@ -199,6 +199,9 @@ fn make(
     modules.push(output::File::text(entry::GLUE, glue.js));
     modules.push(output::File::wasm(entry::WASM, wasm));
     modules.extend(entry::modules(&program));
+    if let Some(tools) = &optimizer {
+        optimize::minify(tools, &mut modules)?;
+    }
     Ok((program, modules))
 }
 

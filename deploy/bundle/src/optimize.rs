@@ -1,7 +1,13 @@
-//! `wasm-opt`, from the npm package `binaryen`.
+//! Smaller modules for a release: `wasm-opt`, from the npm package `binaryen`, and `esbuild` for the JavaScript.
 
-use crate::{BuildError, Tools, error::io};
-use std::{fs, path::Path, process::Command};
+use crate::{BuildError, Tools, error::io, output::File};
+use realgar_wire::ModuleKind;
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    process::{Command, Stdio},
+};
 
 /// What the modules of rustc and wasm-bindgen use. Not `--all-features`, which emits what V8 does not take.
 const FEATURES: [&str; 7] = [
@@ -48,6 +54,34 @@ pub(crate) fn run(tools: &Tools, wasm: &[u8], folder: &Path) -> Result<Vec<u8>, 
         what: "wasm-opt wrote no wasm module",
         reason: named.display().to_string(),
     })
+}
+
+/// Minifies the JavaScript among `modules`. What they import and export keeps its names.
+pub(crate) fn minify(tools: &Tools, modules: &mut [File]) -> Result<(), BuildError> {
+    for module in modules.iter_mut().filter(|module| module.kind == ModuleKind::EsModule) {
+        let mut command = Command::new(&tools.esbuild);
+        command.args(["--minify", "--format=esm", "--target=es2024"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(io("run", &tools.esbuild))?;
+        // esbuild reads to the end before it writes.
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(&module.content).map_err(io("write to", &tools.esbuild))?;
+        }
+        let output = child.wait_with_output().map_err(io("wait for", &tools.esbuild))?;
+        if !output.status.success() {
+            return Err(BuildError::ToolFailed {
+                tool: "esbuild".into(),
+                status: output.status.to_string(),
+                output: String::from_utf8_lossy(&output.stderr).into_owned(),
+            });
+        }
+        module.content = output.stdout;
+    }
+    Ok(())
 }
 
 /// Drops the custom sections: the names alone are a fifth of a module's gzip size. `None` if it is not a module.
