@@ -33,7 +33,7 @@ impl Parse for Model {
                 input.parse::<Token![=]>()?;
                 let path = input.call(Path::parse_mod_style)?;
                 model.krate = quote!(#path);
-            } else if input.peek(Ident) {
+            } else if input.peek(Ident) && input.peek2(syn::token::Paren) {
                 let keyword: Ident = input.parse()?;
                 let content;
                 syn::parenthesized!(content in input);
