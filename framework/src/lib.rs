@@ -138,15 +138,29 @@ pub use ::worker;
 /// It gives the class its name (`#[durable_object(name = "..")]` for another one than the struct's), its stub type
 /// (`CounterStub` for `Counter`) and `Counter::from::<Host>()`, the binding to its namespace. The behaviour is in
 /// [`DurableObject`], [`Fetch`] and an inherent `impl` marked [`macro@rpc`].
+///
+/// In a contract crate the struct is an identity only, without behaviour; `#[durable_object(of = Counter)]`, in the crate that
+/// hosts it, marks the struct that implements it.
 pub use realgar_macros::durable_object;
 
 /// Exports a Worker and the objects it hosts from this `cdylib`. Once per crate, with the type that [`macro@worker`] marks.
+///
+/// `export!(WorkerALive, objects(CounterLive))` names what implements the classes, where those are only a contract, and
+/// `entrypoints(Admin)` the named entrypoints of the script.
 pub use realgar_macros::export;
 
 /// Makes the `pub` methods of an inherent `impl` callable from other isolates.
 ///
 /// A method takes `&self` and owned parameters that serde can decode; it returns a value that serde can encode, or a
-/// `Result` of one. Its name on the wire is the camelCase form, or what `#[rpc(name = "..")]` on the method says.
+/// `Result` of one. Its name on the wire is the camelCase form, or what `#[rpc(name = "..")]` on the method says. It may return
+/// `impl Stream<Item = T>`, of results too, and take an [`RpcStream`]: at the caller that is any stream of the items.
+///
+/// | option | on | says |
+/// |---|---|---|
+/// | `name = ".."` | a method | its name on the wire |
+/// | `native` | a method, a block, a trait | values travel as plain JavaScript values, also between Rust and Rust: for types that postcard would corrupt, and for peers in JavaScript |
+/// | `idempotent` | a method | it may run twice: a call that failed on the way is repeated where the platform suggests it |
+/// | `for = Counter` | a trait | the trait is what callers know of `Counter`; `#[rpc] impl CounterRpc for CounterLive` implements it |
 ///
 /// An error type of its own needs `Serialize` and `Deserialize`, to arrive as itself, and `Display`, for the message that
 /// JavaScript sees; and `From<realgar::Error>` for `?` on storage and calls:
@@ -181,7 +195,10 @@ pub use realgar_macros::rpc;
 /// Marks a struct as a Worker.
 ///
 /// `hosts(A, B)` lists the Durable Object classes that live in its script; `name = ".."` is the script's name, by default
-/// the struct's in kebab case.
+/// the struct's in kebab case. `WorkerA::service()` is the binding to it from other Workers.
+///
+/// `of = WorkerA` marks what implements a Worker that is only a contract. `entrypoint_of = WorkerA` marks another class of its
+/// script, with bindings, methods and a `fetch` of its own: `export!(WorkerA, entrypoints(Admin))`.
 pub use realgar_macros::worker;
 
 /// What nearly every Worker needs.

@@ -1,21 +1,21 @@
 //! The way in from plain workers-rs: a Worker with `#[event(fetch)]`, built by `worker-build`, calls Realgar's objects and Workers.
 //!
 //! ```no_run
-//! # mod contract {
-//! # use realgar::prelude::*;
-//! # #[durable_object] pub struct Counter;
-//! # #[rpc(for = Counter)] pub trait CounterRpc { async fn get(&self) -> u64; }
+//! # use realgar::prelude::{durable_object, rpc};
+//! # #[durable_object]
+//! # pub struct Counter;
+//! # #[rpc(for = Counter)]
+//! # pub trait CounterRpc {
+//! #     async fn get(&self) -> u64;
 //! # }
-//! # use contract::Counter;
-//! use worker::{Context, Env, Request, Response, event};
+//! use worker::{Context, Env, Request, Response, Result};
 //!
-//! # mod hidden { use super::*;
-//! async fn fetch(_request: Request, _env: Env, _cx: Context) -> worker::Result<Response> {
+//! // #[event(fetch)]
+//! async fn fetch(_request: Request, _env: Env, _cx: Context) -> Result<Response> {
 //!     let counters = realgar::workers_rs::namespace::<Counter>("COUNTERS");
 //!     let count = counters.get_by_name("ada").get().await.map_err(|error| error.to_string())?;
 //!     Response::ok(count.to_string())
 //! }
-//! # }
 //! ```
 //!
 //! There is no manifest of ours: the binding is in the Worker's own `wrangler.toml`. Values travel as plain JavaScript values, and
