@@ -1,5 +1,7 @@
 //! The Worker that implements the contract.
 
+#![forbid(unsafe_code)]
+
 mod ledger;
 
 pub use ledger::LedgerLive;

@@ -1,5 +1,7 @@
 //! A contract crate: what callers and hosts agree on, and nothing that runs.
 
+#![forbid(unsafe_code)]
+
 use realgar::prelude::*;
 use serde::{Deserialize, Serialize};
 

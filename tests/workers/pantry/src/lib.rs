@@ -1,6 +1,8 @@
 //! A library that holds an object, its implementation and the identity of the Worker that hosts it. A Worker that only binds
 //! the object depends on this crate too.
 
+#![forbid(unsafe_code)]
+
 use realgar::prelude::*;
 use std::cell::RefCell;
 
