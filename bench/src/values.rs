@@ -6,6 +6,9 @@ use realgar_test::{App, Profile, bundle};
 /// How many structs there are in a call, and how many calls in a measurement.
 const SIZES: [(&str, u32, u32); 3] = [("structs1", 1, 2_000), ("structs100", 100, 300), ("structs1000", 1000, 30)];
 
+/// How many calls with a number there are in a measurement.
+const SCALARS: u32 = 4_000;
+
 /// How many KiB a stream has, and how many streams there are in a measurement.
 const STREAM: (u32, u32) = (100_000, 1);
 const FIRST_ITEMS: u32 = 500;
@@ -24,7 +27,9 @@ fn app() -> Result<App, String> {
 /// JavaScript.
 pub(crate) fn codec() -> Result<Vec<Row>, String> {
     let app = app()?;
-    let mut rows = Vec::new();
+    let scalars = [("values", format!("/number/1/{SCALARS}")), ("javascript-values", format!("/number/1/{SCALARS}"))];
+    let [number, js_number] = rounds::medians(&app, &scalars, f64::from(SCALARS));
+    let mut rows = vec![Row { case: "scalar", vs: "js", ours: number, other: js_number, unit: "us" }];
     for (case, size, calls) in SIZES {
         let paths = [
             ("values", format!("/bytes/{size}/{calls}")),

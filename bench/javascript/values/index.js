@@ -8,6 +8,10 @@ export class Echo extends DurableObject {
     return items;
   }
 
+  number(number) {
+    return number;
+  }
+
   /** A stream of bytes that only fills buffers: `count` KiB, without items or their end. */
   blocks(count) {
     let left = count * 1024;
@@ -43,7 +47,8 @@ export default {
     const sent = items(Number(size));
     let seen = 0;
     for (let i = 0; i < Number(count); i++) {
-      if (which === "echo") seen += (await echo.echo(sent)).length;
+      if (which === "number") seen += await echo.number(Number(size));
+      else if (which === "echo") seen += (await echo.echo(sent)).length;
       else if (which === "stream") seen += await read(await echo.blocks(Number(size)));
       else seen += await first(await echo.blocks(1 << 20));
     }

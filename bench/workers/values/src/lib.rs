@@ -35,6 +35,10 @@ impl DurableObject for Echo {
 
 #[rpc]
 impl Echo {
+    pub fn number(&self, number: f64) -> f64 {
+        number
+    }
+
     pub fn echo(&self, items: Vec<Item>) -> Vec<Item> {
         items
     }
@@ -115,6 +119,7 @@ impl Worker for Values {
         let mut seen = 0;
         for _ in 0..count {
             seen += match which {
+                "number" => echo.number(f64::from(size)).await? as usize,
                 "bytes" => echo.echo(sent.clone()).await?.len(),
                 "native" => echo.echo_native(sent.clone()).await?.len(),
                 "javascript" => javascript.echo(sent.clone()).await?.len(),
