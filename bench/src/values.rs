@@ -54,14 +54,18 @@ pub(crate) fn codec() -> Result<Vec<Row>, String> {
 pub(crate) fn stream() -> Result<Vec<Row>, String> {
     let app = app()?;
     let (size, count) = STREAM;
-    let paths =
-        [("values", format!("/stream/{size}/{count}")), ("javascript-values", format!("/stream/{size}/{count}"))];
-    let [ours, js] = rounds::medians(&app, &paths, f64::from(size * count) / 1024.0);
+    let paths = [
+        ("values", format!("/stream/{size}/{count}")),
+        ("javascript-values", format!("/stream/{size}/{count}")),
+        ("javascript-values", format!("/wide/{size}/{count}")),
+    ];
+    let [ours, js, wide] = rounds::medians(&app, &paths, f64::from(size * count) / 1024.0);
     let paths =
         [("values", format!("/first/1/{FIRST_ITEMS}")), ("javascript-values", format!("/first/1/{FIRST_ITEMS}"))];
     let [first, js_first] = rounds::medians(&app, &paths, f64::from(FIRST_ITEMS));
     Ok(vec![
         Row { case: "throughput1k", vs: "js", ours, other: js, unit: "us/MiB" },
+        Row { case: "throughput1k", vs: "js-chunks-of-128k", ours, other: wide, unit: "us/MiB" },
         Row { case: "first_item", vs: "js", ours: first, other: js_first, unit: "us" },
     ])
 }

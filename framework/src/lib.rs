@@ -71,6 +71,7 @@ mod context;
 mod deadline;
 mod entrypoint;
 mod error;
+mod executor;
 #[cfg(feature = "http")]
 mod http;
 mod init;

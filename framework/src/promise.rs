@@ -3,7 +3,7 @@
 //! Not with `JsFuture`, which makes two closures for each promise and registers them for finalisation: here the entry module
 //! gets a number, and calls one export with it. It is what makes a call from Rust as fast as one from JavaScript.
 
-use crate::js;
+use crate::{executor, js};
 use std::{
     cell::RefCell,
     future::Future,
@@ -123,6 +123,6 @@ pub fn promise_settled(number: u32, fulfilled: bool, value: JsValue) {
     let waker = SLOTS.with_borrow_mut(|slots| slots.settle(number, result));
     // Not while the slots are borrowed: waking may run anything.
     if let Some(waker) = waker {
-        waker.wake();
+        executor::settled(|| waker.wake());
     }
 }

@@ -1,7 +1,9 @@
 // The hand-written side of values and streams: GET /WHICH/SIZE/N.
 import { DurableObject } from "cloudflare:workers";
 
+/** In bytes: what a hand would choose, and what Realgar does. */
 const CHUNK = 64 << 10;
+const WIDE = 128 << 10;
 
 export class Echo extends DurableObject {
   echo(items) {
@@ -13,13 +15,13 @@ export class Echo extends DurableObject {
   }
 
   /** A stream of bytes that only fills buffers: `count` KiB, without items or their end. */
-  blocks(count) {
+  blocks(count, chunk = CHUNK) {
     let left = count * 1024;
     return new ReadableStream(
       {
         type: "bytes",
         pull(controller) {
-          const size = Math.min(CHUNK, left);
+          const size = Math.min(chunk, left);
           left -= size;
           if (size > 0) controller.enqueue(new Uint8Array(size).fill(left & 255));
           if (left === 0) controller.close();
@@ -49,16 +51,17 @@ export default {
     for (let i = 0; i < Number(count); i++) {
       if (which === "number") seen += await echo.number(Number(size));
       else if (which === "echo") seen += (await echo.echo(sent)).length;
-      else if (which === "stream") seen += await read(await echo.blocks(Number(size)));
+      else if (which === "stream") seen += await read(await echo.blocks(Number(size)), CHUNK);
+      else if (which === "wide") seen += await read(await echo.blocks(Number(size), WIDE), WIDE);
       else seen += await first(await echo.blocks(1 << 20));
     }
     return new Response(String(seen));
   },
 };
 
-async function read(stream) {
+async function read(stream, chunk) {
   const reader = stream.getReader({ mode: "byob" });
-  let buffer = new ArrayBuffer(CHUNK);
+  let buffer = new ArrayBuffer(chunk);
   let bytes = 0;
   for (;;) {
     const { done, value } = await reader.read(new Uint8Array(buffer));

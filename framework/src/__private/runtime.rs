@@ -9,7 +9,7 @@ use super::{
     object::{self, Factory, Handler, Instance, ObjectList},
 };
 use crate::{
-    Context, RpcErrorKind, State, Worker, WorkerClass,
+    Context, RpcErrorKind, State, Worker, WorkerClass, executor,
     init::Record,
     js,
     rpc::{Arguments, Failure},
@@ -21,7 +21,7 @@ use std::{
     future::Future,
     pin::Pin,
     rc::Rc,
-    task::{self, Poll, Waker},
+    task::{self, Poll},
 };
 use wasm_bindgen::prelude::*;
 use worker::Request;
@@ -327,26 +327,17 @@ fn start(record: JsValue, call: u32, scope: impl FnOnce() -> Scope, begin: impl 
     let Reply(future) = within(call, begin);
     // Only now: Phase 1, which may have run in `begin`, says whether anybody asks.
     let scope = trace::enabled().then(|| Rc::new(scope()));
-    poll_at_once(Call { record, call, scope, future });
+    executor::run(Call { record, call, scope, future });
 }
 
 /// Polls `future` at once as part of call `call`, and settles `record` with its result.
 pub(crate) fn run(record: JsValue, call: u32, future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>) {
-    poll_at_once(Call { record, call, scope: None, future });
-}
-
-/// Polls `call` at once, and leaves it to the event loop if it waits.
-fn poll_at_once(mut call: Call) {
-    // Without a waker: every future must register the waker of its last poll, and the event loop polls it again.
-    let first = Pin::new(&mut call).poll(&mut task::Context::from_waker(Waker::noop()));
-    if first.is_pending() {
-        wasm_bindgen_futures::spawn_local(call);
-    }
+    executor::run(Call { record, call, scope: None, future });
 }
 
 /// Leaves `future` to the event loop, as part of no call, and settles `record` with its result.
 pub(crate) fn spawn(record: JsValue, future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>) {
-    wasm_bindgen_futures::spawn_local(Call { record, call: 0, scope: None, future });
+    executor::spawn(Box::pin(Call { record, call: 0, scope: None, future }));
 }
 
 /// A call under way.

@@ -64,6 +64,17 @@ class Life {
     });
   }
 
+  /** What wasm waits for under `number` is settled. */
+  settled(number, fulfilled, value) {
+    if (this.dead) return;
+    try {
+      this.glue.realgarSettled(number, fulfilled, value);
+    } catch (cause) {
+      // A trap: the abort handler knows whose it was, but not what it was.
+      this.die(0, cause);
+    }
+  }
+
   die(call, cause) {
     this.cause ??= cause;
     this.call ||= call;
@@ -144,7 +155,7 @@ function hostOf(life) {
         try {
           task();
         } catch (cause) {
-          // A trap outside of any export: the abort handler knows whose it was, but not what it was.
+          // As in `settled`.
           life.die(0, cause);
         }
       });
@@ -165,15 +176,13 @@ function hostOf(life) {
     reader: (stream) => new Reader(life.readers, stream),
     contract: (binding, method) => contracts.get(binding)?.get(method),
     read(reader, number) {
-      reader.read((fulfilled, value) => {
-        if (!life.dead) life.glue.realgarSettled(number, fulfilled, value);
-      });
+      reader.read((fulfilled, value) => life.settled(number, fulfilled, value));
     },
     wait(promise, number) {
-      const settled = (fulfilled) => (value) => {
-        if (!life.dead) life.glue.realgarSettled(number, fulfilled, value);
-      };
-      promise.then(settled(true), settled(false));
+      promise.then(
+        (value) => life.settled(number, true, value),
+        (error) => life.settled(number, false, error),
+      );
     },
     waitUntil(context) {
       let tracked;

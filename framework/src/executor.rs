@@ -1,0 +1,139 @@
+//! Runs the calls that wait.
+//!
+//! Not with `spawn_local` of wasm-bindgen: there a promise that settles costs a microtask more, until what it woke is polled.
+//! Here [`settled`] polls it before it returns to the event loop, which is where it is called from.
+
+use std::{
+    cell::RefCell,
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Wake, Waker},
+};
+
+thread_local! {
+    static TASKS: RefCell<Tasks> = const { RefCell::new(Tasks { slots: Vec::new(), free: Vec::new(), ready: Vec::new(), scheduled: false }) };
+}
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// The tasks, by number.
+struct Tasks {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// What is to be polled next.
+    ready: Vec<u32>,
+    /// Whether anything is going to see to `ready`.
+    scheduled: bool,
+}
+
+struct Slot {
+    /// `None` while it is polled, and where there is none.
+    task: Option<Task>,
+    queued: bool,
+    /// Of every task that has this number in turn: being woken for nothing harms nobody.
+    waker: Waker,
+}
+
+struct Number(u32);
+
+impl Wake for Number {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        wake(self.0);
+    }
+}
+
+impl Tasks {
+    fn add(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            let number = self.slots.len() as u32;
+            self.slots.push(Slot { task: None, queued: false, waker: Arc::new(Number(number)).into() });
+            number
+        })
+    }
+
+    /// Has the task polled. Returns whether that is still to be arranged.
+    fn queue(&mut self, number: u32) -> bool {
+        if mem::replace(&mut self.slots[number as usize].queued, true) {
+            return false;
+        }
+        self.ready.push(number);
+        !mem::replace(&mut self.scheduled, true)
+    }
+}
+
+/// Polls `task` at once, and again whenever it is woken.
+pub(crate) fn run(mut task: impl Future<Output = ()> + Unpin + 'static) {
+    let number = TASKS.with_borrow_mut(Tasks::add);
+    // Most are done by now, without having been in a box.
+    if poll_once(number, Pin::new(&mut task)) {
+        TASKS.with_borrow_mut(|tasks| tasks.free.push(number));
+    } else {
+        keep(number, Box::pin(task));
+    }
+}
+
+/// Leaves `task` to the event loop.
+pub(crate) fn spawn(task: Task) {
+    let number = TASKS.with_borrow_mut(|tasks| {
+        let number = tasks.add();
+        tasks.slots[number as usize].task = Some(task);
+        number
+    });
+    wake(number);
+}
+
+/// Calls `wake`, and polls what it woke. To be called from the event loop.
+pub(crate) fn settled(wake: impl FnOnce()) {
+    TASKS.with_borrow_mut(|tasks| tasks.scheduled = true);
+    wake();
+    poll_ready();
+}
+
+fn wake(number: u32) {
+    if TASKS.with_borrow_mut(|tasks| tasks.queue(number)) {
+        wasm_bindgen_futures::spawn_local(async { poll_ready() });
+    }
+}
+
+/// Polls what is ready now. What that makes ready comes after the promises that have settled meanwhile: a task that wakes itself
+/// to let others go on must not keep them waiting.
+fn poll_ready() {
+    let ready = TASKS.with_borrow_mut(|tasks| {
+        tasks.scheduled = false;
+        mem::take(&mut tasks.ready)
+    });
+    for number in ready {
+        let task = TASKS.with_borrow_mut(|tasks| {
+            let slot = &mut tasks.slots[number as usize];
+            slot.queued = false;
+            slot.task.take()
+        });
+        if let Some(task) = task {
+            poll(number, task);
+        }
+    }
+}
+
+fn poll(number: u32, mut task: Task) {
+    if !poll_once(number, task.as_mut()) {
+        return keep(number, task);
+    }
+    drop(task);
+    TASKS.with_borrow_mut(|tasks| tasks.free.push(number));
+}
+
+/// Returns whether the task is done. It is user code, so nothing is borrowed while it runs or is dropped.
+fn poll_once(number: u32, task: Pin<&mut (impl Future<Output = ()> + ?Sized)>) -> bool {
+    let waker = TASKS.with_borrow(|tasks| tasks.slots[number as usize].waker.clone());
+    task.poll(&mut Context::from_waker(&waker)).is_ready()
+}
+
+fn keep(number: u32, task: Task) {
+    TASKS.with_borrow_mut(|tasks| tasks.slots[number as usize].task = Some(task));
+}
