@@ -102,7 +102,7 @@ pub fn stream_argument<T: Received, E: StreamError>(
     index: u32,
     name: &str,
 ) -> Result<RpcStream<T, E>, Refusal> {
-    let stream = RpcStream::new(name, &arguments.raw(index));
+    let stream = RpcStream::new(name, &arguments.raw(index), false);
     stream.map_err(|error| Refusal(Failure::arguments(&crate::CodecError::new(error).inside(name))))
 }
 

@@ -1,6 +1,7 @@
-//! JSON, for the items of a stream that JavaScript reads. An integer that `JSON.parse` would round is an error.
+//! JSON, for the items of a stream that JavaScript reads. An integer that `JSON.parse` would round is an error, and so is a number
+//! that is not finite.
 
-use super::{CodecError, SAFE_INTEGER_MAX};
+use super::{CodecError, SAFE_INTEGER_MAX, finite::Checked};
 use serde::{Deserialize, Serialize};
 use serde_json::ser::Formatter;
 use std::io;
@@ -8,7 +9,7 @@ use std::io;
 /// Appends `value`. What was written of a value that cannot be is for the caller to take back.
 pub(crate) fn append<T: Serialize>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
     let mut serializer = serde_json::Serializer::with_formatter(buffer, Exact);
-    value.serialize(&mut serializer).map_err(|error| CodecError::new(error.to_string()))
+    Checked(value).serialize(&mut serializer).map_err(|error| CodecError::new(error.to_string()))
 }
 
 /// Decodes one document.

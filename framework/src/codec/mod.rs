@@ -7,6 +7,7 @@
 pub(crate) mod bytes;
 mod decode;
 mod encode;
+mod finite;
 pub(crate) mod json;
 
 use serde::{Serialize, de::DeserializeOwned};

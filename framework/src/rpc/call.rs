@@ -60,7 +60,7 @@ impl Answer<'_> {
     }
 
     fn stream<T, E: StreamError>(&self, value: &JsValue) -> Result<RpcStream<T, E>, RpcError> {
-        let stream = RpcStream::new(self.method, value);
+        let stream = RpcStream::new(self.method, value, self.skewed);
         stream.map_err(|error| self.seen(RpcError::new(RpcErrorKind::BadResult, self.method, error)))
     }
 

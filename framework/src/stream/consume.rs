@@ -2,7 +2,7 @@
 
 use super::frame::{Encoded, Next, Reader};
 use crate::{
-    CallError, RpcError, RpcErrorKind, js,
+    CallError, CodecError, RpcError, RpcErrorKind, js,
     promise::{Settled, settled_by},
 };
 use futures_core::Stream;
@@ -22,9 +22,9 @@ pub trait StreamError: Sized {
     #[doc(hidden)]
     fn failed(error: RpcError) -> Self;
 
-    /// The producer ended the stream with an error of its own.
+    /// The producer ended the stream with an error of its own. Fails where that is not of the expected type.
     #[doc(hidden)]
-    fn returned(method: &str, error: Encoded<'_>) -> Self;
+    fn returned(error: Encoded<'_>) -> Result<Self, CodecError>;
 }
 
 impl StreamError for RpcError {
@@ -32,8 +32,8 @@ impl StreamError for RpcError {
         error
     }
 
-    fn returned(method: &str, _: Encoded<'_>) -> Self {
-        Self::new(RpcErrorKind::BadResult, method, "the stream ended with an error, and none was expected".into())
+    fn returned(_: Encoded<'_>) -> Result<Self, CodecError> {
+        Err(CodecError::new("the stream ended with an error, and none was expected"))
     }
 }
 
@@ -42,18 +42,15 @@ impl<E: DeserializeOwned> StreamError for CallError<E> {
         Self::Rpc(error)
     }
 
-    fn returned(method: &str, error: Encoded<'_>) -> Self {
-        match error.decode() {
-            Ok(error) => Self::Method(error),
-            Err(error) => Self::Rpc(RpcError::from_codec(RpcErrorKind::BadResult, method, &error)),
-        }
+    fn returned(error: Encoded<'_>) -> Result<Self, CodecError> {
+        error.decode().map(Self::Method)
     }
 }
 
 /// The items that a method of another isolate produces, or a caller passes in, as they are produced.
 ///
 /// An error is the last item. A stream that breaks off is an error too, never an end; so what a loop over it has seen at
-/// its end is all there was. The producer runs only as far ahead as one chunk (64 KiB at most, and at first a single item),
+/// its end is all there was. The producer runs only as far ahead as one chunk (128 KiB at most, and at first a single item),
 /// and dropping this drops the producer.
 ///
 /// As a parameter of an RPC method it makes that parameter, at the caller, any `Stream` of the items.
@@ -84,11 +81,12 @@ impl<T, E> fmt::Debug for RpcStream<T, E> {
 }
 
 impl<T, E> RpcStream<T, E> {
-    /// Reads from a `ReadableStream` that `method` returned or got. Nothing else is accepted.
-    pub(crate) fn new(method: &str, stream: &JsValue) -> Result<Self, String> {
+    /// Reads from a `ReadableStream` that `method` returned or got. Nothing else is accepted. The contract of a `skewed` peer is
+    /// another one.
+    pub(crate) fn new(method: &str, stream: &JsValue, skewed: bool) -> Result<Self, String> {
         let raw = js::reader(stream).map_err(|error| crate::Exception::from(error).to_string())?;
         let source = Some(Source { raw, reading: None });
-        Ok(Self { method: method.into(), source, reader: Reader::default(), items: PhantomData })
+        Ok(Self { method: method.into(), source, reader: Reader::new(skewed), items: PhantomData })
     }
 }
 

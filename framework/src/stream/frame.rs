@@ -174,8 +174,12 @@ pub(super) struct Reader {
     buffer: Vec<u8>,
     /// How much of the buffer was read.
     at: usize,
+    /// How far the buffer was searched for the end of a line.
+    searched: usize,
     format: Option<Format>,
     items: u32,
+    /// The producer has another contract, so that what does not fit is no mistake of its own.
+    skewed: bool,
 }
 
 /// What comes next in a stream.
@@ -189,22 +193,30 @@ pub(super) enum Next<T, E> {
 }
 
 impl Reader {
+    /// Reads what a peer sends, whose contract is another one if it is `skewed`.
+    pub(super) fn new(skewed: bool) -> Self {
+        Self { skewed, ..Self::default() }
+    }
+
     /// Appends what arrived.
     pub(super) fn push(&mut self, extend: impl FnOnce(&mut Vec<u8>)) {
         self.buffer.drain(..self.at);
+        self.searched = self.searched.saturating_sub(self.at);
         self.at = 0;
         extend(&mut self.buffer);
     }
 
     pub(super) fn next<T: DeserializeOwned, E: StreamError>(&mut self, method: &str) -> Next<T, E> {
-        let bad =
-            |error: CodecError| Next::Error(E::failed(RpcError::from_codec(RpcErrorKind::BadResult, method, &error)));
-        match self.format() {
-            Ok(None) => Next::More,
-            Ok(Some(Format::Lines)) => self.next_line(method).unwrap_or_else(bad),
-            Ok(Some(_)) => self.next_frame(method).unwrap_or_else(bad),
-            Err(error) => bad(error),
-        }
+        let next = match self.format() {
+            Ok(None) => Ok(Next::More),
+            Ok(Some(Format::Lines)) => self.next_line(method),
+            Ok(Some(_)) => self.next_frame(method),
+            Err(error) => Err(error),
+        };
+        next.unwrap_or_else(|error| {
+            let error = RpcError::from_codec(RpcErrorKind::BadResult, method, &error);
+            Next::Error(E::failed(if self.skewed { error.skewed() } else { error }))
+        })
     }
 
     /// Looks at the first byte.
@@ -244,7 +256,7 @@ impl Reader {
                 self.items = self.items.wrapping_add(1);
                 Ok(Next::Item(item))
             }
-            METHOD => Ok(Next::Error(E::returned(method, Encoded::Bytes(body)))),
+            METHOD => E::returned(Encoded::Bytes(body)).map(Next::Error),
             FAILURE => {
                 let text = String::from_utf8_lossy(body);
                 let (code, message) = text.split_once('\0').unwrap_or(("remote", &text));
@@ -277,18 +289,24 @@ impl Reader {
             #[serde(default, borrow)]
             data: Option<&'a serde_json::value::RawValue>,
         }
-        let rest = &self.buffer[self.at..];
-        let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
-            return if rest.len() > FRAME_SIZE_MAX { Err(too_large(rest.len())) } else { Ok(Next::More) };
+        let start = self.at;
+        let fresh = start.max(self.searched);
+        let Some(length) = self.buffer[fresh..].iter().position(|byte| *byte == b'\n') else {
+            self.searched = self.buffer.len();
+            let length = self.buffer.len() - start;
+            return if length > FRAME_SIZE_MAX { Err(too_large(length)) } else { Ok(Next::More) };
         };
-        self.at += length + 1;
-        match codec::json::decode::<Line<'_, T>>(&rest[..length])? {
+        let end = fresh + length;
+        self.at = end + 1;
+        match codec::json::decode::<Line<'_, T>>(&self.buffer[start..end])? {
             Line::Item(item) => {
                 self.items = self.items.wrapping_add(1);
                 Ok(Next::Item(item))
             }
-            Line::Error(Error { code, data: Some(data), .. }) if code == METHOD_ERROR => {
-                Ok(Next::Error(E::returned(method, Encoded::Json(data.get()))))
+            Line::Error(Error { code, data, .. }) if code == METHOD_ERROR => {
+                // An error without fields is `null`, which is read as none.
+                let data = data.map_or("null", serde_json::value::RawValue::get);
+                E::returned(Encoded::Json(data)).map(Next::Error)
             }
             Line::Error(Error { code, message, .. }) => {
                 Ok(Next::Error(E::failed(RpcError::of_code(&code, method, message))))
@@ -329,6 +347,10 @@ mod tests {
     use crate::CallError;
 
     type Read = Result<u64, CallError<String>>;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, thiserror::Error)]
+    #[error("sold out")]
+    struct SoldOut;
 
     fn read(bytes: &[u8], chunk: usize) -> Vec<Read> {
         let mut reader = Reader::default();
@@ -378,6 +400,11 @@ mod tests {
         for format in [Format::Lines, Format::Frames] {
             let stream = written(format, |buffer| format.method_error(buffer, &"sold out").unwrap());
             assert_eq!(read(&stream, 7), [Err(CallError::Method("sold out".to_string()))]);
+            let stream = written(format, |buffer| format.method_error(buffer, &SoldOut).unwrap());
+            let mut reader = Reader::new(false);
+            reader.push(|buffer| buffer.extend_from_slice(&stream));
+            let Next::Error(error) = reader.next::<u64, CallError<SoldOut>>("buy") else { panic!("{format:?}") };
+            assert_eq!(error, CallError::Method(SoldOut), "{format:?}: an error without fields");
             let stream = written(format, |buffer| format.failure(buffer, RpcErrorKind::Interrupted, "gone"));
             let Err(CallError::Rpc(error)) = read(&stream, 7).remove(0) else { panic!("{format:?}") };
             assert_eq!((error.kind(), error.message()), (RpcErrorKind::Interrupted, "gone"));
@@ -416,10 +443,54 @@ mod tests {
     }
 
     #[test]
+    fn an_item_that_does_not_fit_another_contract_is_told_as_that() {
+        for format in [Format::Lines, Format::Frames] {
+            let items = written(format, |buffer| format.item(buffer, &"text").unwrap());
+            let errors = written(format, |buffer| format.method_error(buffer, &"sold out").unwrap());
+            for stream in [items, errors] {
+                for (skewed, kind) in [(false, RpcErrorKind::BadResult), (true, RpcErrorKind::VersionSkew)] {
+                    let mut reader = Reader::new(skewed);
+                    reader.push(|buffer| buffer.extend_from_slice(&stream));
+                    let Next::Error(CallError::Rpc(error)) = reader.next::<bool, CallError<bool>>("tick") else {
+                        panic!("{format:?}")
+                    };
+                    assert_eq!(error.kind(), kind, "{format:?}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_number_that_javascript_would_round_is_an_error() {
         let mut buffer = Vec::new();
         let error = Format::Lines.item(&mut buffer, &u64::MAX).unwrap_err();
         assert!(error.to_string().contains("2^53"), "{error}");
         assert!(buffer.is_empty());
+    }
+    #[test]
+    fn a_number_that_json_would_drop_is_an_error_wherever_it_is() {
+        #[derive(Serialize)]
+        enum Part {
+            Named { value: f32 },
+            Tuple(u8, Option<f64>),
+            New(f64),
+        }
+        let hostile: [&dyn Fn(&mut Vec<u8>) -> Result<(), CodecError>; 5] = [
+            &|buffer| Format::Lines.item(buffer, &Some(f64::NAN)),
+            &|buffer| Format::Lines.item(buffer, &vec![Part::Named { value: f32::INFINITY }]),
+            &|buffer| Format::Lines.item(buffer, &std::collections::BTreeMap::from([("key", [f64::NEG_INFINITY])])),
+            &|buffer| Format::Lines.item(buffer, &(1, Part::Tuple(1, Some(f64::NAN)))),
+            &|buffer| Format::Lines.item(buffer, &Part::New(f64::NAN)),
+        ];
+        for write in hostile {
+            let mut buffer = Vec::new();
+            let error = write(&mut buffer).unwrap_err();
+            assert!(error.to_string().contains("has no form in JSON"), "{error}");
+            assert!(buffer.is_empty());
+        }
+        let mut buffer = Vec::new();
+        Format::Lines.item(&mut buffer, &(Part::New(1.5), None::<f64>, Part::Named { value: 0.5 })).unwrap();
+        let line = "{\"item\":[{\"New\":1.5},null,{\"Named\":{\"value\":0.5}}]}\n";
+        assert_eq!(String::from_utf8(buffer).unwrap(), line);
     }
 }

@@ -395,7 +395,12 @@ export class Shell {
   call(method, args, bytes = false, remaining = Infinity, trace = undefined) {
     const handle = this.#handle();
     if (handle === undefined) {
-      return this.#ready().then(() => this.call(method, args, bytes, remaining, trace));
+      const since = Date.now();
+      return this.#ready().then(() => {
+        const left = remaining - (Date.now() - since);
+        if (left <= 0) throw failure("deadline_exceeded", "the deadline passed while the object started");
+        return this.call(method, args, bytes, left, trace);
+      });
     }
     return this.#life.track((record, call) => handle.call(record, call, method, args, bytes, remaining, trace));
   }
@@ -435,7 +440,11 @@ export class Shell {
  */
 function checked(contract, [method, hash, payload, remaining, trace], call) {
   const known = contract.get(method);
-  const about = [typeof remaining === "number" ? remaining : Infinity, /^[0-9a-f]{32}$/.test(trace) ? trace : undefined];
+  // By their types first: what wasm cannot take would look like a trap.
+  const about = [
+    typeof remaining === "number" ? remaining : Infinity,
+    typeof trace === "string" && /^[0-9a-f]{32}$/.test(trace) ? trace : undefined,
+  ];
   if (hash === null && known !== undefined && Array.isArray(payload)) return call(known[0], payload, false, ...about);
   if (typeof hash === "string" && known?.[1] === hash) return call(known[0], [payload], true, ...about);
   if (known === undefined) return Promise.reject(failure("unknown_method", "there is no method of that name"));
