@@ -24,6 +24,11 @@ export const host = {
     return readable;
   },
   cancel: (reader) => reader.cancel(),
+  discard(value) {
+    const stream = value instanceof Response ? value.body : value;
+    // It may have been sent away already.
+    if (stream instanceof ReadableStream) stream.cancel().catch(() => {});
+  },
   invoke: (target, method, args) => target[method](...args),
   invoke0: (target, method) => target[method](),
   invoke1: (target, method, argument) => target[method](argument),

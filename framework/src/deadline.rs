@@ -1,7 +1,8 @@
 //! Deadlines: how long a call may take, with everything that it calls in turn.
 //!
 //! A deadline is part of the call that has it. What is called below gets what is left of it, so that the last hop gives up when
-//! the first one does. It travels as a duration: two machines need not agree what time it is.
+//! the first one does. It travels as a duration: two machines need not agree what time it is. So the time on the way is not
+//! counted; that which an object takes to start is.
 
 use crate::sleep;
 use std::{
@@ -31,7 +32,9 @@ impl fmt::Display for Elapsed {
 }
 
 /// Runs `future`, and drops it if it takes longer than `limit`. Calls of RPC methods inside of it carry what is left, and so do
-/// theirs; whichever deadline is nearest counts. A transaction that has begun runs to its end and is then rolled back.
+/// theirs; whichever deadline is nearest counts. A transaction that has begun runs to its end and is then rolled back. A call that
+/// returns a stream has met its deadline once the stream is there: what the producer then does has none, and ends when the stream
+/// is dropped.
 ///
 /// ```no_run
 /// # use realgar::{deadline, Result};

@@ -1,7 +1,7 @@
 //! The boundary to JavaScript: what the generated entry module offers under the name `__realgar`.
 //!
-//! Every import that can throw on what a user, a peer or the runtime may pass has `catch`: an exception that unwinds through wasm frames would leave the instance broken
-//! and its caller waiting for ever. `deploy/bundle/src/runtime/realgar.js` is the other side of this file.
+//! Every import that can throw on what a user, a peer or the runtime may pass has `catch`: an exception that unwinds through wasm
+//! frames would leave the instance broken and its caller waiting for ever. `deploy/bundle/src/runtime/realgar.js` is the other side of this file.
 
 use std::{cell::RefCell, collections::HashMap, ptr};
 use wasm_bindgen::prelude::*;
@@ -103,6 +103,10 @@ extern "C" {
     /// Says that nobody reads any more.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn cancel(reader: &JsValue);
+
+    /// Says that nobody reads a value that may be a stream, or a response with one.
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn discard(value: &JsValue);
 
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = invokeRealgar)]
     fn raw_invoke_realgar(

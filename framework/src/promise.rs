@@ -47,21 +47,29 @@ impl Slots {
         mem::replace(&mut self.list[number as usize], Slot::Free)
     }
 
-    /// Returns whom to wake.
-    fn settle(&mut self, number: u32, result: Result<JsValue, JsValue>) -> Option<Waker> {
-        let slot = self.list.get_mut(number as usize)?;
+    /// Returns whom to wake, or the result if nobody wants it.
+    fn settle(&mut self, number: u32, result: Result<JsValue, JsValue>) -> (Option<Waker>, Slot) {
+        let Some(slot) = self.list.get_mut(number as usize) else { return (None, Slot::Free) };
         match mem::replace(slot, Slot::Settled(result)) {
-            Slot::Waiting(waker) => waker,
-            Slot::Abandoned => {
-                self.free(number);
-                None
-            }
-            Slot::Free | Slot::Settled(_) => None,
+            Slot::Waiting(waker) => (waker, Slot::Free),
+            Slot::Abandoned => (None, self.free(number)),
+            Slot::Free | Slot::Settled(_) => (None, Slot::Free),
         }
     }
 }
 
-/// The result of a promise. Dropping it leaves the promise to itself.
+impl Slot {
+    /// Ends a stream that nobody is going to read.
+    fn discard(self) {
+        if let Self::Settled(Ok(value)) = self
+            && value.is_object()
+        {
+            js::discard(&value);
+        }
+    }
+}
+
+/// The result of a promise. Dropping it leaves the promise to itself; a stream that it comes to is cancelled.
 #[derive(Debug)]
 pub(crate) struct Settled {
     /// `None` once the result was taken.
@@ -112,7 +120,7 @@ impl Drop for Settled {
             _ => slots.free(number),
         });
         // As above.
-        drop(left);
+        left.discard();
     }
 }
 
@@ -120,8 +128,9 @@ impl Drop for Settled {
 #[wasm_bindgen(js_name = realgarSettled)]
 pub fn promise_settled(number: u32, fulfilled: bool, value: JsValue) {
     let result = if fulfilled { Ok(value) } else { Err(value) };
-    let waker = SLOTS.with_borrow_mut(|slots| slots.settle(number, result));
+    let (waker, unwanted) = SLOTS.with_borrow_mut(|slots| slots.settle(number, result));
     // Not while the slots are borrowed: waking may run anything.
+    unwanted.discard();
     if let Some(waker) = waker {
         executor::settled(|| waker.wake());
     }

@@ -54,6 +54,12 @@ impl Surroundings {
         Self { scope: current(), deadline: deadline::current() }
     }
 
+    /// Those of a stream that is opened here. It has no deadline: the call that has one is answered as soon as the stream is there,
+    /// and from then on it is the consumer who says when it ends.
+    pub(crate) fn of_stream() -> Self {
+        Self { scope: current(), deadline: f64::INFINITY }
+    }
+
     /// Runs `body` inside of them.
     pub(crate) fn around<T>(&self, body: impl FnOnce() -> T) -> T {
         within(self.scope.as_ref(), || deadline::within(self.deadline, body))

@@ -22,6 +22,10 @@ export class FlakyObject extends DurableObject {
   swap([text, bytes]) {
     return [bytes, text];
   }
+
+  async lines(stream) {
+    return (await new Response(stream).text()).split("\n").length - 1;
+  }
 }
 
 export default {

@@ -179,6 +179,32 @@ fn a_deadline_is_inherited_by_the_hops_below() {
 }
 
 #[test]
+fn the_time_an_object_takes_to_start_is_part_of_the_deadline() {
+    let app = kitchen();
+    let fragile = |method: &str, args: Value| call("Fragile", "late", method, args);
+    drive(&app, &[fragile("planStart", json!(["slow"]))]).remove(0).value();
+    drive(&app, &[fragile("fault", json!(["panic"]))]).remove(0).thrown();
+    let late = drive(&app, &[fragile("__realgar", json!(["count", null, [], 100]))]).remove(0).thrown();
+    assert_eq!(late.code, "deadline_exceeded", "{late:?}");
+    let count = drive(&app, &[fragile("count", json!([]))]).remove(0).value();
+    assert_eq!(count[1], 1, "the late call did not run");
+}
+
+#[test]
+fn what_a_peer_sends_about_a_call_breaks_nothing() {
+    let app = kitchen();
+    let trace = "0123456789abcdef0123456789abcdef";
+    for about in [json!([1e9, [trace]]), json!(["1", trace]), json!([{}, 7]), json!([null, {"$": "function"}])] {
+        let mut args = vec![json!("count"), json!(null), json!([])];
+        args.extend(about.as_array().unwrap().clone());
+        let outcome = drive(&app, &[call("Fragile", "about", "__realgar", json!(args))]).remove(0);
+        assert!(outcome.error.is_none(), "{about}: {outcome:?}");
+    }
+    let count = drive(&app, &[call("Fragile", "about", "count", json!([]))]).remove(0).value();
+    assert_eq!(count, json!([5, 5]), "the instance lived through all of it");
+}
+
+#[test]
 fn only_idempotent_methods_are_called_again_and_only_where_the_platform_says_so() {
     let app = kitchen();
     let outcomes: Value = app.get("/flaky").send().expect_status(200).json();

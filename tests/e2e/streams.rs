@@ -44,6 +44,26 @@ fn a_consumer_that_drops_a_stream_stops_its_producer() {
 }
 
 #[test]
+fn a_stream_that_nobody_gets_stops_its_producer() {
+    let app = kitchen();
+    assert_eq!(consume(&app, "abandoned"), json!(false), "the call was given up before its answer");
+    assert_eq!(consume(&app, "unsent"), json!(["NotSent", 1]), "an argument, where the next one cannot be sent");
+}
+
+#[test]
+fn a_stream_outlives_the_deadline_of_the_call_that_opened_it() {
+    let app = kitchen();
+    assert_eq!(consume(&app, "late"), json!(["in time", "in time"]));
+}
+
+#[test]
+fn a_stream_reaches_an_object_in_javascript_under_a_deadline() {
+    let app = kitchen();
+    let outcome: String = app.get("/stranger").send().expect_status(200).json();
+    assert_eq!(outcome, "(Ok(Ok(10)), Ok(Ok(10)))");
+}
+
+#[test]
 fn a_stream_can_be_an_argument() {
     let app = kitchen();
     assert_eq!(consume(&app, "sum"), json!(["all", 500_500, 1000]));

@@ -1,5 +1,6 @@
 //! The calling end: a method on a stub.
 
+use self::peer::Peer;
 use super::{CallError, Lane, RpcError, RpcErrorKind};
 use crate::{RpcStream, Stub, codec, deadline, js, promise, sleep, stream::StreamError, trace};
 use js_sys::{Array, Uint8Array};
@@ -19,6 +20,11 @@ pub trait Argument {
 
     /// Appends its bytes.
     fn append(&self, payload: &mut Vec<u8>) -> Result<(), crate::CodecError>;
+
+    /// Whether a call that was refused has used it up.
+    fn is_sent_once(&self) -> bool {
+        false
+    }
 }
 
 impl<T: Serialize> Argument for T {
@@ -173,46 +179,97 @@ async fn send<'a>(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Res
 /// Makes the call: as bytes where this build's contract allows it and the peer has the same, and natively otherwise.
 async fn send_once<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> Result<Answer<'a>, RpcError> {
     let target = stub.target(method)?;
-    let not_sent = |error: crate::CodecError| RpcError::from_codec(RpcErrorKind::NotSent, method, &error);
     let (remaining, trace) = (deadline::remaining(), trace::current_trace());
+    let binding = stub.binding();
+    let realgar = async |method, hash: &JsValue, payload: &JsValue| {
+        let outcome = settled(js::invoke_realgar(&target, method, hash, payload, remaining, trace.as_deref())).await;
+        let refused = outcome.as_ref().err().and_then(refusal);
+        if refused == Some(Refused::Stranger) {
+            peer::learn(binding, Peer::Stranger);
+        } else if outcome.as_ref().map_or_else(RpcError::is_ours, |_| true) {
+            peer::learn(binding, Peer::Realgar);
+        }
+        (outcome, refused)
+    };
     let mut skewed = false;
-    if let Some(hash) = js::contract(stub.binding(), method) {
-        let mut payload = Vec::new();
-        for (name, argument) in arguments {
-            argument.append(&mut payload).map_err(|error| not_sent(error.inside(name)))?;
-        }
-        let payload = Uint8Array::from(payload.as_slice());
-        let outcome = settled(js::invoke_realgar(&target, method, &hash, &payload, remaining, trace.as_deref())).await;
-        match outcome.as_ref().err().and_then(refusal) {
-            None => return Ok(Answer { method, lane: Lane::Bytes, skewed: false, outcome }),
+    if let Some(hash) = js::contract(binding, method)
+        && peer::known(binding) != Some(Peer::Stranger)
+    {
+        let payload = bytes(method, arguments)?;
+        match realgar(method, &hash, &payload).await {
+            (outcome, None) => return Ok(Answer { method, lane: Lane::Bytes, skewed: false, outcome }),
             // The method did not run.
-            Some(why) => skewed = why == Refused::Skew,
+            (_, Some(why)) => skewed = why == Refused::Skew,
         }
-    }
-    let mut encoded = Vec::with_capacity(arguments.len());
-    for (name, argument) in arguments {
-        encoded.push(argument.encode().map_err(|error| not_sent(error.inside(name)))?);
     }
     let native = |outcome| Ok(Answer { method, lane: Lane::Native, skewed, outcome });
-    if remaining.is_finite() || trace.is_some() {
-        // A plain call has no place for them.
-        let values = encoded.iter().collect::<Array>();
-        let outcome =
-            settled(js::invoke_realgar(&target, method, &JsValue::NULL, &values, remaining, trace.as_deref())).await;
-        if outcome.as_ref().err().and_then(refusal).is_none() {
-            return native(outcome);
+    // A plain call has no place for these.
+    let more = remaining.is_finite() || trace.is_some();
+    if more && peer::known(binding).is_none() && arguments.iter().any(|(_, argument)| argument.is_sent_once()) {
+        // A stranger would refuse the call, and take what is in it all the same. No method has this name.
+        let _ = realgar("", &JsValue::NULL, &Array::new()).await;
+    }
+    let values = Values::encode(method, arguments)?;
+    if more && peer::known(binding) != Some(Peer::Stranger) {
+        let (outcome, refused) = realgar(method, &JsValue::NULL, &values.list()).await;
+        if refused != Some(Refused::Stranger) {
+            return native(values.sent(outcome));
         }
     }
-    let returned = match encoded.as_slice() {
+    let returned = match values.0.as_slice() {
         [] => js::invoke0(&target, method),
         [only] => js::invoke1(&target, method, only),
-        more => js::invoke(&target, method, &more.iter().collect::<Array>()),
+        _ => js::invoke(&target, method, &values.list()),
     };
-    native(settled(returned).await)
+    native(values.sent(settled(returned).await))
+}
+
+fn not_sent(method: &str, name: &str, error: crate::CodecError) -> RpcError {
+    RpcError::from_codec(RpcErrorKind::NotSent, method, &error.inside(name))
+}
+
+/// The arguments as bytes.
+fn bytes(method: &str, arguments: &Named<'_>) -> Result<Uint8Array, RpcError> {
+    let mut payload = Vec::new();
+    for (name, argument) in arguments {
+        argument.append(&mut payload).map_err(|error| not_sent(method, name, error))?;
+    }
+    Ok(Uint8Array::from(payload.as_slice()))
+}
+
+/// The arguments as JavaScript values. Streams among them end when the call fails.
+struct Values(Vec<JsValue>);
+
+impl Values {
+    fn encode(method: &str, arguments: &Named<'_>) -> Result<Self, RpcError> {
+        let mut values = Self(Vec::with_capacity(arguments.len()));
+        for (name, argument) in arguments {
+            values.0.push(argument.encode().map_err(|error| {
+                values.discard();
+                not_sent(method, name, error)
+            })?);
+        }
+        Ok(values)
+    }
+
+    fn list(&self) -> Array {
+        self.0.iter().collect()
+    }
+
+    fn sent(&self, outcome: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
+        if outcome.is_err() {
+            self.discard();
+        }
+        outcome
+    }
+
+    fn discard(&self) {
+        self.0.iter().filter(|value| value.is_object()).for_each(js::discard);
+    }
 }
 
 /// Why a peer does not take bytes.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Refused {
     /// Its contract is another one.
     Skew,
@@ -227,6 +284,33 @@ fn refusal(thrown: &JsValue) -> Option<Refused> {
     let message = js::string_field(thrown, "message")?;
     let stranger = message.contains("does not implement the method") && message.contains(js::REALGAR_METHOD);
     stranger.then_some(Refused::Stranger)
+}
+
+/// What was learned of the peers behind the bindings, for as long as this instance lives.
+mod peer {
+    use std::cell::RefCell;
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    pub(super) enum Peer {
+        /// It is written with this crate.
+        Realgar,
+        Stranger,
+    }
+
+    thread_local! {
+        static PEERS: RefCell<Vec<(&'static str, Peer)>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn known(binding: &'static str) -> Option<Peer> {
+        PEERS.with_borrow(|peers| peers.iter().find(|(known, _)| *known == binding).map(|(_, peer)| *peer))
+    }
+
+    pub(super) fn learn(binding: &'static str, peer: Peer) {
+        PEERS.with_borrow_mut(|peers| match peers.iter_mut().find(|(known, _)| *known == binding) {
+            Some((_, known)) => *known = peer,
+            None => peers.push((binding, peer)),
+        });
+    }
 }
 
 /// Awaits what a stub returned.

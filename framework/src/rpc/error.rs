@@ -134,6 +134,12 @@ impl RpcError {
         Self::new(RpcErrorKind::of_code(code).unwrap_or(RpcErrorKind::Remote), method, message)
     }
 
+    /// Whether a thrown value is an error that this crate made.
+    pub(crate) fn is_ours(thrown: &JsValue) -> bool {
+        js::string_field(thrown, "code")
+            .is_some_and(|code| code == METHOD_ERROR || RpcErrorKind::of_code(&code).is_some())
+    }
+
     /// Reads a thrown value that is not an error of the method's own type.
     pub(crate) fn from_thrown(method: &str, thrown: &JsValue) -> Self {
         let message = js::string_field(thrown, "message").unwrap_or_else(|| js::display(thrown));

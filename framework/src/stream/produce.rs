@@ -174,7 +174,7 @@ fn readable(sink: Sink, producer: Option<Producer>) -> JsValue {
     COUNT.set(number);
     let (call, format) = (runtime::current_call(), sink.shared.format);
     let waker = Arc::new(StreamWaker { number }).into();
-    let (around, producer) = (Surroundings::current(), RefCell::new(producer));
+    let (around, producer) = (Surroundings::of_stream(), RefCell::new(producer));
     js::stream(StreamHandle { sink, call, around, waker, producer }, number, call, format as u32)
 }
 
@@ -299,6 +299,10 @@ impl<S: 'static> Argument for StreamArgument<S> {
 
     fn append(&self, _: &mut Vec<u8>) -> Result<(), CodecError> {
         Err(CodecError::new("a stream is not made of bytes that are there already"))
+    }
+
+    fn is_sent_once(&self) -> bool {
+        true
     }
 }
 

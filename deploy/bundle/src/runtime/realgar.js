@@ -95,7 +95,7 @@ class Life {
   }
 }
 
-function deathOf(life, record, why) {
+function deathOf(life, record, why = life.text ?? "the instance was aborted") {
   if (life.call !== 0 && record.call === life.call) return failure("panicked", why);
   return failure("interrupted", "another call in this isolate broke its wasm instance");
 }
@@ -241,6 +241,7 @@ class Pump {
   #producer;
   #number;
   #format;
+  #opened = false;
   #started = false;
   #failure;
   #woken = false;
@@ -253,9 +254,15 @@ class Pump {
     this.#producer = producer;
     this.#number = number;
     this.#format = format;
-    life.pumps.set(number, new WeakRef(this));
+  }
+
+  /** From the first read on: what nobody reads is left to the garbage collector. */
+  #open() {
+    this.#opened = true;
+    if (this.#life.dead) this.#failure ??= deathOf(this.#life, this);
+    this.#life.pumps.set(this.#number, new WeakRef(this));
     // Where a stateless Worker produces, nothing else would tell the stream that its consumer is gone.
-    if (call % 2 === 1) waitUntil(new Promise((resolve) => (this.#done = resolve)));
+    if (this.call % 2 === 1) waitUntil(new Promise((resolve) => (this.#done = resolve)));
   }
 
   notify() {
@@ -271,6 +278,7 @@ class Pump {
   }
 
   async pull(controller) {
+    if (!this.#opened) this.#open();
     let flush = false;
     for (;;) {
       this.#woken = false;

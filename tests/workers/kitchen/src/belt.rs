@@ -113,6 +113,18 @@ impl Belt {
         }
     }
 
+    /// Takes what cannot be sent.
+    pub async fn pair(&self, _numbers: RpcStream<u64>, _other: Unsendable) {}
+
+    /// A stream that calls another object for each of two items, with a pause before the second.
+    pub async fn relayed(&self, pause_ms: u32) -> impl Stream<Item = String> {
+        stream::iter(0..2).then(move |number| async move {
+            sleep(Duration::from_millis(u64::from(pause_ms * number))).await;
+            let counts = self.others.get_by_name("relay").counts().await;
+            counts.map_or_else(|error| error.to_string(), |_| "in time".into())
+        })
+    }
+
     /// Resets the object.
     pub async fn reset(&self) {
         self.state.abort("reset by a test");
@@ -132,6 +144,23 @@ impl Belt {
     pub fn counts(&self) -> (u32, u32) {
         (PRODUCED.load(Ordering::Relaxed), DROPPED.load(Ordering::Relaxed))
     }
+}
+
+/// Serialises to nothing.
+#[derive(serde::Deserialize)]
+pub struct Unsendable;
+
+impl serde::Serialize for Unsendable {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("this is never sent"))
+    }
+}
+
+/// Reads on after the deadline of the call that opened a stream.
+async fn late(belt: &crate::BeltStub) -> Result<Response> {
+    let limit = Duration::from_millis(200);
+    let items = deadline(limit, belt.relayed(400)).await.map_err(|elapsed| elapsed.to_string())??;
+    json(&items.collect().await?)
 }
 
 /// What the Worker does with streams.
@@ -165,6 +194,24 @@ pub(crate) async fn consume(belts: &Namespace<Belt>, which: &str) -> Result<Resp
             }
             json(&first)
         }
+        "abandoned" => {
+            let before = belt.counts().await?.1;
+            let mut opening = Box::pin(belt.tick(1_000_000, 10));
+            let answered = futures_util::poll!(&mut opening).is_ready();
+            drop(opening);
+            while belt.counts().await?.1 == before {
+                sleep(Duration::from_millis(5)).await;
+            }
+            json(&answered)
+        }
+        "unsent" => {
+            let before = belt.counts().await?.1;
+            let guard = Guard;
+            let numbers = stream::iter(0..).inspect(move |_| drop(&guard));
+            let refused = belt.pair(numbers, Unsendable).await.unwrap_err();
+            json(&(format!("{:?}", refused.kind()), belt.counts().await?.1 - before))
+        }
+        "late" => late(&belt).await,
         "sum" => json(&belt.sum("all".into(), stream::iter(1..=1000)).await.map_err(|error| error.to_string())?),
         "first" => {
             let failing = belt.first(stream::iter([Err(OrderError::Closed)])).await;

@@ -1,7 +1,9 @@
 //! An object that is written in JavaScript, in another Worker, and fails as the platform does.
 
 use crate::json;
-use realgar::{Namespace, prelude::*};
+use futures_util::stream;
+use realgar::{Namespace, deadline, prelude::*};
+use std::time::Duration;
 
 /// The class `FlakyObject` of the driver.
 #[durable_object(name = "FlakyObject")]
@@ -18,6 +20,17 @@ pub trait FlakyRpc {
 
     /// Values of JavaScript as they are.
     async fn swap(&self, pair: (String, Vec<u8>)) -> (Vec<u8>, String);
+
+    /// How many lines a stream has.
+    async fn lines(&self, numbers: RpcStream<u32>) -> u32;
+}
+
+/// Calls with a deadline, of which a plain call cannot tell.
+pub(crate) async fn call_in_time(flaky: &Namespace<Flaky>) -> Result<Response> {
+    let object = flaky.get_by_name("lines");
+    let lines = || deadline(Duration::from_secs(20), object.lines(stream::iter(0..9)));
+    let outcome = (lines().await, lines().await);
+    json(&format!("{outcome:?}"))
 }
 
 pub(crate) async fn call(flaky: &Namespace<Flaky>) -> Result<Response> {

@@ -49,6 +49,7 @@ impl Worker for Kitchen {
             "streams" => belt::consume(&self.belts, rest).await,
             "deadlines" => belt::deadlines(&self.belts).await,
             "flaky" => flaky::call(&self.flaky).await,
+            "stranger" => flaky::call_in_time(&self.flaky).await,
             "worker-fault" => faults::here(rest, cx).await,
             _ => Ok(Response::error("no such route", 404)?),
         }
