@@ -67,14 +67,23 @@ impl Tasks {
     }
 }
 
-/// Polls `task` at once, and again whenever it is woken.
-pub(crate) fn run(mut task: impl Future<Output = ()> + Unpin + 'static) {
+/// Polls `task` at once, and again whenever it is woken. Returns its number if it waits.
+pub(crate) fn run(mut task: impl Future<Output = ()> + Unpin + 'static) -> Option<u32> {
     let number = TASKS.with_borrow_mut(Tasks::add);
     // Most are done by now, without having been in a box.
     if poll_once(number, Pin::new(&mut task)) {
         TASKS.with_borrow_mut(|tasks| tasks.free.push(number));
-    } else {
-        keep(number, Box::pin(task));
+        return None;
+    }
+    keep(number, Box::pin(task));
+    Some(number)
+}
+
+/// Drops the task that has this number, and is not being polled.
+pub(crate) fn cancel(number: u32) {
+    let task = TASKS.with_borrow_mut(|tasks| tasks.slots.get_mut(number as usize)?.task.take());
+    if let Some(task) = task {
+        end(number, task);
     }
 }
 
@@ -124,11 +133,16 @@ fn poll(number: u32, mut task: Task) {
     if !poll_once(number, task.as_mut()) {
         return keep(number, task);
     }
+    end(number, task);
+}
+
+/// Nothing is borrowed while a task is dropped: it is user code.
+fn end(number: u32, task: Task) {
     drop(task);
     TASKS.with_borrow_mut(|tasks| tasks.free.push(number));
 }
 
-/// Returns whether the task is done. It is user code, so nothing is borrowed while it runs or is dropped.
+/// Returns whether the task is done. Nothing is borrowed here either.
 fn poll_once(number: u32, task: Pin<&mut (impl Future<Output = ()> + ?Sized)>) -> bool {
     let waker = TASKS.with_borrow(|tasks| tasks.slots[number as usize].waker.clone());
     task.poll(&mut Context::from_waker(&waker)).is_ready()

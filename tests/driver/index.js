@@ -2,6 +2,8 @@
 //
 // POST / with [{"class", "name", "method", "args", "delay"?, "take"?}, …]: the calls run side by side, each after its delay. JSON has no
 // BigInt, bytes and so on; `{"$": kind, "value": …}` stands for them, both ways.
+//
+// GET /abandon: a request to the kitchen whose client goes away while its handler waits.
 
 import { DurableObject } from "cloudflare:workers";
 
@@ -30,6 +32,7 @@ export class FlakyObject extends DurableObject {
 
 export default {
   async fetch(request, env) {
+    if (new URL(request.url).pathname === "/abandon") return abandon(env);
     const calls = await request.json();
     const results = await Promise.all(calls.map((call) => run(env, call)));
     return Response.json(results);
@@ -48,6 +51,17 @@ async function run(env, { class: name, name: object, method, args, delay, take }
     const { name, message, code, path, data, stack } = error;
     return { error: { name, message, code, path, data: encode(data), stack }, ms: Date.now() - started };
   }
+}
+
+async function abandon(env) {
+  const belt = env.Belt.getByName("rust");
+  const begun = async () => (await belt.counts())[0];
+  const before = await begun();
+  const client = new AbortController();
+  const answer = env.KITCHEN.fetch("http://kitchen/streams/waiting", client);
+  while ((await begun()) === before);
+  client.abort();
+  return new Response(await answer.then(() => "answered", (error) => error.name));
 }
 
 /** The lines of a stream, up to `take` of them; then it is cancelled. */

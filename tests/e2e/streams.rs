@@ -146,6 +146,15 @@ fn a_client_that_goes_away_stops_the_producer() {
 }
 
 #[test]
+fn a_client_that_goes_away_drops_the_handler_it_waits_for() {
+    let app = kitchen();
+    let dropped = || consume(&app, "counts")[1].as_u64().unwrap();
+    let before = dropped();
+    assert_eq!(app.request("GET", "driver", "/abandon").send().expect_status(200).text(), "AbortError");
+    while dropped() == before {}
+}
+
+#[test]
 fn a_stream_whose_object_is_reset_is_an_error_and_never_an_end() {
     let app = kitchen();
     let mut calls = vec![call("Belt", "gone", "tick", json!([1000, 20])), call("Belt", "gone", "reset", json!([]))];

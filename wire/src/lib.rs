@@ -21,3 +21,7 @@ pub use manifest::{MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
 /// Since this date the own properties of a thrown `Error` cross a call (`enhanced_error_serialization`); typed errors
 /// depend on it.
 pub const COMPATIBILITY_DATE: &str = "2026-04-21";
+
+/// What a bundle asks of the runtime beside that date: that it tells of a client that goes away before it has its answer, so that
+/// the handler it waited for is dropped.
+pub const COMPATIBILITY_FLAGS: [&str; 1] = ["enable_request_signal"];

@@ -29,7 +29,9 @@ pub use plain::read_plain;
 pub use tools::{Tools, node_tools};
 pub use worker_build::worker_build;
 
-use realgar_wire::{COMPATIBILITY_DATE, Description, MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
+use realgar_wire::{
+    COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, Description, MANIFEST_SCHEMA, Manifest, Module, ModuleKind,
+};
 use std::path::{Path, PathBuf};
 
 /// What to build, and how.
@@ -213,7 +215,7 @@ fn manifest(description: Description, files: &[output::File]) -> Manifest {
         schema: MANIFEST_SCHEMA,
         worker,
         compatibility_date: COMPATIBILITY_DATE.into(),
-        compatibility_flags: Vec::new(),
+        compatibility_flags: COMPATIBILITY_FLAGS.map(String::from).to_vec(),
         main_module: entry::MAIN.into(),
         modules: modules.collect(),
         entrypoints,

@@ -12,6 +12,7 @@ pub(crate) fn render(manifest: &Manifest, package: &Package) -> String {
         ("{{name}}", text(&manifest.worker.script)),
         ("{{main}}", text(&manifest.main_module)),
         ("{{compatibility_date}}", text(&manifest.compatibility_date)),
+        ("{{compatibility_flags}}", list(&manifest.compatibility_flags)),
         ("{{build_command}}", text(&format!("realgar build \"{}\"", package.folder.display()))),
         ("{{bindings}}", bindings(manifest)),
         ("{{migrations}}", migrations(manifest)),
@@ -31,8 +32,7 @@ fn bindings(manifest: &Manifest) -> String {
         sections.push(format!("[[queues.consumers]]\n{}", consumer_keys(consumer)));
     }
     if !manifest.crons.is_empty() {
-        let crons: Vec<String> = manifest.crons.iter().map(|cron| text(cron)).collect();
-        sections.push(format!("[triggers]\ncrons = [{}]\n", crons.join(", ")));
+        sections.push(format!("[triggers]\ncrons = {}\n", list(&manifest.crons)));
     }
     if !vars.is_empty() {
         sections.push(format!("[vars]\n{vars}"));
@@ -150,6 +150,10 @@ fn migrations(manifest: &Manifest) -> String {
 }
 
 /// A TOML string.
+fn list(values: &[String]) -> String {
+    toml::Value::from(values.to_vec()).to_string()
+}
+
 fn text(value: &str) -> String {
     toml::Value::from(value).to_string()
 }

@@ -27,5 +27,5 @@ pub use reply::{
     Fallible, Refusal, Reply, argument, call, call_fallible, call_stream, call_stream_fallible, opened, reply,
     reply_fallible, reply_stream, stream_argument,
 };
-pub use runtime::{ObjectHandle, arm, call as call_worker, consume, fetch, make_object, register, scheduled};
+pub use runtime::{ObjectHandle, arm, call as call_worker, cancel, consume, fetch, make_object, register, scheduled};
 pub use std::vec::Vec;

@@ -245,10 +245,22 @@ pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue) {
     );
 }
 
-/// Answers an HTTP request to the Worker.
+/// Answers an HTTP request to the Worker. Returns what to [`cancel`] if its client goes away before there is an answer.
 #[wasm_bindgen(js_name = realgarFetch)]
-pub fn fetch(record: JsValue, call: u32, entrypoint: u32, request: worker::web_sys::Request, context: JsValue) {
-    on_worker(record, call, entrypoint, "fetch", None, |worker| worker.fetch(request.into(), Context::new(context)));
+pub fn fetch(
+    record: JsValue,
+    call: u32,
+    entrypoint: u32,
+    request: worker::web_sys::Request,
+    context: JsValue,
+) -> Option<u32> {
+    on_worker(record, call, entrypoint, "fetch", None, |worker| worker.fetch(request.into(), Context::new(context)))
+}
+
+/// Drops a call that waits, as part of itself.
+#[wasm_bindgen(js_name = realgarCancel)]
+pub fn cancel(call: u32, task: u32) {
+    within(call, || executor::cancel(task));
 }
 
 /// Calls a method of the Worker: see [`ObjectHandle::call`].
@@ -292,7 +304,7 @@ fn on_worker(
     method: &'static str,
     trace: Option<String>,
     event: impl FnOnce(Rc<dyn AnyWorker>) -> Reply,
-) {
+) -> Option<u32> {
     let scope = || Scope {
         class: PROGRAM.with(|program| program.get().map_or("", |program| program.script)),
         object: None,
@@ -302,7 +314,7 @@ fn on_worker(
     start(record, call, scope, || match PROGRAM.with(|program| program.get()?.worker(entrypoint)) {
         Some(worker) => event(worker),
         None => Reply::failed(other_build()),
-    });
+    })
 }
 
 /// Replaces the base crate's panic hook and abort handler. To be called once per wasm instance, after its start functions:
@@ -322,12 +334,13 @@ pub(crate) fn current_call() -> u32 {
     CURRENT.get()
 }
 
-/// Runs `begin` and the future it returns as part of call `call`, which `scope` describes to whoever asks.
-fn start(record: JsValue, call: u32, scope: impl FnOnce() -> Scope, begin: impl FnOnce() -> Reply) {
+/// Runs `begin` and the future it returns as part of call `call`, which `scope` describes to whoever asks. Returns the number of
+/// its task if it waits.
+fn start(record: JsValue, call: u32, scope: impl FnOnce() -> Scope, begin: impl FnOnce() -> Reply) -> Option<u32> {
     let Reply(future) = within(call, begin);
     // Only now: Phase 1, which may have run in `begin`, says whether anybody asks.
     let scope = trace::enabled().then(|| Rc::new(scope()));
-    executor::run(Call { record, call, scope, future });
+    executor::run(Call { record, call, scope, future })
 }
 
 /// Polls `future` at once as part of call `call`, and settles `record` with its result.

@@ -75,6 +75,16 @@ class Life {
     }
   }
 
+  /** Drops a call whose caller is gone: nothing that it waits for would ever be settled. */
+  cancel(record, task) {
+    if (this.dead || !this.records.delete(record)) return;
+    try {
+      this.glue.realgarCancel(record.call, task);
+    } catch (cause) {
+      this.die(record.call, cause);
+    }
+  }
+
   die(call, cause) {
     this.cause ??= cause;
     this.call ||= call;
@@ -489,7 +499,12 @@ export async function event(name, event, ctx) {
 export async function fetch(entrypoint, request, ctx) {
   try {
     const life = currentLife();
-    return await life.track((record, call) => life.glue.realgarFetch(record, call, entrypoint, request, ctx), (events += 2));
+    const enter = (record, call) => {
+      const task = life.glue.realgarFetch(record, call, entrypoint, request, ctx);
+      // Without the flag `enable_request_signal` there is none.
+      if (task !== undefined) request.signal?.addEventListener("abort", () => life.cancel(record, task));
+    };
+    return await life.track(enter, (events += 2));
   } catch (error) {
     console.error(`Realgar: ${request.method} ${request.url} failed: ${error.message}`);
     return new Response("Internal Server Error", { status: 500, headers: { "realgar-error": error.code ?? "remote" } });

@@ -212,6 +212,12 @@ pub(crate) async fn consume(belts: &Namespace<Belt>, which: &str) -> Result<Resp
             json(&(format!("{:?}", refused.kind()), belt.counts().await?.1 - before))
         }
         "late" => late(&belt).await,
+        "waiting" => {
+            let _guard = Guard;
+            PRODUCED.fetch_add(1, Ordering::Relaxed);
+            sleep(Duration::from_secs(600)).await;
+            json(&"too late")
+        }
         "sum" => json(&belt.sum("all".into(), stream::iter(1..=1000)).await.map_err(|error| error.to_string())?),
         "first" => {
             let failing = belt.first(stream::iter([Err(OrderError::Closed)])).await;
