@@ -131,6 +131,23 @@ fn objects_in_a_bucket_have_versions_ranges_and_metadata() {
 }
 
 #[test]
+fn many_bodies_wait_for_their_readers_under_keys_of_any_language() {
+    assert_eq!(ask(&larder(), "/r2/many"), json!([12, true, 3]));
+}
+
+#[test]
+fn a_response_says_which_bytes_it_has_and_how_they_are_packed() {
+    let app = larder();
+    ask(&app, "/r2/many");
+    let tail = app.get("/r2/tail").send().expect_status(206);
+    assert_eq!(tail.header("content-range"), Some("bytes 3145724-3145727/3145728"));
+    assert_eq!(tail.bytes(), [1; 4]);
+    let packed = app.get("/r2/packed").send().expect_status(200);
+    assert_eq!(packed.header("content-encoding"), Some("gzip"));
+    assert_eq!((packed.bytes()[..2].to_vec(), packed.bytes().len()), (vec![0x1f, 0x8b], 25), "packed once");
+}
+
+#[test]
 fn a_condition_keeps_what_another_one_wrote() {
     assert_eq!(ask(&larder(), "/r2/conditions"), json!([true, true, true, "second"]));
 }

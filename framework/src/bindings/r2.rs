@@ -7,7 +7,7 @@ use js_sys::{Array, Uint8Array};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt::Display, ops::Range, time::SystemTime};
 use wasm_bindgen::{JsCast, JsValue};
-use worker::{Request, Response, ResponseBuilder};
+use worker::{EncodeBody, Request, Response, ResponseBuilder};
 
 /// An R2 bucket, as a value: `static PHOTOS: R2Bucket = R2Bucket::new("photos");`.
 #[derive(Clone, Copy, Debug)]
@@ -223,6 +223,14 @@ impl R2Client {
         }
     }
 
+    /// Puts what another object has, of this bucket or another, without collecting it.
+    ///
+    /// # Errors
+    /// What the platform reports; or the body broke off: then nothing was put.
+    pub async fn put_object(&self, key: &str, body: R2Body, options: R2Put) -> Result<Option<R2Object>> {
+        self.put_raw(key, &js::field(&body.raw, "body"), options).await
+    }
+
     /// Puts what a stream produces, `length` bytes in all.
     ///
     /// # Errors
@@ -385,7 +393,15 @@ impl R2Body {
         Ok(codec::from_js(&settled(js::invoke0(&self.raw, "text")).await?)?)
     }
 
-    /// A response with the bytes as they arrive, with what the object says of them.
+    /// Which of the object's bytes these are, where a range was asked for.
+    #[must_use]
+    pub fn range(&self) -> Option<Range<u64>> {
+        let range = js::field(&self.raw, "range");
+        let offset = js::field(&range, "offset").as_f64()? as u64;
+        Some(offset..offset + js::field(&range, "length").as_f64()? as u64)
+    }
+
+    /// A response with the bytes as they arrive, with what the object says of them; with status 206 where they are a range.
     ///
     /// # Errors
     /// When a header cannot be written.
@@ -393,6 +409,14 @@ impl R2Body {
         let body: worker::web_sys::ReadableStream = js::field(&self.raw, "body").unchecked_into();
         let http = &self.object.http;
         let mut builder = ResponseBuilder::new().with_header("etag", &format!("\"{}\"", self.object.etag))?;
+        if let Some(range) = self.range().filter(|range| !range.is_empty()) {
+            let bytes = format!("bytes {}-{}/{}", range.start, range.end - 1, self.object.size);
+            builder = builder.with_status(206).with_header("content-range", &bytes)?;
+        }
+        if http.content_encoding.is_some() {
+            // What is stored is encoded already.
+            builder = builder.with_encode_body(EncodeBody::Manual);
+        }
         for (name, value) in [
             ("content-type", &http.content_type),
             ("content-language", &http.content_language),

@@ -1,89 +1,39 @@
 //! R2, behind the protocol that workerd's R2 binding speaks to a service: HTTP, with the operation as JSON in a header (reads) or
 //! in front of the body (writes).
 //!
-//! The protocol is workerd's `r2-api.capnp`, as JSON; the codes of errors are those of Cloudflare's API.
+//! The protocol is workerd's `r2-api.capnp`, as JSON; the codes of errors are those of Cloudflare's API, and what is refused is what
+//! Miniflare refuses, whose rules come from R2's own gateway.
 
+mod condition;
+mod server;
 mod store;
 
-use crate::EdgeError;
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use serde_json::{Value, json};
 use std::{
     borrow::Cow,
     collections::HashMap,
-    io::{self, Cursor, Read},
+    io::{self, Read},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    thread,
 };
-use store::{Blob, Bucket, Fields, Meta, write_blob};
-use tiny_http::{Header, Method, Request, Response, Server};
+use store::{Algorithm, Blob, Bucket, Fields, Fresh, Meta, Upload};
+
+pub(crate) use server::R2;
 
 /// The header that says which bucket is meant. The configuration of workerd adds it.
 pub(crate) const BUCKET_HEADER: &str = "x-realgar-bucket";
-const REQUEST_HEADER: &str = "CF-R2-Request";
-const SIZE_HEADER: &str = "CF-R2-Metadata-Size";
-const ERROR_HEADER: &str = "CF-R2-Error";
+const REQUEST_HEADER: &str = "cf-r2-request";
 
-/// How many requests are worked on at once.
-const THREADS: usize = 8;
 /// The largest description of an operation, in bytes.
 const METADATA_SIZE_MAX: usize = 1 << 20;
 /// How many objects a list has at most.
 const LIST_MAX: u64 = 1000;
-
-/// A running store. It ends with the process, or when this is dropped.
-pub(crate) struct R2 {
-    server: Arc<Server>,
-    threads: Vec<thread::JoinHandle<()>>,
-    address: String,
-}
-
-impl std::fmt::Debug for R2 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("R2").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
-impl R2 {
-    /// Starts a store of the buckets in `folder`.
-    pub(crate) fn start(folder: PathBuf) -> Result<Self, EdgeError> {
-        let failed = |error: &dyn std::fmt::Display| EdgeError::Io {
-            action: "serve",
-            path: folder.clone(),
-            source: io::Error::other(error.to_string()),
-        };
-        let server = Arc::new(Server::http("127.0.0.1:0").map_err(|error| failed(&error))?);
-        let address = server.server_addr().to_string();
-        let store = Arc::new(Store { folder: folder.clone(), buckets: Mutex::default() });
-        let serve = |_| {
-            let (server, store) = (server.clone(), store.clone());
-            thread::spawn(move || {
-                while let Ok(request) = server.recv() {
-                    store.serve(request);
-                }
-            })
-        };
-        let threads = (0..THREADS).map(serve).collect();
-        Ok(Self { server, threads, address })
-    }
-
-    /// `127.0.0.1:PORT`.
-    pub(crate) fn address(&self) -> &str {
-        &self.address
-    }
-}
-
-impl Drop for R2 {
-    fn drop(&mut self) {
-        for _ in &self.threads {
-            self.server.unblock();
-        }
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
-}
+/// The longest key, in bytes, and the most metadata of the user's own, in bytes of its keys and values.
+const KEY_SIZE_MAX: usize = 1024;
+const CUSTOM_METADATA_SIZE_MAX: usize = 8192;
+/// The smallest part of an upload, in bytes, but for the last one.
+const PART_SIZE_MIN: u64 = 5 << 20;
 
 type SharedBucket = Arc<Mutex<Bucket>>;
 
@@ -92,74 +42,92 @@ struct Store {
     buckets: Mutex<HashMap<String, SharedBucket>>,
 }
 
+/// What is asked for.
+struct Operation {
+    bucket: String,
+    /// The description of a read.
+    request: Option<String>,
+    /// How much of the body is the description of a write, in bytes.
+    size: usize,
+}
+
 /// What an operation answers.
 enum Answer {
     /// Metadata alone.
     Metadata(Value),
     /// Metadata, and the bytes of an object, so many.
     Object(Value, Box<dyn Read + Send>, u64),
-    /// An error: the status, Cloudflare's code, the text, and the metadata of an object that a condition kept back.
-    Refused(u16, u32, Cow<'static, str>, Option<Value>),
+    /// An error, and the metadata of an object that a condition kept back.
+    Refused(Refusal, Option<Value>),
 }
 
-const NO_SUCH_KEY: Answer = Answer::Refused(404, 10007, Cow::Borrowed("The specified key does not exist."), None);
-const NO_SUCH_UPLOAD: Answer = Answer::Refused(
-    404,
-    10024,
-    Cow::Borrowed("The specified multipart upload or one of its parts does not exist."),
-    None,
-);
-const BAD_DIGEST: Answer =
-    Answer::Refused(400, 10037, Cow::Borrowed("The checksum that was given does not match what was received."), None);
-const BAD_RANGE: Answer = Answer::Refused(416, 10039, Cow::Borrowed("The requested range is not satisfiable."), None);
+/// An error as R2 reports it.
+#[derive(Clone)]
+struct Refusal {
+    status: u16,
+    code: u32,
+    message: Cow<'static, str>,
+}
 
-impl Store {
-    fn serve(&self, mut request: Request) {
-        let answer = self.answer(&mut request).unwrap_or_else(|error| {
-            Answer::Refused(500, 10001, format!("the local store failed: {error}").into(), None)
-        });
-        // A client that is gone needs no answer.
-        let _ = match answer {
-            Answer::Metadata(metadata) => {
-                let text = metadata.to_string().into_bytes();
-                let size = text.len();
-                request.respond(response(200, Cursor::new(text), size, size, None))
-            }
-            Answer::Object(metadata, bytes, length) => {
-                let text = metadata.to_string().into_bytes();
-                let size = text.len();
-                let total = size + usize::try_from(length).unwrap_or(usize::MAX);
-                request.respond(response(200, Cursor::new(text).chain(bytes), size, total, None))
-            }
-            Answer::Refused(status, code, message, metadata) => {
-                let error = json!({ "version": 1, "v4code": code, "message": message }).to_string();
-                let text = metadata.map(|metadata| metadata.to_string()).unwrap_or_default().into_bytes();
-                let size = text.len();
-                request.respond(response(status, Cursor::new(text), size, size, Some(&error)))
-            }
-        };
+impl Refusal {
+    const fn new(status: u16, code: u32, message: &'static str) -> Self {
+        Self { status, code, message: Cow::Borrowed(message) }
     }
 
-    fn answer(&self, request: &mut Request) -> io::Result<Answer> {
-        let header = |name: &str| {
-            let found =
-                request.headers().iter().find(|header| header.field.as_str().as_str().eq_ignore_ascii_case(name));
-            found.map(|header| header.value.as_str().to_string())
-        };
-        let bucket = self.bucket(&header(BUCKET_HEADER).unwrap_or_default())?;
-        if *request.method() == Method::Get {
-            let operation = serde_json::from_str(&header(REQUEST_HEADER).unwrap_or_default())?;
-            return read(&bucket, &operation);
+    fn to_json(&self) -> String {
+        json!({ "version": 1, "v4code": self.code, "message": self.message }).to_string()
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal, None)
+    }
+}
+
+impl Answer {
+    /// The disk, or a peer that does not keep to the protocol.
+    fn failed(error: &io::Error) -> Self {
+        Refusal { status: 500, code: 10001, message: format!("the local store failed: {error}").into() }.into()
+    }
+}
+
+const NO_SUCH_KEY: Refusal = Refusal::new(404, 10007, "The specified key does not exist.");
+const PART_TOO_SMALL: Refusal =
+    Refusal::new(400, 10011, "Every part of an upload but the last one must have at least 5 MiB.");
+const METADATA_TOO_LARGE: Refusal =
+    Refusal::new(400, 10012, "The custom metadata has more than the 8,192 bytes that an object may have.");
+const BAD_KEY: Refusal = Refusal::new(400, 10020, "The key is empty, or longer than 1,024 bytes.");
+const NO_SUCH_UPLOAD: Refusal = Refusal::new(404, 10024, "The specified multipart upload does not exist.");
+const NO_SUCH_PART: Refusal = Refusal::new(
+    400,
+    10025,
+    "One or more of the specified parts could not be found, or are not as they were uploaded.",
+);
+const CONDITION_FAILED: Refusal = Refusal::new(412, 10031, "A condition does not hold.");
+const BAD_RANGE: Refusal = Refusal::new(416, 10039, "The requested range is not satisfiable.");
+const BAD_UPLOAD: Refusal = Refusal::new(
+    400,
+    10048,
+    "An upload is completed with at least one part, each number once, and all parts but the last one of the same size.",
+);
+
+impl Store {
+    fn new(folder: PathBuf) -> Self {
+        Self { folder, buckets: Mutex::default() }
+    }
+
+    fn answer(&self, operation: &Operation, content: &mut dyn Read) -> io::Result<Answer> {
+        let bucket = self.bucket(&operation.bucket)?;
+        if let Some(request) = &operation.request {
+            return read(&bucket, &serde_json::from_str(request)?);
         }
-        let size: usize = header(SIZE_HEADER).and_then(|size| size.parse().ok()).unwrap_or(0);
-        if size > METADATA_SIZE_MAX {
+        if operation.size > METADATA_SIZE_MAX {
             return Err(io::Error::other("the description of the operation is too large"));
         }
-        let length = request.body_length().map(|length| length.saturating_sub(size) as u64);
-        let mut operation = vec![0; size];
-        let content = request.as_reader();
-        content.read_exact(&mut operation)?;
-        write(&bucket, &serde_json::from_slice(&operation)?, Body { content, length })
+        let mut description = vec![0; operation.size];
+        content.read_exact(&mut description)?;
+        write(&bucket, &serde_json::from_slice(&description)?, content)
     }
 
     fn bucket(&self, name: &str) -> io::Result<SharedBucket> {
@@ -176,14 +144,6 @@ impl Store {
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn response<R: Read>(status: u16, body: R, metadata: usize, total: usize, error: Option<&str>) -> Response<R> {
-    let header = |name: &str, value: &str| Header::from_bytes(name.as_bytes(), value.as_bytes()).ok();
-    let headers = [header(SIZE_HEADER, &metadata.to_string()), error.and_then(|error| header(ERROR_HEADER, error))];
-    // Never chunked: the size is known.
-    Response::new(status.into(), headers.into_iter().flatten().collect(), body, Some(total), None)
-        .with_chunked_threshold(usize::MAX)
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -206,8 +166,8 @@ fn describe(meta: &Meta) -> Value {
         "checksums": {},
         "storageClass": "Standard",
     });
-    if let Some(md5) = &meta.md5 {
-        value["checksums"]["0"] = md5.clone().into();
+    for (algorithm, digest) in &meta.checksums {
+        value["checksums"][(*algorithm as u8).to_string()] = digest.clone().into();
     }
     for (key, fields) in [("httpFields", &meta.http_fields), ("customFields", &meta.custom_fields)] {
         if !fields.is_null() {
@@ -222,54 +182,57 @@ fn read(bucket: &Mutex<Bucket>, operation: &Value) -> io::Result<Answer> {
     if text(operation, "method") == "list" {
         return Ok(list(&bucket, operation));
     }
-    let Some(meta) = bucket.get(text(operation, "object")) else { return Ok(NO_SUCH_KEY) };
+    let Some(meta) = bucket.get(text(operation, "object")) else { return Ok(NO_SUCH_KEY.into()) };
     if text(operation, "method") == "head" {
         return Ok(Answer::Metadata(describe(meta)));
     }
-    if !holds(&operation["onlyIf"], Some(meta)) {
-        return Ok(Answer::Refused(412, 10031, Cow::Borrowed("A condition does not hold."), Some(describe(meta))));
+    if !condition::holds(&operation["onlyIf"], Some(meta)) {
+        return Ok(Answer::Refused(CONDITION_FAILED, Some(describe(meta))));
     }
+    let asked = match operation["rangeHeader"].as_str() {
+        Some(header) => header_range(header),
+        None => operation["range"].clone(),
+    };
     let mut metadata = describe(meta);
-    let Some((offset, length)) = range(&operation["range"], meta.size) else { return Ok(BAD_RANGE) };
-    if !operation["range"].is_null() {
+    let Some((offset, length)) = range(&asked, meta.size) else { return Ok(BAD_RANGE.into()) };
+    if !asked.is_null() {
         metadata["range"] = json!({ "offset": offset.to_string(), "length": length.to_string() });
     }
     Ok(Answer::Object(metadata, bucket.open_bytes(meta, offset, length)?, length))
+}
+
+/// The range in a header `Range`, where it is one alone: of others the whole object is the answer, as HTTP has it.
+fn header_range(header: &str) -> Value {
+    let parse = || {
+        let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
+        let number = |text: &str| text.trim().parse::<u64>().ok();
+        Some(match (number(first), number(last)) {
+            (Some(offset), Some(last)) => json!({ "offset": offset, "length": last.checked_sub(offset)? + 1 }),
+            (Some(offset), None) if last.trim().is_empty() => json!({ "offset": offset }),
+            (None, Some(suffix)) if first.trim().is_empty() => json!({ "suffix": suffix }),
+            _ => return None,
+        })
+    };
+    parse().unwrap_or_default()
 }
 
 /// Where to read from, and how much.
 fn range(range: &Value, size: u64) -> Option<(u64, u64)> {
     if let Some(suffix) = number(&range["suffix"]) {
         let length = suffix.min(size);
-        return Some((size - length, length));
+        return (suffix > 0).then_some((size - length, length));
     }
-    let offset = number(&range["offset"]).unwrap_or(0);
+    let (offset, length) = (number(&range["offset"]).unwrap_or(0), number(&range["length"]));
     let left = size.checked_sub(offset)?;
-    (left > 0 || size == 0).then(|| (offset, number(&range["length"]).unwrap_or(left).min(left)))
-}
-
-/// Whether the conditions hold for what is there now.
-fn holds(condition: &Value, meta: Option<&Meta>) -> bool {
-    let names = |etag: &Value| {
-        let wildcard = etag["type"].to_string().contains("wildcard") || text(etag, "value") == "*";
-        meta.is_some_and(|meta| wildcard || meta.etag == text(etag, "value"))
-    };
-    let any = |key: &str| condition[key].as_array().map(|etags| etags.iter().any(names));
-    let uploaded = meta.map(|meta| match condition["secondsGranularity"].as_bool() {
-        Some(true) => meta.uploaded / 1000 * 1000,
-        _ => meta.uploaded,
-    });
-    let time = |key: &str| number(&condition[key]);
-    any("etagMatches").unwrap_or(true)
-        && !any("etagDoesNotMatch").unwrap_or(false)
-        && time("uploadedBefore").is_none_or(|time| uploaded.is_some_and(|uploaded| uploaded < time))
-        && time("uploadedAfter").is_none_or(|time| uploaded.is_none_or(|uploaded| uploaded > time))
+    let satisfiable = (left > 0 || size == 0) && length != Some(0);
+    satisfiable.then(|| (offset, length.unwrap_or(left).min(left)))
 }
 
 fn list(bucket: &Bucket, operation: &Value) -> Answer {
     let (prefix, delimiter) = (text(operation, "prefix"), text(operation, "delimiter"));
     let limit = number(&operation["limit"]).unwrap_or(LIST_MAX).clamp(1, LIST_MAX);
-    let after = [text(operation, "cursor"), text(operation, "startAfter")].into_iter().max().unwrap_or_default();
+    let cursor = text(operation, "cursor");
+    let after = cursor.max(text(operation, "startAfter"));
     let include: Vec<u64> = operation["include"].as_array().into_iter().flatten().filter_map(number).collect();
     let (mut objects, mut prefixes, mut last) = (Vec::new(), Vec::<String>::new(), String::new());
     let mut truncated = false;
@@ -277,8 +240,9 @@ fn list(bucket: &Bucket, operation: &Value) -> Answer {
         let rest = &meta.key[prefix.len()..];
         let folded = if delimiter.is_empty() { None } else { rest.find(delimiter) };
         let folded = folded.map(|at| format!("{prefix}{}", &rest[..at + delimiter.len()]));
-        // A page before this one ended inside of it.
-        if folded.as_ref().is_some_and(|folded| prefixes.last() == Some(folded) || after.starts_with(folded.as_str())) {
+        // A page before this one may have ended inside of it.
+        if folded.as_ref().is_some_and(|folded| prefixes.last() == Some(folded) || cursor.starts_with(folded.as_str()))
+        {
             last.clone_from(&meta.key);
             continue;
         }
@@ -312,44 +276,29 @@ fn listed(meta: &Meta, include: &[u64]) -> Value {
     value
 }
 
-/// What follows the description of an operation.
-struct Body<'a> {
-    content: &'a mut dyn Read,
-    /// How long it says that it is.
-    length: Option<u64>,
-}
-
-fn write(bucket: &Mutex<Bucket>, operation: &Value, body: Body<'_>) -> io::Result<Answer> {
+fn write(bucket: &Mutex<Bucket>, operation: &Value, content: &mut dyn Read) -> io::Result<Answer> {
     let (key, id) = (text(operation, "object"), text(operation, "uploadId"));
-    let fields = || Fields { http: operation["httpFields"].clone(), custom: operation["customFields"].clone() };
     match text(operation, "method") {
-        "put" => put(bucket, operation, fields(), body),
+        "put" => put(bucket, operation, content),
         "delete" => {
             let keys = operation["objects"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let mut bucket = lock(bucket);
             keys.chain(operation["object"].as_str()).try_for_each(|key| bucket.delete(key))?;
             Ok(Answer::Metadata(json!({})))
         }
-        "createMultipartUpload" => {
-            let id = lock(bucket).create_upload(key, fields())?;
-            Ok(Answer::Metadata(json!({ "uploadId": id })))
-        }
+        "createMultipartUpload" => match fields(operation) {
+            Ok(fields) => Ok(Answer::Metadata(json!({ "uploadId": lock(bucket).create_upload(key, fields)? }))),
+            Err(refusal) => Ok(refusal.into()),
+        },
         "uploadPart" => {
-            let blob = receive(bucket, body)?;
-            let number = u32::try_from(number(&operation["partNumber"]).unwrap_or(0)).unwrap_or(0);
-            match lock(bucket).add_part(key, id, number, &blob)? {
-                Some(()) => Ok(Answer::Metadata(json!({ "etag": blob.md5 }))),
-                None => Ok(NO_SUCH_UPLOAD),
-            }
+            let fresh = receive(bucket, &[], content)?;
+            let number = number(&operation["partNumber"]).and_then(|number| u32::try_from(number).ok());
+            let etag = fresh.blob.md5.clone();
+            let Some(number) = number else { return Ok(BAD_UPLOAD.into()) };
+            let added = lock(bucket).add_part(key, id, number, fresh)?;
+            Ok(if added { Answer::Metadata(json!({ "etag": etag })) } else { NO_SUCH_UPLOAD.into() })
         }
-        "completeMultipartUpload" => {
-            let parts = operation["parts"].as_array().into_iter().flatten();
-            let part =
-                |part: &Value| Some((u32::try_from(number(&part["part"])?).ok()?, text(part, "etag").to_string()));
-            let parts: Vec<(u32, String)> = parts.filter_map(part).collect();
-            let completed = lock(bucket).complete(key, id, &parts)?;
-            Ok(completed.map_or(NO_SUCH_UPLOAD, |meta| Answer::Metadata(describe(&meta))))
-        }
+        "completeMultipartUpload" => complete(bucket, operation),
         "abortMultipartUpload" => {
             lock(bucket).abort(key, id)?;
             Ok(Answer::Metadata(json!({})))
@@ -358,33 +307,85 @@ fn write(bucket: &Mutex<Bucket>, operation: &Value, body: Body<'_>) -> io::Resul
     }
 }
 
-fn put(bucket: &Mutex<Bucket>, operation: &Value, fields: Fields, body: Body<'_>) -> io::Result<Answer> {
-    let key = text(operation, "object");
-    let blob = receive(bucket, body)?;
-    let given = operation["md5"].as_str().map(|md5| BASE64.decode(md5).unwrap_or_default());
-    if given.is_some_and(|md5| store::hex(&md5) != blob.md5) {
-        return Ok(BAD_DIGEST);
+/// What an object gets besides its bytes, if its key and that are within the limits.
+fn fields(operation: &Value) -> Result<Fields, Refusal> {
+    if !(1..=KEY_SIZE_MAX).contains(&text(operation, "object").len()) {
+        return Err(BAD_KEY);
     }
+    let custom = &operation["customFields"];
+    let entries = custom.as_array().into_iter().flatten();
+    let size: usize = entries.map(|entry| text(entry, "k").len() + text(entry, "v").len()).sum();
+    if size > CUSTOM_METADATA_SIZE_MAX {
+        return Err(METADATA_TOO_LARGE);
+    }
+    Ok(Fields { http: operation["httpFields"].clone(), custom: custom.clone() })
+}
+
+fn put(bucket: &Mutex<Bucket>, operation: &Value, content: &mut dyn Read) -> io::Result<Answer> {
+    let fields = match fields(operation) {
+        Ok(fields) => fields,
+        Err(refusal) => return Ok(refusal.into()),
+    };
+    let given: Vec<(Algorithm, String)> = Algorithm::ALL
+        .into_iter()
+        .filter_map(|algorithm| Some((algorithm, operation[algorithm.name()].as_str()?)))
+        .map(|(algorithm, digest)| (algorithm, store::hex(&BASE64.decode(digest).unwrap_or_default())))
+        .collect();
+    let algorithms: Vec<Algorithm> = given.iter().map(|(algorithm, _)| *algorithm).collect();
+    let fresh = receive(bucket, &algorithms, content)?;
+    if let Some((algorithm, digest)) = given.iter().find(|given| !fresh.blob.checksums.contains(given)) {
+        let name = algorithm.name();
+        let message = format!("The checksum {name} that was given, {digest}, is not that of what was received.");
+        return Ok(Refusal { status: 400, code: 10037, message: message.into() }.into());
+    }
+    let key = text(operation, "object");
     let mut bucket = lock(bucket);
     // Looked at and replaced in one go.
-    if !operation["onlyIf"].is_null() && !holds(&operation["onlyIf"], bucket.get(key)) {
-        return Ok(Answer::Refused(412, 10031, Cow::Borrowed("A condition does not hold."), None));
+    if !condition::holds(&operation["onlyIf"], bucket.get(key)) {
+        return Ok(CONDITION_FAILED.into());
     }
-    let meta = bucket.put(key, &blob, fields)?;
+    let meta = bucket.put(key, fresh, fields)?;
     Ok(Answer::Metadata(describe(&meta)))
 }
 
-/// Writes a body to disk, without holding the bucket. One that broke off leaves nothing.
-fn receive(bucket: &Mutex<Bucket>, body: Body<'_>) -> io::Result<Blob> {
+/// Writes a body to disk, without holding the bucket: it may take as long as the client likes.
+fn receive(bucket: &Mutex<Bucket>, algorithms: &[Algorithm], content: &mut dyn Read) -> io::Result<Fresh> {
     let path = lock(bucket).new_blob();
-    let written = write_blob(&path, body.content).and_then(|blob| match body.length {
-        Some(length) if length != blob.size => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(blob),
-    });
-    if written.is_err() {
-        let _ = std::fs::remove_file(&path);
+    Fresh::write(path, algorithms, content)
+}
+
+fn complete(bucket: &Mutex<Bucket>, operation: &Value) -> io::Result<Answer> {
+    let (key, id) = (text(operation, "object"), text(operation, "uploadId"));
+    let mut bucket = lock(bucket);
+    let Some(upload) = bucket.upload(key, id) else { return Ok(NO_SUCH_UPLOAD.into()) };
+    match chosen(&upload, &operation["parts"]) {
+        Ok(blobs) => Ok(Answer::Metadata(describe(&bucket.complete(id, upload, blobs)?))),
+        Err(refusal) => Ok(refusal.into()),
     }
-    written
+}
+
+/// The parts that an upload is completed with, in the order of their numbers, whatever that of the list.
+fn chosen(upload: &Upload, parts: &Value) -> Result<Vec<Blob>, Refusal> {
+    let part = |part: &Value| Some((u32::try_from(number(&part["part"])?).ok()?, text(part, "etag").to_string()));
+    let mut parts: Vec<(u32, String)> =
+        parts.as_array().into_iter().flatten().map(part).collect::<Option<_>>().ok_or(NO_SUCH_PART)?;
+    parts.sort();
+    if parts.is_empty() || parts.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return Err(BAD_UPLOAD);
+    }
+    let find = |(number, etag): &(u32, String)| upload.parts.get(number).filter(|blob| blob.md5 == *etag).cloned();
+    let blobs: Vec<Blob> = parts.iter().map(find).collect::<Option<_>>().ok_or(NO_SUCH_PART)?;
+    if let Some((last, others)) = blobs.split_last()
+        && let Some(first) = others.first()
+    {
+        if others.iter().any(|blob| blob.size < PART_SIZE_MIN) {
+            return Err(PART_TOO_SMALL);
+        }
+        if others.iter().any(|blob| blob.size != first.size) || last.size > first.size {
+            return Err(BAD_UPLOAD);
+        }
+    }
+    Ok(blobs)
 }
 
 #[cfg(test)]
@@ -399,5 +400,43 @@ mod tests {
         assert_eq!(range(&json!({ "suffix": "30" }), 10), Some((0, 10)));
         assert_eq!(range(&Value::Null, 0), Some((0, 0)));
         assert_eq!(range(&json!({ "offset": "10" }), 10), None);
+        assert_eq!(range(&json!({ "offset": "1", "length": "0" }), 10), None);
+        assert_eq!(range(&json!({ "suffix": "0" }), 10), None);
+    }
+
+    #[test]
+    fn a_header_names_one_range_or_the_whole_object() {
+        let of = |header| range(&header_range(header), 10);
+        assert_eq!(of("bytes=2-4"), Some((2, 3)));
+        assert_eq!(of("bytes=8-"), Some((8, 2)));
+        assert_eq!(of("bytes=-3"), Some((7, 3)));
+        assert_eq!(of("bytes=2-400"), Some((2, 8)));
+        assert_eq!(of("bytes=10-"), None);
+        for whole in ["bytes=1-2,4-5", "bytes=5-2", "lines=1-2", "bytes=", "bytes=-", "bytes=a-2", ""] {
+            assert_eq!(of(whole), Some((0, 10)), "{whole}");
+        }
+    }
+
+    fn part(md5: &str, size: u64) -> Blob {
+        Blob { name: md5.into(), size, md5: md5.into(), checksums: Vec::new() }
+    }
+
+    #[test]
+    fn an_upload_is_its_parts_by_number_within_their_limits() {
+        let sizes = [("a", PART_SIZE_MIN), ("b", PART_SIZE_MIN), ("c", 1), ("d", 7)];
+        let parts = (1..).zip(sizes).map(|(number, (md5, size))| (number, part(md5, size))).collect();
+        let upload = Upload { parts, ..Upload::default() };
+        let complete = |list: &[(u32, &str)]| {
+            let list: Vec<Value> = list.iter().map(|(part, etag)| json!({ "part": part, "etag": etag })).collect();
+            let names = chosen(&upload, &list.into()).map(|blobs| blobs.into_iter().map(|blob| blob.name).collect());
+            names.map_err(|refusal| refusal.code)
+        };
+        assert_eq!(complete(&[(3, "c"), (1, "a"), (2, "b")]), Ok("abc".to_string()));
+        assert_eq!(complete(&[(4, "d")]), Ok("d".to_string()), "the last part may be small");
+        assert_eq!(complete(&[(1, "a"), (3, "c"), (4, "d")]), Err(PART_TOO_SMALL.code));
+        assert_eq!(complete(&[(1, "a"), (2, "x")]), Err(NO_SUCH_PART.code));
+        assert_eq!(complete(&[(9, "a")]), Err(NO_SUCH_PART.code));
+        assert_eq!(complete(&[(1, "a"), (1, "a")]), Err(BAD_UPLOAD.code));
+        assert_eq!(complete(&[]), Err(BAD_UPLOAD.code));
     }
 }

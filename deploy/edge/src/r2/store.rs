@@ -2,18 +2,55 @@
 //!
 //! What an object is changes with one rename, so a kill leaves the old version or the new one. The keys are in memory.
 
-use md5::{Digest, Md5};
+use md5::{Digest, Md5, digest::DynDigest};
 use serde::{Deserialize, Serialize};
+use sha1::Sha1;
+use sha2::{Sha256, Sha384, Sha512};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet, VecDeque},
     fs::{self, File},
-    io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom, Take, Write},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
+/// How a checksum is made. The numbers are those of the fields in workerd's protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Algorithm {
+    Md5 = 0,
+    Sha1 = 1,
+    Sha256 = 2,
+    Sha384 = 3,
+    Sha512 = 4,
+}
+
+impl Algorithm {
+    pub(super) const ALL: [Self; 5] = [Self::Md5, Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+            Self::Sha384 => "sha384",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    fn start(self) -> Box<dyn DynDigest> {
+        match self {
+            Self::Md5 => Box::new(Md5::new()),
+            Self::Sha1 => Box::new(Sha1::new()),
+            Self::Sha256 => Box::new(Sha256::new()),
+            Self::Sha384 => Box::new(Sha384::new()),
+            Self::Sha512 => Box::new(Sha512::new()),
+        }
+    }
+}
+
 /// Everything that is known of an object.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Meta {
     pub(super) key: String,
     pub(super) version: String,
@@ -21,12 +58,13 @@ pub(super) struct Meta {
     pub(super) etag: String,
     /// In milliseconds since 1970.
     pub(super) uploaded: u64,
-    /// As hexadecimal digits; not of an object that was uploaded in parts.
-    pub(super) md5: Option<String>,
+    /// As hexadecimal digits: MD5, unless it was uploaded in parts, and what the upload named.
+    #[serde(default)]
+    pub(super) checksums: Vec<(Algorithm, String)>,
     pub(super) http_fields: serde_json::Value,
     pub(super) custom_fields: serde_json::Value,
     /// The files with its bytes, and how many each has.
-    blobs: Vec<(String, u64)>,
+    pub(super) blobs: Vec<(String, u64)>,
 }
 
 /// What a new object gets besides its bytes.
@@ -39,17 +77,25 @@ pub(super) struct Fields {
 /// Bytes that were written and belong to no object yet.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Blob {
-    name: String,
+    pub(super) name: String,
     pub(super) size: u64,
     pub(super) md5: String,
+    #[serde(default)]
+    pub(super) checksums: Vec<(Algorithm, String)>,
+}
+
+/// A blob that is removed again unless something takes it.
+pub(super) struct Fresh {
+    pub(super) blob: Blob,
+    path: Option<PathBuf>,
 }
 
 /// An upload in parts, under way.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Upload {
-    key: String,
-    fields: Fields,
-    parts: BTreeMap<u32, Blob>,
+pub(super) struct Upload {
+    pub(super) key: String,
+    pub(super) fields: Fields,
+    pub(super) parts: BTreeMap<u32, Blob>,
 }
 
 /// One bucket.
@@ -66,12 +112,19 @@ impl Bucket {
             fs::create_dir_all(folder.join(name))?;
         }
         let mut objects = BTreeMap::new();
-        for entry in fs::read_dir(folder.join("objects"))? {
-            let path = entry?.path();
-            // A file without its last rename was never acknowledged.
-            if path.extension().is_none() {
-                let meta: Meta = serde_json::from_slice(&fs::read(&path)?)?;
-                objects.insert(meta.key.clone(), meta);
+        let mut used = HashSet::new();
+        for meta in read_all::<Meta>(&folder.join("objects"))? {
+            used.extend(meta.blobs.iter().map(|(name, _)| name.clone()));
+            objects.insert(meta.key.clone(), meta);
+        }
+        for upload in read_all::<Upload>(&folder.join("uploads"))? {
+            used.extend(upload.parts.into_values().map(|blob| blob.name));
+        }
+        // Of writes that a kill interrupted.
+        for entry in fs::read_dir(folder.join("blobs"))? {
+            let entry = entry?;
+            if !entry.file_name().to_str().is_some_and(|name| used.contains(name)) {
+                fs::remove_file(entry.path())?;
             }
         }
         Ok(Self { folder: folder.into(), objects, count: 0 })
@@ -94,41 +147,48 @@ impl Bucket {
         self.objects.get(key)
     }
 
-    /// Makes `blob` the object `key`.
-    pub(super) fn put(&mut self, key: &str, blob: &Blob, fields: Fields) -> io::Result<Meta> {
+    /// Makes `fresh` the object `key`.
+    pub(super) fn put(&mut self, key: &str, fresh: Fresh, fields: Fields) -> io::Result<Meta> {
         let version = self.fresh();
-        self.replace(Meta {
+        let Blob { name, size, md5, checksums } = fresh.blob.clone();
+        let meta = self.replace(Meta {
             key: key.into(),
             version,
-            size: blob.size,
-            etag: blob.md5.clone(),
+            size,
+            etag: md5,
             uploaded: now_ms(),
-            md5: Some(blob.md5.clone()),
+            checksums,
             http_fields: fields.http,
             custom_fields: fields.custom,
-            blobs: vec![(blob.name.clone(), blob.size)],
-        })
+            blobs: vec![(name, size)],
+        })?;
+        fresh.keep();
+        Ok(meta)
     }
 
     fn replace(&mut self, meta: Meta) -> io::Result<Meta> {
         write_json(&self.object_path(&meta.key), &meta)?;
         if let Some(old) = self.objects.insert(meta.key.clone(), meta.clone()) {
-            self.remove_blobs(old.blobs.into_iter().map(|(name, _)| name));
+            self.remove_blobs(&meta.key, old.blobs.into_iter().map(|(name, _)| name));
         }
         Ok(meta)
     }
 
     pub(super) fn delete(&mut self, key: &str) -> io::Result<()> {
-        if let Some(old) = self.objects.remove(key) {
+        if self.objects.contains_key(key) {
             fs::remove_file(self.object_path(key))?;
-            self.remove_blobs(old.blobs.into_iter().map(|(name, _)| name));
+        }
+        if let Some(old) = self.objects.remove(key) {
+            self.remove_blobs(key, old.blobs.into_iter().map(|(name, _)| name));
         }
         Ok(())
     }
 
-    /// Readers that have a file open go on reading it.
-    fn remove_blobs(&self, names: impl Iterator<Item = String>) {
-        for name in names {
+    /// Removes what `key` is not made of: an upload that is completed a second time names the blobs of its own object. Readers
+    /// that have a file open go on reading it.
+    fn remove_blobs(&self, key: &str, names: impl Iterator<Item = String>) {
+        let used = |name: &str| self.objects.get(key).is_some_and(|meta| meta.blobs.iter().any(|(own, _)| own == name));
+        for name in names.filter(|name| !used(name)) {
             let _ = fs::remove_file(self.folder.join("blobs").join(name));
         }
     }
@@ -136,19 +196,22 @@ impl Bucket {
     /// Opens the bytes of an object, from `offset` on.
     pub(super) fn open_bytes(&self, meta: &Meta, offset: u64, length: u64) -> io::Result<Box<dyn Read + Send>> {
         let (mut skip, mut left) = (offset, length);
-        let mut reader: Box<dyn Read + Send> = Box::new(io::empty());
+        let mut files = VecDeque::new();
         for (name, size) in &meta.blobs {
             if skip >= *size {
                 skip -= size;
                 continue;
             }
+            let take = left.min(size - skip);
+            if take == 0 {
+                break;
+            }
             let mut file = File::open(self.folder.join("blobs").join(name))?;
             file.seek(SeekFrom::Start(skip))?;
-            let take = left.min(size - skip);
-            reader = Box::new(reader.chain(BufReader::new(file).take(take)));
+            files.push_back(file.take(take));
             (skip, left) = (0, left - take);
         }
-        Ok(reader)
+        Ok(Box::new(Parts(files)))
     }
 
     /// The objects after `after` whose keys start with `prefix`.
@@ -165,51 +228,50 @@ impl Bucket {
         Ok(id)
     }
 
-    /// Adds a part. `None` if there is no such upload.
-    pub(super) fn add_part(&mut self, key: &str, id: &str, number: u32, blob: &Blob) -> io::Result<Option<()>> {
-        let Some(mut upload) = self.upload(key, id) else { return Ok(None) };
-        if let Some(old) = upload.parts.insert(number, blob.clone()) {
-            self.remove_blobs([old.name].into_iter());
-        }
-        write_json(&self.upload_path(id), &upload).map(Some)
+    /// Adds a part. Returns whether there is such an upload.
+    pub(super) fn add_part(&mut self, key: &str, id: &str, number: u32, fresh: Fresh) -> io::Result<bool> {
+        let Some(mut upload) = self.upload(key, id) else { return Ok(false) };
+        let old = upload.parts.insert(number, fresh.blob.clone());
+        write_json(&self.upload_path(id), &upload)?;
+        fresh.keep();
+        self.remove_blobs(key, old.into_iter().map(|blob| blob.name));
+        Ok(true)
     }
 
-    /// Makes the parts with these numbers and etags the object. `None` if there is no such upload, or no such part.
-    pub(super) fn complete(&mut self, key: &str, id: &str, parts: &[(u32, String)]) -> io::Result<Option<Meta>> {
-        let Some(mut upload) = self.upload(key, id) else { return Ok(None) };
-        let mut blobs = Vec::new();
+    /// Makes `blobs`, which are parts of `upload`, the object.
+    pub(super) fn complete(&mut self, id: &str, mut upload: Upload, blobs: Vec<Blob>) -> io::Result<Meta> {
         let mut digest = Md5::new();
-        for (number, etag) in parts {
-            let Some(blob) = upload.parts.remove(number).filter(|blob| blob.md5 == *etag) else { return Ok(None) };
-            digest.update(blob.md5.as_bytes());
-            blobs.push((blob.name, blob.size));
+        for blob in &blobs {
+            Digest::update(&mut digest, unhex(&blob.md5));
+            upload.parts.retain(|_, part| part.name != blob.name);
         }
-        let meta = Meta {
-            key: key.into(),
-            version: self.fresh(),
-            size: blobs.iter().map(|(_, size)| size).sum(),
-            etag: format!("{}-{}", hex(&digest.finalize()), parts.len()),
+        let version = self.fresh();
+        let meta = self.replace(Meta {
+            key: upload.key,
+            version,
+            size: blobs.iter().map(|blob| blob.size).sum(),
+            etag: format!("{}-{}", hex(&digest.finalize()), blobs.len()),
             uploaded: now_ms(),
-            md5: None,
+            checksums: Vec::new(),
             http_fields: upload.fields.http,
             custom_fields: upload.fields.custom,
-            blobs,
-        };
-        let meta = self.replace(meta)?;
-        self.remove_blobs(upload.parts.into_values().map(|blob| blob.name));
+            blobs: blobs.into_iter().map(|blob| (blob.name, blob.size)).collect(),
+        })?;
         fs::remove_file(self.upload_path(id))?;
-        Ok(Some(meta))
+        self.remove_blobs(&meta.key, upload.parts.into_values().map(|blob| blob.name));
+        Ok(meta)
     }
 
     pub(super) fn abort(&mut self, key: &str, id: &str) -> io::Result<()> {
         if let Some(upload) = self.upload(key, id) {
-            self.remove_blobs(upload.parts.into_values().map(|blob| blob.name));
             fs::remove_file(self.upload_path(id))?;
+            self.remove_blobs(key, upload.parts.into_values().map(|blob| blob.name));
         }
         Ok(())
     }
 
-    fn upload(&self, key: &str, id: &str) -> Option<Upload> {
+    /// The upload of `key` that has this id.
+    pub(super) fn upload(&self, key: &str, id: &str) -> Option<Upload> {
         let known = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
         let text = known.then(|| fs::read(self.upload_path(id)).ok()).flatten()?;
         serde_json::from_slice(&text).ok().filter(|upload: &Upload| upload.key == key)
@@ -225,23 +287,75 @@ impl Bucket {
     }
 }
 
-/// Writes what `content` has to `path`.
-pub(super) fn write_blob(path: &Path, content: &mut dyn Read) -> io::Result<Blob> {
-    let mut file = File::create(path)?;
-    let mut digest = Md5::new();
-    let mut buffer = vec![0; 64 << 10];
-    let mut size = 0;
-    loop {
-        let count = content.read(&mut buffer)?;
-        if count == 0 {
-            break;
+/// The files of an object, one after the other. All are open from the start: what is deleted meanwhile can be read to its end.
+struct Parts(VecDeque<Take<File>>);
+
+impl Read for Parts {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(file) = self.0.front_mut() {
+            match file.read(buffer)? {
+                0 if !buffer.is_empty() => drop(self.0.pop_front()),
+                count => return Ok(count),
+            }
         }
-        digest.update(&buffer[..count]);
-        file.write_all(&buffer[..count])?;
-        size += count as u64;
+        Ok(0)
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Blob { name, size, md5: hex(&digest.finalize()) })
+}
+
+impl Fresh {
+    /// Writes what `content` has to `path`, with MD5 and these checksums. What breaks off leaves nothing.
+    pub(super) fn write(path: PathBuf, algorithms: &[Algorithm], content: &mut dyn Read) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut file = File::create(&path)?;
+        let mut fresh =
+            Self { blob: Blob { name, size: 0, md5: String::new(), checksums: Vec::new() }, path: Some(path) };
+        let wanted = |algorithm: &Algorithm| *algorithm == Algorithm::Md5 || algorithms.contains(algorithm);
+        let mut digests: Vec<_> =
+            Algorithm::ALL.into_iter().filter(wanted).map(|algorithm| (algorithm, algorithm.start())).collect();
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let count = content.read(&mut buffer)?;
+            if count == 0 {
+                break;
+            }
+            digests.iter_mut().for_each(|(_, digest)| digest.update(&buffer[..count]));
+            file.write_all(&buffer[..count])?;
+            fresh.blob.size += count as u64;
+        }
+        let digests = digests.into_iter().map(|(algorithm, digest)| (algorithm, hex(&digest.finalize())));
+        fresh.blob.checksums = digests.collect();
+        fresh.blob.md5 = fresh.blob.checksums.first().map(|(_, digest)| digest.clone()).unwrap_or_default();
+        Ok(fresh)
+    }
+
+    fn keep(mut self) {
+        self.path = None;
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Reads the files in `folder`.
+fn read_all<T: serde::de::DeserializeOwned>(folder: &Path) -> io::Result<Vec<T>> {
+    let mut values = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        // A file without its last rename was never acknowledged.
+        if path.extension().is_none() {
+            let bad = |error: &dyn std::fmt::Display| {
+                io::Error::other(format!("`{}` cannot be read: {error}; it can only be removed", path.display()))
+            };
+            let text = fs::read(&path).map_err(|error| bad(&error))?;
+            values.push(serde_json::from_slice(&text).map_err(|error| bad(&error))?);
+        }
+    }
+    Ok(values)
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
@@ -256,4 +370,10 @@ fn now_ms() -> u64 {
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes that [`hex`] wrote.
+fn unhex(digits: &str) -> Vec<u8> {
+    let pairs = digits.as_bytes().chunks_exact(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default());
+    pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
 }

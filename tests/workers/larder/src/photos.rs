@@ -12,6 +12,16 @@ pub(crate) async fn route(photos: R2Client, route: &str, request: Request) -> Re
         "list" => list(photos).await,
         "parts" => parts(photos).await,
         "stream" => streamed(photos).await,
+        "many" => many(photos).await,
+        "tail" => match photos.get_with("m", R2Get { range: Some(R2Range::Suffix(4)), ..R2Get::default() }).await? {
+            Some(R2Found::Object(body)) => body.into_response(),
+            other => Err(format!("{other:?}").into()),
+        },
+        "packed" => {
+            let gzip = R2HttpMetadata { content_encoding: Some("gzip".into()), ..R2HttpMetadata::default() };
+            photos.put("packed", GZIPPED, R2Put { http: gzip, ..R2Put::default() }).await?;
+            photos.get("packed").await?.ok_or("not put")?.into_response()
+        }
         key if request.method() == Method::Put => {
             let options = R2Put {
                 http: R2HttpMetadata { content_type: Some("image/test".into()), ..R2HttpMetadata::default() },
@@ -25,6 +35,24 @@ pub(crate) async fn route(photos: R2Client, route: &str, request: Request) -> Re
             None => Ok(Response::error("no such photo", 404)?),
         },
     }
+}
+
+/// `hello`, packed.
+const GZIPPED: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff\xcb\x48\xcd\xc9\xc9\x07\0\x86\xa6\x10\x36\x05\0\0\0";
+
+/// Many bodies that nobody reads yet, and then each of them written to another object.
+async fn many(photos: R2Client) -> Result<Response> {
+    const SIZE: usize = 3 << 20;
+    photos.put("m", &vec![1; SIZE], R2Put::default()).await?;
+    let bodies = futures_util::future::try_join_all((0..12).map(|_| photos.get("m"))).await?;
+    let copies = bodies.into_iter().zip(0..).map(|(body, number)| async move {
+        let body = body.ok_or("no body")?;
+        photos.put_object(&format!("copy/ü{number}"), body, R2Put::default()).await
+    });
+    let copies = futures_util::future::try_join_all(copies).await?;
+    let read = photos.get("copy/ü7").await?.ok_or("no copy")?.bytes().await?.len();
+    let listed = photos.list(&R2List { prefix: "copy/ü1".into(), ..R2List::default() }).await?.objects.len();
+    json(&(copies.iter().flatten().filter(|copy| copy.size == SIZE as u64).count(), read == SIZE, listed))
 }
 
 async fn whole(photos: R2Client) -> Result<Response> {

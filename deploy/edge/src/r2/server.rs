@@ -1,0 +1,181 @@
+//! The HTTP server around the store: bodies stream in both directions, and nothing waits for anybody else's.
+
+use super::{Answer, Operation, Store};
+use crate::EdgeError;
+use bytes::Bytes;
+use futures_util::{TryStreamExt as _, future::join, stream};
+use http_body_util::{BodyExt as _, Either, Full, StreamBody};
+use hyper::{
+    Request, Response,
+    body::{Frame, Incoming},
+    header::{CONTENT_LENGTH, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use std::{
+    convert::Infallible,
+    io::{self, Read},
+    net::Ipv4Addr,
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+};
+use tokio::{
+    net::TcpListener,
+    runtime::{self, Runtime},
+    sync::mpsc,
+    task::spawn_blocking,
+};
+
+const SIZE_HEADER: &str = "cf-r2-metadata-size";
+const ERROR_HEADER: &str = "cf-r2-error";
+
+/// How much of an object is read and sent at once, in bytes.
+const CHUNK_SIZE: usize = 64 << 10;
+/// How many chunks of an upload may wait for the disk.
+const CHUNKS_AHEAD: usize = 4;
+
+/// A running store. It ends with the process, or when this is dropped.
+pub(crate) struct R2 {
+    runtime: Option<Runtime>,
+    address: String,
+}
+
+impl std::fmt::Debug for R2 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("R2").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl R2 {
+    /// Starts a store of the buckets in `folder`.
+    pub(crate) fn start(folder: PathBuf) -> Result<Self, EdgeError> {
+        let failed = |source| EdgeError::Io { action: "serve", path: folder.clone(), source };
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build().map_err(failed)?;
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?.to_string();
+        runtime.spawn(accept(listener, Arc::new(Store::new(folder))));
+        Ok(Self { runtime: Some(runtime), address })
+    }
+
+    /// `127.0.0.1:PORT`.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for R2 {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, store: Arc<Store>) {
+    loop {
+        // A connection that is gone before it is accepted is nobody's trouble.
+        let Ok((connection, _)) = listener.accept().await else { continue };
+        let store = store.clone();
+        let service = service_fn(move |request| serve(store.clone(), request));
+        // workerd keeps connections for as long as it likes.
+        let served =
+            http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(connection), service);
+        tokio::spawn(served);
+    }
+}
+
+type Chunks = Pin<Box<dyn stream::Stream<Item = io::Result<Frame<Bytes>>> + Send>>;
+type Body = Either<Full<Bytes>, StreamBody<Chunks>>;
+
+async fn serve(store: Arc<Store>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    let (head, mut body) = request.into_parts();
+    let (sender, content) = mpsc::channel(CHUNKS_AHEAD);
+    let upload = async move {
+        while let Some(frame) = body.frame().await {
+            let chunk = match frame.map(Frame::into_data) {
+                Ok(Ok(data)) => Ok(data),
+                // Trailers.
+                Ok(Err(_)) => continue,
+                Err(error) => Err(io::Error::other(error)),
+            };
+            let broken = chunk.is_err();
+            // Nobody wants the rest of what was refused.
+            if sender.send(chunk).await.is_err() || broken {
+                break;
+            }
+        }
+    };
+    let header =
+        |name: &str| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let operation = Operation {
+        bucket: header(super::BUCKET_HEADER).unwrap_or_default(),
+        request: header(super::REQUEST_HEADER),
+        size: header(SIZE_HEADER).and_then(|size| size.parse().ok()).unwrap_or(0),
+    };
+    let work = spawn_blocking(move || store.answer(&operation, &mut Upload { content, chunk: Bytes::new() }));
+    let ((), answer) = join(upload, work).await;
+    let answer = answer.map_err(io::Error::other).flatten();
+    Ok(response(answer.unwrap_or_else(|error| Answer::failed(&error))))
+}
+
+/// The body of a request, read where blocking is allowed.
+struct Upload {
+    content: mpsc::Receiver<io::Result<Bytes>>,
+    chunk: Bytes,
+}
+
+impl Read for Upload {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.chunk.is_empty() {
+            match self.content.blocking_recv() {
+                Some(chunk) => self.chunk = chunk?,
+                None => return Ok(0),
+            }
+        }
+        let count = buffer.len().min(self.chunk.len());
+        buffer[..count].copy_from_slice(&self.chunk.split_to(count));
+        Ok(count)
+    }
+}
+
+fn response(answer: Answer) -> Response<Body> {
+    let (status, metadata, error, object) = match answer {
+        Answer::Metadata(metadata) => (200, metadata.to_string(), None, None),
+        Answer::Object(metadata, bytes, length) => (200, metadata.to_string(), None, Some((bytes, length))),
+        Answer::Refused(refusal, metadata) => {
+            let metadata = metadata.map(|metadata| metadata.to_string()).unwrap_or_default();
+            (refusal.status, metadata, Some(refusal.to_json()), None)
+        }
+    };
+    let size = metadata.len() as u64;
+    let total = size + object.as_ref().map_or(0, |(_, length)| *length);
+    let body = match object {
+        None => Either::Left(Full::from(metadata)),
+        Some((bytes, _)) => Either::Right(StreamBody::new(chunks(metadata, bytes))),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(SIZE_HEADER, size.into());
+    response.headers_mut().insert(CONTENT_LENGTH, total.into());
+    if let Some(error) = error.and_then(|error| HeaderValue::from_str(&error).ok()) {
+        response.headers_mut().insert(ERROR_HEADER, error);
+    }
+    response
+}
+
+/// What a get answers. The disk is read when somebody wants more.
+fn chunks(metadata: String, bytes: Box<dyn Read + Send>) -> Chunks {
+    let object = stream::try_unfold(bytes, |mut bytes| async {
+        let read = move || {
+            let mut chunk = vec![0; CHUNK_SIZE];
+            let count = bytes.read(&mut chunk)?;
+            chunk.truncate(count);
+            Ok((count > 0).then(|| (Bytes::from(chunk), bytes)))
+        };
+        spawn_blocking(read).await.map_err(io::Error::other)?
+    });
+    let first = stream::once(async { Ok(Bytes::from(metadata)) });
+    Box::pin(stream::StreamExt::chain(first, object).map_ok(Frame::data))
+}
