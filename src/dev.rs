@@ -3,10 +3,9 @@
 use crate::output::{self, Outcome};
 use notify::{RecursiveMode, Watcher};
 use realgar_bundle::{BuildOptions, Builder, Bundle, Layout, Profile, Tools, build, layout, node_tools, read_plain};
-use realgar_edge::{Edge, EdgeOptions, Script, read_values};
+use realgar_edge::{Edge, EdgeError, EdgeOptions, Script, read_values};
 use std::{
     error::Error,
-    fs,
     path::{Component, Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -102,9 +101,9 @@ struct Source {
 
 impl Source {
     /// What to run, with the values in `.dev.vars`.
-    fn script(&self, bundle: &Bundle) -> Script {
-        let values = fs::read_to_string(self.path.join(".dev.vars")).map(|text| read_values(&text));
-        Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone(), values: values.unwrap_or_default() }
+    fn script(&self, bundle: &Bundle) -> Result<Script, EdgeError> {
+        let values = read_values(&self.path)?;
+        Ok(Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone(), values })
     }
 
     fn build(&self) -> Result<Bundle, Box<dyn Error>> {
@@ -186,9 +185,9 @@ impl Session {
         for folder in self.sources[index].layout.sources.clone() {
             self.watch(&folder);
         }
-        match self.sources[index].build() {
-            Ok(bundle) => {
-                let script = self.sources[index].script(&bundle);
+        let built = self.sources[index].build().and_then(|bundle| Ok((self.sources[index].script(&bundle)?, bundle)));
+        match built {
+            Ok((script, bundle)) => {
                 self.fresh.retain(|other| other.name() != script.name());
                 self.fresh.push(script);
                 self.sources[index].bundle = Some(bundle);
@@ -258,7 +257,8 @@ impl Session {
             return Ok(());
         }
         self.fresh.clear();
-        let scripts = self.sources.iter().filter_map(|source| Some(source.script(source.bundle.as_ref()?)));
+        let bundles = self.sources.iter().filter_map(|source| Some((source, source.bundle.as_ref()?)));
+        let scripts: Vec<Script> = bundles.map(|(source, bundle)| source.script(bundle)).collect::<Result<_, _>>()?;
         let options = EdgeOptions {
             workerd: tools.workerd.clone(),
             data: self.sources[0].path.join(".realgar/dev"),
@@ -272,7 +272,14 @@ impl Session {
                 })
             },
         };
-        let edge = Edge::start(scripts.collect(), options)?;
+        let edge = match Edge::start(scripts, options) {
+            Err(error) if error.is_mended_by_a_change() => {
+                output::show_error(&error);
+                output::note("Waiting for a change that mends this");
+                return Ok(());
+            }
+            edge => edge?,
+        };
         for script in edge.scripts() {
             if let Some(url) = edge.url(script.name()) {
                 output::show_address(script.name(), &url);

@@ -18,14 +18,14 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running `realgar dev`, and what it says.
-struct Dev {
+pub(crate) struct Dev {
     child: Child,
     out: Receiver<String>,
     err: Receiver<String>,
 }
 
 impl Dev {
-    fn start(paths: &[&Path]) -> Self {
+    pub(crate) fn start(paths: &[&Path]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
         command.arg("dev").args(paths).args(["--port", "0"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -39,12 +39,12 @@ impl Dev {
     }
 
     /// Waits until a Worker serves. Returns its address.
-    fn serves(&self, script: &str) -> String {
+    pub(crate) fn serves(&self, script: &str) -> String {
         wait_for(&self.out, &format!("{script}: ")).trim_start_matches(&format!("{script}: ")).into()
     }
 
     /// Interrupts it as Ctrl-C does, and returns its exit code.
-    fn interrupt(mut self) -> Option<i32> {
+    pub(crate) fn interrupt(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
         self.child.wait().unwrap().code()

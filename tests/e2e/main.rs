@@ -12,6 +12,7 @@ mod faults;
 mod hostile;
 mod library;
 mod phases;
+mod plain;
 mod project;
 mod rpc;
 mod storage;

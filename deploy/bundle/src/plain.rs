@@ -1,7 +1,7 @@
 //! A folder with a plain JavaScript Worker and a `wrangler.toml`, as a bundle: so that it can run beside ours, bound to it.
 
 use crate::{BuildError, Bundle, Progress, error::io, kind_of, node_tools, process};
-use realgar_wire::{Binding, BindingKind, MANIFEST_SCHEMA, Manifest, Module, Object, WorkerClass};
+use realgar_wire::{Binding, BindingKind, Consumer, MANIFEST_SCHEMA, Manifest, Module, Object, WorkerClass};
 use serde::Deserialize;
 use std::{
     fs,
@@ -24,8 +24,53 @@ struct Wrangler {
     #[serde(default)]
     services: Vec<Service>,
     #[serde(default)]
+    kv_namespaces: Vec<Kv>,
+    #[serde(default)]
+    r2_buckets: Vec<Bucket>,
+    #[serde(default)]
+    queues: Queues,
+    #[serde(default)]
+    triggers: Triggers,
+    #[serde(default)]
+    vars: toml::Table,
+    #[serde(default)]
     migrations: Vec<Migration>,
+    /// What else there is.
+    #[serde(flatten)]
+    others: toml::Table,
 }
+
+/// What says how to build, deploy or watch a Worker, and nothing of how it runs here.
+const WITHOUT_EFFECT: [&str; 28] = [
+    "$schema",
+    "account_id",
+    "base_dir",
+    "build",
+    "dev",
+    "find_additional_modules",
+    "first_party_worker",
+    "jsx_factory",
+    "jsx_fragment",
+    "keep_vars",
+    "limits",
+    "logpush",
+    "minify",
+    "no_bundle",
+    "observability",
+    "placement",
+    "preserve_file_names",
+    "preview_urls",
+    "route",
+    "routes",
+    "rules",
+    "send_metrics",
+    "tail_consumers",
+    "tsconfig",
+    "upload_source_maps",
+    "usage_model",
+    "workers_dev",
+    "streaming_tail_consumers",
+];
 
 #[derive(Default, Deserialize)]
 struct DurableObjects {
@@ -44,6 +89,7 @@ struct DurableObject {
 struct D1 {
     binding: String,
     database_name: String,
+    migrations_dir: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +97,38 @@ struct Service {
     binding: String,
     service: String,
     entrypoint: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Kv {
+    binding: String,
+    id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Bucket {
+    binding: String,
+    bucket_name: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct Queues {
+    #[serde(default)]
+    producers: Vec<Producer>,
+    #[serde(default)]
+    consumers: Vec<Consumer>,
+}
+
+#[derive(Deserialize)]
+struct Producer {
+    binding: String,
+    queue: String,
+}
+
+#[derive(Default, Deserialize)]
+struct Triggers {
+    #[serde(default)]
+    crons: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -62,13 +140,16 @@ struct Migration {
 /// Reads the Worker that `wrangler.toml` in `path` describes.
 ///
 /// # Errors
-/// When there is no such file, or it or a module cannot be read.
+/// When there is no such file, it has something that does not run here, or it or a module cannot be read.
 pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
     let path = &path.canonicalize().map_err(io("find", path))?;
     let file = path.join("wrangler.toml");
     let bad = |reason: String| BuildError::Configuration { path: file.clone(), reason };
     let source = fs::read_to_string(&file).map_err(io("read", &file))?;
     let config: Wrangler = toml::from_str(&source).map_err(|error| bad(error.to_string()))?;
+    if let Some(other) = config.others.keys().find(|key| !WITHOUT_EFFECT.contains(&key.as_str())) {
+        return Err(bad(format!("`{other}` is not something that a plain Worker can have here")));
+    }
     let mut main = path.join(&config.main);
     if main.extension().is_some_and(|extension| extension == "ts") && main.is_file() {
         main = compile(path, &main)?;
@@ -92,8 +173,8 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
                 handlers: Vec::new(),
                 methods: Vec::new(),
             },
-            compatibility_date: config.compatibility_date,
-            compatibility_flags: config.compatibility_flags,
+            compatibility_date: config.compatibility_date.clone(),
+            compatibility_flags: config.compatibility_flags.clone(),
             main_module: main_module.into(),
             modules,
             objects: config
@@ -103,9 +184,9 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
                 .map(|class| plain_object(class))
                 .collect(),
             entrypoints: Vec::new(),
-            crons: Vec::new(),
-            consumers: Vec::new(),
-            bindings: bindings(&config.name, config.durable_objects.bindings, config.d1_databases, config.services),
+            bindings: bindings(path, &config),
+            crons: config.triggers.crons,
+            consumers: config.queues.consumers,
         },
     })
 }
@@ -114,23 +195,39 @@ fn plain_object(class: &str) -> Object {
     Object { class: class.into(), handlers: Vec::new(), methods: Vec::new() }
 }
 
-fn bindings(own: &str, objects: Vec<DurableObject>, databases: Vec<D1>, services: Vec<Service>) -> Vec<Binding> {
-    let objects = objects.into_iter().map(|object| Binding {
-        name: object.name,
-        kind: BindingKind::DurableObjectNamespace {
-            class: object.class_name,
-            script: object.script_name.filter(|script| script != own),
-        },
+fn bindings(path: &Path, config: &Wrangler) -> Vec<Binding> {
+    let binding = |name: &String, kind| Binding { name: name.clone(), kind };
+    let objects = config.durable_objects.bindings.iter().map(|object| {
+        let script = object.script_name.clone().filter(|script| *script != config.name);
+        binding(&object.name, BindingKind::DurableObjectNamespace { class: object.class_name.clone(), script })
     });
-    let databases = databases.into_iter().map(|database| Binding {
-        name: database.binding,
-        kind: BindingKind::D1 { database: database.database_name, migrations: None },
+    let databases = config.d1_databases.iter().map(|own| {
+        // Not relative to the modules, as in a bundle of ours.
+        let folder = own.migrations_dir.as_deref().unwrap_or("migrations");
+        let folder = Some(path.join(folder)).filter(|folder| folder.is_dir() || own.migrations_dir.is_some());
+        let migrations = folder.map(|folder| folder.to_string_lossy().into_owned());
+        let database = own.database_name.clone();
+        binding(&own.binding, BindingKind::D1 { database, migrations })
     });
-    let services = services.into_iter().map(|service| Binding {
-        name: service.binding,
-        kind: BindingKind::Service { service: service.service, entrypoint: service.entrypoint },
+    let services = config.services.iter().map(|own| {
+        let (service, entrypoint) = (own.service.clone(), own.entrypoint.clone());
+        binding(&own.binding, BindingKind::Service { service, entrypoint })
     });
-    objects.chain(databases).chain(services).collect()
+    let namespaces = config.kv_namespaces.iter().map(|own| {
+        let namespace = own.id.clone().unwrap_or_else(|| own.binding.clone());
+        binding(&own.binding, BindingKind::KvNamespace { namespace })
+    });
+    let buckets = config.r2_buckets.iter().map(|own| {
+        let bucket = own.bucket_name.clone().unwrap_or_else(|| own.binding.clone());
+        binding(&own.binding, BindingKind::R2Bucket { bucket })
+    });
+    let queues = config.queues.producers.iter();
+    let queues = queues.map(|own| binding(&own.binding, BindingKind::Queue { queue: own.queue.clone() }));
+    let vars = config.vars.iter().map(|(name, value)| match value {
+        toml::Value::String(text) => binding(name, BindingKind::PlainText { default: Some(text.clone()) }),
+        other => binding(name, BindingKind::Json { default: serde_json::to_string(other).ok() }),
+    });
+    objects.chain(databases).chain(services).chain(namespaces).chain(buckets).chain(queues).chain(vars).collect()
 }
 
 /// Bundles a Worker in TypeScript into one module, with esbuild. Types are not checked: that is for the editor and `tsc`.
@@ -156,12 +253,13 @@ fn compile(path: &Path, main: &Path) -> Result<PathBuf, BuildError> {
     Ok(output)
 }
 
-/// Every module in `folder` and below, except for what npm installed.
+/// Every module in `folder` and below, except for what tools made: npm, cargo, and those whose folders have a dot.
 fn collect(root: &Path, folder: &Path, modules: &mut Vec<Module>) -> Result<(), BuildError> {
     for entry in fs::read_dir(folder).map_err(io("read", folder))? {
         let path = entry.map_err(io("read", folder))?.path();
         if path.is_dir() {
-            if path.file_name().is_some_and(|name| name != "node_modules") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name != "node_modules" && name != "target" && !name.starts_with('.') {
                 collect(root, &path, modules)?;
             }
         } else if let Some(kind) = kind_of(&path)

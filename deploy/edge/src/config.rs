@@ -53,12 +53,21 @@ const CLOCKS: [&str; 3] = [KV.service, QUEUES.service, CRON.service];
 /// What is none of workerd's: see `shims.js`.
 const SHIMS: &str = "realgar:shims";
 
+/// What a workerd is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Serve,
+    /// To see whether the scripts start. They get no sockets; the administration Worker has one always.
+    Rehearse,
+    /// To run migrations: none of the scripts runs, nor what would call them.
+    Migrate,
+}
+
 /// What a binding needs that is in no manifest: see [`crate::EdgeOptions`].
 pub(crate) struct Config<'a> {
     pub(crate) scripts: &'a [Script],
     pub(crate) data: &'a Path,
-    /// Whether the scripts get sockets. The administration Worker has one always.
-    pub(crate) sockets: bool,
+    pub(crate) mode: Mode,
     /// Where the store of R2 listens.
     pub(crate) r2: &'a str,
     /// Whether the clocks of simulators stand still until they are advanced.
@@ -68,22 +77,26 @@ pub(crate) struct Config<'a> {
 impl Config<'_> {
     pub(crate) fn render(&self) -> String {
         let mut services = vec![
-            disk(OBJECT_STORAGE, &self.data.join(OBJECTS)),
             disk(D1_STORAGE, &self.data.join(D1)),
-            disk(SIMULATOR_STORAGE, &self.data.join(SIMULATORS)),
-            disk(KV_BLOBS, &self.data.join(BLOBS)),
             self.simulator(&D1_SIMULATOR, D1_STORAGE, &[]),
-            self.simulator(&KV, SIMULATOR_STORAGE, &[format!("(name = \"BLOBS\", service = {})", quote(KV_BLOBS))]),
-            self.queues(),
-            self.cron(),
-            shims(),
             self.admin_service(),
         ];
-        services.extend(self.scripts.iter().map(script_service));
-        services.extend(self.scripts.iter().filter_map(assets_service));
-        services.extend(self.buckets());
+        if self.mode != Mode::Migrate {
+            services.extend([
+                disk(OBJECT_STORAGE, &self.data.join(OBJECTS)),
+                disk(SIMULATOR_STORAGE, &self.data.join(SIMULATORS)),
+                disk(KV_BLOBS, &self.data.join(BLOBS)),
+                self.simulator(&KV, SIMULATOR_STORAGE, &[service("BLOBS", KV_BLOBS)]),
+                self.queues(),
+                self.cron(),
+                shims(),
+            ]);
+            services.extend(self.scripts.iter().map(script_service));
+            services.extend(self.scripts.iter().filter_map(assets_service));
+            services.extend(self.buckets());
+        }
         let mut targets = vec![(ADMIN.to_string(), ADMIN.to_string())];
-        if self.sockets {
+        if self.mode == Mode::Serve {
             targets.extend(self.scripts.iter().map(|script| (script.name().into(), front(script))));
         }
         // The address is never used: the edge passes its own listening sockets, by name.
@@ -103,26 +116,15 @@ impl Config<'_> {
     /// and every database, so that migrations can run.
     fn admin_service(&self) -> String {
         let mut bindings = Vec::new();
-        for script in self.scripts {
-            bindings.push(service(&format!("script:{}", script.name()), script.name()));
-            for object in &script.manifest.objects {
-                bindings.push(namespace(
-                    &format!("{}/{}", script.name(), object.class),
-                    &object.class,
-                    Some(script.name()),
-                ));
-            }
-            for binding in &script.manifest.bindings {
-                if let BindingKind::D1 { database, .. } = &binding.kind {
-                    bindings.push(d1(&format!("d1:{database}"), database));
-                }
+        for binding in self.scripts.iter().flat_map(|script| &script.manifest.bindings) {
+            if let BindingKind::D1 { database, .. } = &binding.kind {
+                bindings.push(d1(&format!("d1:{database}"), database));
             }
         }
-        for consumer in self.scripts.iter().flat_map(|script| &script.manifest.consumers) {
-            let props = serde_json::json!({ "queue": consumer.queue });
-            bindings.push(with_props(&format!("queue:{}", consumer.queue), "service", QUEUES.service, &props));
+        if self.mode != Mode::Migrate {
+            bindings.extend(self.scripts.iter().flat_map(script_targets));
+            bindings.extend(CLOCKS.iter().map(|clock| service(&format!("clock:{clock}"), clock)));
         }
-        bindings.extend(CLOCKS.iter().map(|clock| service(&format!("clock:{clock}"), clock)));
         bindings.sort();
         bindings.dedup();
         worker(&WorkerText {
@@ -202,6 +204,20 @@ impl Config<'_> {
     }
 }
 
+/// What the administration Worker binds of a script.
+fn script_targets(script: &Script) -> Vec<String> {
+    let name = script.name();
+    let mut bindings = vec![service(&format!("script:{name}"), name)];
+    let objects = script.manifest.objects.iter();
+    bindings.extend(objects.map(|object| namespace(&format!("{name}/{}", object.class), &object.class, Some(name))));
+    let queue = |consumer: &Consumer| {
+        let props = serde_json::json!({ "queue": consumer.queue });
+        with_props(&format!("queue:{}", consumer.queue), "service", QUEUES.service, &props)
+    };
+    bindings.extend(script.manifest.consumers.iter().map(queue));
+    bindings
+}
+
 fn consumer_json(script: &str, consumer: &Consumer) -> serde_json::Value {
     let pairs = [
         ("consumer", Some(script.into())),
@@ -238,7 +254,7 @@ fn script_service(script: &Script) -> String {
         modules: main.chain(others).map(|module| module_text(&script.folder, module)).collect(),
         date: &manifest.compatibility_date,
         flags: &manifest.compatibility_flags,
-        bindings: manifest.bindings.iter().filter_map(|own| binding(script, own)).collect(),
+        bindings: manifest.bindings.iter().filter_map(|own| binding(script, own)).chain(unbound(script)).collect(),
         classes: manifest
             .objects
             .iter()
@@ -287,6 +303,12 @@ fn module_text(folder: &Path, module: &Module) -> String {
     format!("(name = {}, {kind} = embed {})", quote(&module.name), quote(&path.to_string_lossy()))
 }
 
+/// The values that nothing binds: a plain Worker binds no secrets, and finds them in its environment all the same.
+fn unbound(script: &Script) -> impl Iterator<Item = String> {
+    let bound = |name: &String| script.manifest.bindings.iter().any(|binding| binding.name == *name);
+    script.values.iter().filter(move |(name, _)| !bound(name)).map(|(name, value)| text(name, value))
+}
+
 /// The binding as workerd knows it. `None` for what is not simulated.
 fn binding(script: &Script, binding: &Binding) -> Option<String> {
     let name = &binding.name;
@@ -304,8 +326,7 @@ fn binding(script: &Script, binding: &Binding) -> Option<String> {
         BindingKind::Queue { queue } => {
             with_props(name, "queue", QUEUES.service, &serde_json::json!({ "queue": queue }))
         }
-        BindingKind::PlainText { .. } => format!("(name = {}, text = {})", quote(name), quote(script.value(name)?)),
-        BindingKind::SecretText {} => format!("(name = {}, text = {})", quote(name), quote(script.value(name)?)),
+        BindingKind::PlainText { .. } | BindingKind::SecretText {} => text(name, script.value(name)?),
         BindingKind::Json { .. } => format!("(name = {}, json = {})", quote(name), quote(script.value(name)?)),
         BindingKind::SecretsStoreSecret { .. } => {
             shim(name, "service", "Secret", &serde_json::json!({ "value": script.value(name)? }))
@@ -338,6 +359,10 @@ fn bucket_name(bucket: &str) -> String {
 
 fn service(name: &str, service: &str) -> String {
     format!("(name = {}, service = {})", quote(name), quote(service))
+}
+
+fn text(name: &str, value: &str) -> String {
+    format!("(name = {}, text = {})", quote(name), quote(value))
 }
 
 fn json(name: &str, value: &serde_json::Value) -> String {

@@ -49,6 +49,14 @@ pub enum EdgeError {
         /// The new name.
         name: String,
     },
+    /// `.dev.vars` cannot be understood.
+    #[error("line {line} of `{path}` is neither `NAME=value` nor a comment")]
+    Values {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1 on.
+        line: usize,
+    },
     /// A variable or secret has no value.
     #[error(
         "`{binding}` of the Worker `{script}` has no value; write `{binding}=..` into `.dev.vars` beside its `Cargo.toml`"
@@ -106,4 +114,12 @@ pub enum EdgeError {
 pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EdgeError {
     let path = path.into();
     move |source| EdgeError::Io { action, path, source }
+}
+
+impl EdgeError {
+    /// Whether a change of the program or its values may mend it; the machine is the reason of the others.
+    #[must_use]
+    pub fn is_mended_by_a_change(&self) -> bool {
+        !matches!(self, Self::Listen { .. } | Self::DataInUse { .. } | Self::NoPort { .. } | Self::Io { .. })
+    }
 }

@@ -36,14 +36,15 @@ pub(crate) fn copy(script: Script, data: &Path, version: u32) -> Result<Script, 
     Ok(Script { folder: own, ..script })
 }
 
-/// The folders that bindings name.
+/// The folders that bindings name. Those of a plain Worker, which are beside its modules, are used where they are.
 fn folders(script: &Script) -> impl Iterator<Item = &str> {
-    script.manifest.bindings.iter().filter_map(|binding| match &binding.kind {
+    let named = script.manifest.bindings.iter().filter_map(|binding| match &binding.kind {
         BindingKind::D1 { migrations: Some(folder), .. } | BindingKind::Assets { directory: folder } => {
             Some(folder.as_str())
         }
         _ => None,
-    })
+    });
+    named.filter(|folder| Path::new(folder).is_relative())
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<(), EdgeError> {

@@ -13,12 +13,15 @@ mod migrations;
 mod os;
 mod process;
 mod r2;
+mod values;
 
 pub use error::EdgeError;
 pub use process::LogLine;
+pub use values::read_values;
 
-use config::Config;
+use config::{Config, Mode};
 use error::io;
+use migrations::Migrations;
 use process::{Process, Sockets};
 use r2::R2;
 use realgar_wire::{BindingKind, Manifest};
@@ -84,21 +87,6 @@ impl Script {
     }
 }
 
-/// Reads `NAME=value` lines, as `.dev.vars` has them: empty ones and those that start with `#` do not count, and quotes around
-/// a value are left out.
-#[must_use]
-pub fn read_values(text: &str) -> BTreeMap<String, String> {
-    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-    let pairs = lines.filter_map(|line| line.split_once('='));
-    pairs
-        .map(|(name, value)| {
-            let value = value.trim();
-            let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
-            (name.trim().to_string(), quoted.unwrap_or(value).to_string())
-        })
-        .collect()
-}
-
 /// Where and how to run.
 #[derive(Clone)]
 pub struct EdgeOptions {
@@ -135,6 +123,8 @@ pub struct Edge {
     sockets: Sockets,
     process: Option<Process>,
     r2: R2,
+    /// The migrations that ran.
+    migrated: Migrations,
     /// How many versions were installed.
     versions: u32,
     /// Held for as long as the data folder is ours.
@@ -160,10 +150,12 @@ impl Edge {
         sockets.add(config::ADMIN, listen(None)?);
         install::clear(&options.data)?;
         let r2 = R2::start(options.data.join(config::R2))?;
-        let mut edge = Self { options, scripts: Vec::new(), sockets, process: None, r2, versions: 0, _lock: lock };
+        let migrated = Migrations::default();
+        let mut edge =
+            Self { options, scripts: Vec::new(), sockets, process: None, r2, migrated, versions: 0, _lock: lock };
         edge.scripts = edge.install(scripts)?;
-        edge.process = Some(edge.spawn()?);
         edge.migrate()?;
+        edge.process = Some(edge.spawn()?);
         Ok(edge)
     }
 
@@ -207,7 +199,10 @@ impl Edge {
         scripts.iter().try_for_each(Script::check_values)?;
         self.rehearse(scripts)?;
         let old = std::mem::replace(&mut self.scripts, scripts.to_vec());
-        let Err(error) = self.restart().and_then(|()| self.migrate()) else { return Ok(()) };
+        if let Some(process) = self.process.take() {
+            process.stop();
+        }
+        let Err(error) = self.migrate().and_then(|()| self.restart()) else { return Ok(()) };
         self.scripts = old;
         self.restart()?;
         Err(error)
@@ -249,19 +244,20 @@ impl Edge {
         Ok(())
     }
 
-    /// Runs the migrations that did not run yet.
-    fn migrate(&self) -> Result<(), EdgeError> {
-        for script in &self.scripts {
-            for binding in &script.manifest.bindings {
-                if let BindingKind::D1 { database, migrations: Some(folder) } = &binding.kind {
-                    let files = migrations::read(&script.folder.join(folder))?;
-                    let failed = |reason| EdgeError::Migration { database: database.clone(), reason };
-                    let address = self.sockets.address(config::ADMIN);
-                    let url = address.map(|address| format!("http://{address}/migrate?database={database}"));
-                    migrations::run(&url.unwrap_or_default(), &files).map_err(failed)?;
-                }
-            }
+    /// Runs the migrations that did not run yet, in a workerd that runs nothing else: what the scripts do has to find all of them
+    /// done. To be called while no other runs.
+    fn migrate(&mut self) -> Result<(), EdgeError> {
+        let migrations = Migrations::read(&self.scripts)?;
+        if migrations == self.migrated {
+            return Ok(());
         }
+        let sockets = admin_socket()?;
+        let process = self.spawn_as(Mode::Migrate, &sockets)?;
+        let admin = sockets.address(config::ADMIN).map(|address| format!("http://{address}"));
+        let outcome = migrations.run(&admin.unwrap_or_default(), &self.options.data, &self.options.log);
+        process.stop();
+        outcome?;
+        self.migrated = migrations;
         Ok(())
     }
 
@@ -291,12 +287,16 @@ impl Edge {
     }
 
     fn spawn(&self) -> Result<Process, EdgeError> {
+        self.spawn_as(Mode::Serve, &self.sockets)
+    }
+
+    fn spawn_as(&self, mode: Mode, sockets: &Sockets) -> Result<Process, EdgeError> {
         let (data, test_clock) = (&self.options.data, self.options.test_clock);
-        let config = Config { scripts: &self.scripts, data, sockets: true, test_clock, r2: self.r2.address() };
+        let config = Config { scripts: &self.scripts, data, mode, test_clock, r2: self.r2.address() };
         let file = self.options.data.join("workerd.capnp");
         fs::write(&file, config.render()).map_err(io("write", &file))?;
         let EdgeOptions { workerd, log, ended, .. } = &self.options;
-        Process::spawn(workerd, &file, &self.sockets, log, ended.clone())
+        Process::spawn(workerd, &file, sockets, log, ended.clone())
     }
 
     /// Starts `scripts` in a workerd of their own, without sockets and with nothing stored.
@@ -305,10 +305,10 @@ impl Edge {
         // Of a rehearsal that was killed.
         let _ = fs::remove_dir_all(&folder);
         create_folders(&folder)?;
-        let mut sockets = Sockets::new();
-        sockets.add(config::ADMIN, listen(None)?);
+        let sockets = admin_socket()?;
         let file = folder.join("workerd.capnp");
-        let config = Config { scripts, data: &folder, sockets: false, test_clock: false, r2: self.r2.address() };
+        let (mode, r2) = (Mode::Rehearse, self.r2.address());
+        let config = Config { scripts, data: &folder, mode, test_clock: false, r2 };
         fs::write(&file, config.render()).map_err(io("write", &file))?;
         let started = Process::spawn(&self.options.workerd, &file, &sockets, &(Arc::new(|_| {}) as _), Arc::new(|| {}));
         started.map(Process::kill)?;
@@ -351,6 +351,13 @@ fn listen(port: Option<u16>) -> Result<TcpListener, EdgeError> {
     let listener = TcpListener::bind(address).map_err(failed)?;
     os::accept_with_data(&listener).map_err(failed)?;
     Ok(listener)
+}
+
+/// For a workerd that nobody else talks to.
+fn admin_socket() -> Result<Sockets, EdgeError> {
+    let mut sockets = Sockets::new();
+    sockets.add(config::ADMIN, listen(None)?);
+    Ok(sockets)
 }
 
 fn check_names(scripts: &[Script]) -> Result<(), EdgeError> {

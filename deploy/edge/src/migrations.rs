@@ -1,17 +1,84 @@
-//! The migrations of a D1 database: `.sql` files, each run once, in the order of their names.
+//! The migrations of D1 databases: `.sql` files, each run once, in the order of their numbers.
 
-use crate::{EdgeError, error::io};
+use crate::{EdgeError, LogLine, LogSink, Script, error::io, r2::md5};
+use realgar_wire::BindingKind;
 use serde::Serialize;
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+/// The file with what ran, in the data folder.
+const RAN: &str = "d1-migrations.json";
+
+/// How long all migrations of a database may take.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A file.
-#[derive(Debug, Serialize)]
-pub(crate) struct Migration {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct Migration {
     name: String,
     sql: String,
 }
 
-pub(crate) fn read(folder: &Path) -> Result<Vec<Migration>, EdgeError> {
+/// Those of all databases, by database.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Migrations(BTreeMap<String, Vec<Migration>>);
+
+/// The digests of the files that ran, by database and name.
+type Ran = BTreeMap<String, BTreeMap<String, String>>;
+
+impl Migrations {
+    /// Reads those of the databases that `scripts` bind.
+    pub(crate) fn read(scripts: &[Script]) -> Result<Self, EdgeError> {
+        let mut all: BTreeMap<String, Vec<Migration>> = BTreeMap::new();
+        for script in scripts {
+            for binding in &script.manifest.bindings {
+                if let BindingKind::D1 { database, migrations: Some(folder) } = &binding.kind {
+                    let own = all.entry(database.clone()).or_default();
+                    for migration in read(&script.folder.join(folder))? {
+                        match own.iter().find(|other| other.name == migration.name) {
+                            None => own.push(migration),
+                            Some(same) if same.sql == migration.sql => {}
+                            Some(other) => {
+                                let reason = format!(
+                                    "two Workers have a migration `{}` of it, with different contents; keep one folder, or \
+                                     give the files different names",
+                                    other.name
+                                );
+                                return Err(EdgeError::Migration { database: database.clone(), reason });
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        all.values_mut().for_each(|files| files.sort_by(|a, b| order(&a.name).cmp(&order(&b.name))));
+        Ok(Self(all))
+    }
+
+    /// Has the administration Worker at `admin` run those that did not run yet. One that was changed after it ran is warned of.
+    pub(crate) fn run(&self, admin: &str, data: &Path, log: &LogSink) -> Result<(), EdgeError> {
+        let path = data.join(RAN);
+        let mut ran: Ran = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        for (database, files) in &self.0 {
+            let failed = |reason| EdgeError::Migration { database: database.clone(), reason };
+            post(&format!("{admin}/migrate?database={database}"), files).map_err(failed)?;
+            let known = ran.entry(database.clone()).or_default();
+            for Migration { name, sql } in files {
+                let digest = md5(sql.as_bytes());
+                if *known.entry(name.clone()).or_insert_with(|| digest.clone()) != digest {
+                    let message = format!(
+                        "the migration `{name}` of the D1 database `{database}` was changed after it ran, and does not run \
+                         again; write another one, or remove `{}` to begin anew",
+                        data.display()
+                    );
+                    log(LogLine { level: "warn".into(), message });
+                }
+            }
+        }
+        fs::write(&path, serde_json::to_vec(&ran).unwrap_or_default()).map_err(io("write", &path))
+    }
+}
+
+fn read(folder: &Path) -> Result<Vec<Migration>, EdgeError> {
     let mut migrations = Vec::new();
     for entry in fs::read_dir(folder).map_err(io("read", folder))? {
         let path = entry.map_err(io("read", folder))?.path();
@@ -21,16 +88,34 @@ pub(crate) fn read(folder: &Path) -> Result<Vec<Migration>, EdgeError> {
             migrations.push(Migration { name, sql });
         }
     }
-    migrations.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(migrations)
 }
 
-/// Has the administration Worker at `url` run them.
-pub(crate) fn run(url: &str, migrations: &[Migration]) -> Result<(), String> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut response = agent.post(url).send_json(migrations).map_err(|error| error.to_string())?;
+/// By the number a name starts with, as wrangler has it, and then by name.
+fn order(name: &str) -> (u64, &str) {
+    let digits = name.len() - name.trim_start_matches(|character: char| character.is_ascii_digit()).len();
+    (name[..digits].parse().unwrap_or(u64::MAX), name)
+}
+
+fn post(url: &str, files: &[Migration]) -> Result<(), String> {
+    // Never by way of a proxy: it is this machine.
+    let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(PATIENCE));
+    let agent: ureq::Agent = config.build().into();
+    let mut response = agent.post(url).send_json(files).map_err(|error| error.to_string())?;
     if response.status().is_success() {
         return Ok(());
     }
     Err(response.body_mut().read_to_string().unwrap_or_else(|error| error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+
+    #[test]
+    fn migrations_run_in_the_order_of_their_numbers() {
+        let mut names = ["10_c.sql", "extra.sql", "2_b.sql", "0001_a.sql", "2_a.sql"];
+        names.sort_by_key(|name| order(name));
+        assert_eq!(names, ["0001_a.sql", "2_a.sql", "2_b.sql", "10_c.sql", "extra.sql"]);
+    }
 }

@@ -92,6 +92,7 @@ impl AppBuilder {
     /// When something does not build or start.
     pub fn try_start(&self) -> Result<App, String> {
         let scripts = self.workers.iter().map(|source| self.script(source)).collect::<Result<Vec<_>, _>>()?;
+        self.check_values(&scripts)?;
         let tools = node_tools(&mut |_| {}).map_err(|error| chain(&error))?;
         let data = fresh_folder().map_err(|error| error.to_string())?;
         let log: Arc<Mutex<Vec<LogLine>>> = Arc::default();
@@ -110,10 +111,24 @@ impl AppBuilder {
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            // Never by way of a proxy: it is this machine.
+            .proxy(None)
             .timeout_global(Some(RESPONSE_TIMEOUT))
             .build()
             .into();
         Ok(App { edge: Mutex::new(edge), agent, main, log, _data: data })
+    }
+
+    /// Checks that every value that was given is for something. What plain Workers read is not known.
+    fn check_values(&self, scripts: &[Script]) -> Result<(), String> {
+        let bound = |name: &String| {
+            scripts.iter().flat_map(|script| &script.manifest.bindings).any(|binding| binding.name == *name)
+        };
+        let plain = self.workers.iter().any(|source| matches!(source, Source::Plain(_)));
+        match self.values.keys().find(|name| !plain && !bound(name)) {
+            Some(name) => Err(format!("the test gives a value for `{name}`, which no Worker binds")),
+            None => Ok(()),
+        }
     }
 
     fn script(&self, source: &Source) -> Result<Script, String> {
@@ -122,8 +137,8 @@ impl AppBuilder {
             Source::Plain(path) => (read_plain(path).map_err(|error| chain(&error))?, Some(path)),
             Source::Bundle(bundle) => ((**bundle).clone(), None),
         };
-        let own = path.and_then(|path| fs::read_to_string(path.join(".dev.vars")).ok());
-        let mut values = own.map(|text| read_values(&text)).unwrap_or_default();
+        let own = path.map(|path| read_values(path)).transpose().map_err(|error| chain(&error))?;
+        let mut values = own.unwrap_or_default();
         values.extend(self.values.clone());
         Ok(Script { folder: bundle.folder, manifest: bundle.manifest, values })
     }

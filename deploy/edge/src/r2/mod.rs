@@ -20,6 +20,7 @@ use std::{
 use store::{Algorithm, Blob, Bucket, Fields, Fresh, Meta, Upload};
 
 pub(crate) use server::R2;
+pub(crate) use store::md5;
 
 /// The header that says which bucket is meant. The configuration of workerd adds it.
 pub(crate) const BUCKET_HEADER: &str = "x-realgar-bucket";

@@ -283,7 +283,7 @@ impl Bucket {
 
     /// A key may be longer than a file name, and of any characters.
     fn object_path(&self, key: &str) -> PathBuf {
-        self.folder.join("objects").join(hex(&Md5::digest(key.as_bytes())))
+        self.folder.join("objects").join(md5(key.as_bytes()))
     }
 }
 
@@ -376,4 +376,9 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 fn unhex(digits: &str) -> Vec<u8> {
     let pairs = digits.as_bytes().chunks_exact(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default());
     pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+}
+
+/// The MD5 of `bytes`, as hexadecimal digits.
+pub(crate) fn md5(bytes: &[u8]) -> String {
+    hex(&Md5::digest(bytes))
 }
