@@ -207,7 +207,9 @@ pub(crate) async fn consume(belts: &Namespace<Belt>, which: &str) -> Result<Resp
         "unsent" => {
             let before = belt.counts().await?.1;
             let guard = Guard;
-            let numbers = stream::iter(0..).inspect(move |_| drop(&guard));
+            let numbers = stream::iter(0..).inspect(move |_| {
+                let _ = &guard;
+            });
             let refused = belt.pair(numbers, Unsendable).await.unwrap_err();
             json(&(format!("{:?}", refused.kind()), belt.counts().await?.1 - before))
         }
