@@ -102,7 +102,8 @@ impl ScheduledEvent {
 
 /// A Worker that works off the messages of queues: [`Init::consume`] says of which.
 pub trait Consume: LiveWorker {
-    /// What the messages say. Where there are several queues, an enum.
+    /// What the messages say. All queues that the Worker asks for have this type, which the build checks: where there are several,
+    /// it is an enum, or `serde_json::Value`.
     type Message: DeserializeOwned + 'static;
 
     /// Handles a batch. Messages that were neither acknowledged nor sent back are acknowledged if this succeeds, and delivered

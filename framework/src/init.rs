@@ -1,6 +1,7 @@
 //! Phase 1: binding resources.
 
 use crate::bindings::queue::{ConsumerOptions, Queue};
+use std::any::type_name;
 
 /// The init phase of a program.
 ///
@@ -45,10 +46,10 @@ impl Init {
         }
     }
 
-    /// Asks for the messages of `queue`, which [`crate::Consume`] handles. For Workers only.
+    /// Asks for the messages of `queue`, which [`crate::Consume`] handles: they have to be of its type `Message`. For Workers only.
     pub fn consume<T>(&mut self, queue: &Queue<T>, options: ConsumerOptions) {
         if let Some(record) = &mut self.record {
-            record.triggers.push(Trigger::Consumer { queue: queue.name(), options });
+            record.triggers.push(Trigger::Consumer { queue: queue.name(), message: type_name::<T>(), options });
         }
     }
 }
@@ -108,13 +109,15 @@ pub struct Declaration {
     pub(crate) properties: Vec<(&'static str, Property)>,
     /// The Rust type behind it, where it has methods.
     pub(crate) interface: Option<&'static str>,
+    /// What is wrong with it.
+    pub(crate) problem: Option<String>,
 }
 
 impl Declaration {
     /// A binding `name` of Cloudflare's type `kind`: `"kv_namespace"`, `"ai"`, ...
     #[must_use]
     pub fn new(name: &'static str, kind: &'static str) -> Self {
-        Self { name, kind, properties: Vec::new(), interface: None }
+        Self { name, kind, properties: Vec::new(), interface: None, problem: None }
     }
 
     /// With a property.
@@ -131,6 +134,12 @@ impl Declaration {
             Some(value) => self.with(key, value),
             None => self,
         }
+    }
+
+    /// With a reason why it cannot be: the build fails with it.
+    #[must_use]
+    pub fn wrong(self, problem: String) -> Self {
+        Self { problem: Some(problem), ..self }
     }
 
     pub(crate) fn behind(self, interface: &'static str) -> Self {
@@ -171,7 +180,12 @@ impl From<bool> for Property {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trigger {
     Cron(&'static str),
-    Consumer { queue: &'static str, options: ConsumerOptions },
+    /// With the name of the type of messages.
+    Consumer {
+        queue: &'static str,
+        message: &'static str,
+        options: ConsumerOptions,
+    },
 }
 
 /// Everything that an init phase declared.
@@ -179,6 +193,8 @@ pub(crate) enum Trigger {
 pub struct Record {
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) triggers: Vec<Trigger>,
+    /// What is wrong with the classes.
+    pub(crate) problems: Vec<String>,
 }
 
 impl Record {
@@ -186,5 +202,6 @@ impl Record {
     pub(crate) fn extend(&mut self, other: Self) {
         self.declarations.extend(other.declarations);
         self.triggers.extend(other.triggers);
+        self.problems.extend(other.problems);
     }
 }

@@ -95,7 +95,7 @@ pub enum SqlValue {
     Null,
     /// An integer. The platform takes integers up to 2^53 - 1; a larger one is an error, not a rounded one.
     Integer(i128),
-    /// A floating-point number.
+    /// A floating-point number. One that is not finite is an error: the platform would store NULL.
     Real(f64),
     /// Text.
     Text(String),
@@ -114,6 +114,11 @@ impl SqlValue {
                 .into());
             }
             Self::Integer(v) => JsValue::from_f64(v as f64),
+            Self::Real(v) if !v.is_finite() => {
+                return Err(
+                    format!("the number {v} cannot be stored: SQL has no such number, and would keep NULL").into()
+                );
+            }
             Self::Real(v) => v.into(),
             Self::Text(v) => v.into(),
             Self::Blob(v) => Uint8Array::from(v.as_slice()).unchecked_into::<js_sys::Object>().into(),

@@ -78,7 +78,7 @@ fn a_cron_trigger_that_fails_is_seen_to_fail() {
     assert_eq!(app.fire_cron("larder", "*/5 * * * *"), "ok");
     assert_eq!(ask(&app, "/logged"), json!(["cron true"]));
     assert_eq!(app.fire_cron("larder", "0 0 * * *"), "exception");
-    logged(&app, "nobody asked for `0 0 * * *`");
+    logged(&app, "nothing is done at `0 0 * * *`");
 }
 
 #[test]

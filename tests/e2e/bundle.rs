@@ -106,6 +106,53 @@ fn two_resources_under_one_name_are_refused() {
 }
 
 #[test]
+fn what_cannot_work_when_deployed_is_refused() {
+    let declarations = [
+        ("cx.bind(realgar::R2Bucket::new(\"FILES\"));", "`FILES` cannot be the name of an R2 bucket"),
+        (
+            "cx.bind(realgar::Var::<u32>::new(\"MOST\").or(\"many\"));",
+            "the default \"many\" of the variable `MOST` is no `u32`",
+        ),
+        ("cx.cron(\"every 5 minutes\");", "the cron trigger `every 5 minutes`: it has 3 fields"),
+        (
+            "cx.bind(realgar::Var::<u32>::new(\"MOST\").or(\"1\")); cx.bind(realgar::Var::<u32>::new(\"MOST\").or(\"2\"));",
+            "the binding name `MOST` is used for a variable twice, with `default` \"1\" and \"2\"",
+        ),
+    ];
+    for ((init, expected), number) in declarations.into_iter().zip(1..) {
+        let error = refused(&format!("scratch-declaration-{number}"), &worker(init, ""));
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn messages_of_another_type_than_is_handled_are_refused() {
+    let consumer = "impl realgar::Consume for Api {\n    type Message = u8;\n\n    \
+                    async fn consume(&self, _batch: realgar::MessageBatch<u8>, _cx: &Context) -> Result<()> {\n        \
+                    Ok(())\n    }\n}\n";
+    let init = "cx.consume(&realgar::Queue::<String>::new(\"jobs\"), realgar::ConsumerOptions::default());";
+    let error = refused("scratch-consumer", &format!("{}\n{consumer}", worker(init, "")));
+    assert!(error.contains("the queue `jobs` has messages of type `alloc::string::String`"), "{error}");
+    assert!(error.contains("`Consume::Message` is `u8`"), "{error}");
+}
+
+#[test]
+fn a_contract_that_is_not_served_is_refused() {
+    let contract = "#[durable_object]\npub struct Room;\n#[rpc(for = Room)]\npub trait RoomRpc {\n    \
+                    async fn enter(&self) -> u8;\n}\n\
+                    #[durable_object(of = Room)]\npub struct Live;\nimpl DurableObject for Live {\n    \
+                    fn init(_cx: &mut Init) -> impl Instantiate<Self> {\n        |_state: State| async { Ok(Live) }\n    }\n}\n\
+                    impl RoomRpc for Live {\n    async fn enter(&self) -> u8 {\n        1\n    }\n}\n";
+    let hosting = worker("", "").replace("#[worker]", "#[worker(hosts(Room))]");
+    let hosting = hosting.replace("export!(Api)", "export!(Api, objects(Live))");
+    let error = refused("scratch-unserved", &format!("{hosting}\n{contract}"));
+    assert!(
+        error.contains("`Live` serves 0 of the 1 methods in its contract; write `#[rpc]` on the `impl .. for Live`"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_crate_that_exports_nothing_is_told_how() {
     let source = worker("", "").replace("realgar::export!(Api);", "");
     let error = refused("scratch-nothing", &source);

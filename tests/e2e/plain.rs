@@ -93,6 +93,12 @@ fn what_does_not_run_here_is_named() {
 }
 
 #[test]
+fn a_queue_has_one_consumer() {
+    let error = App::builder().worker("tests/workers/larder").plain(shop("plain-two")).try_start().unwrap_err();
+    assert!(error.contains("`larder` and `shop` both ask for the messages of the queue `jobs`"), "{error}");
+}
+
+#[test]
 fn what_a_run_leaves_is_no_module_of_the_next_one() {
     let folder = shop("plain-again");
     for _ in 0..2 {

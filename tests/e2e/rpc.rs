@@ -179,6 +179,16 @@ fn a_deadline_is_inherited_by_the_hops_below() {
 }
 
 #[test]
+fn nothing_is_null_to_javascript_and_never_something() {
+    let app = kitchen();
+    let nulls = menu(&app, "nothing", "nulls", json!([])).value();
+    assert_eq!(nulls, json!([[1, null, {"a": null}], [null, null]]));
+    let nested = menu(&app, "nothing", "nested", json!([])).thrown();
+    assert_eq!(nested.code, "bad_result");
+    assert!(nested.message.contains("`Some` of nothing would arrive as `None`"), "{nested:?}");
+}
+
+#[test]
 fn the_time_an_object_takes_to_start_is_part_of_the_deadline() {
     let app = kitchen();
     let fragile = |method: &str, args: Value| call("Fragile", "late", method, args);

@@ -52,40 +52,8 @@ impl Description {
     }
 }
 
-/// The events of a Worker that the runtime would deliver to a method of that name. (What no class may use is refused by
-/// `#[rpc]`.)
-const EVENTS: [&str; 8] = ["scheduled", "queue", "email", "tail", "tailStream", "trace", "test", "trigger"];
-
-impl Description {
-    /// Checks that events and what handles them belong together.
-    ///
-    /// # Errors
-    /// When an event would reach nothing, a handler would get nothing, or a method has the name of an event.
-    pub fn check_events(&self) -> Result<(), String> {
-        let handles = |name: &str| self.worker.handlers.iter().any(|handler| handler == name);
-        for (handler, asked, what, how) in [
-            ("scheduled", !self.crons.is_empty(), "cron triggers", "`Scheduled`, and ask with `cx.cron(..)`"),
-            ("queue", !self.consumers.is_empty(), "messages of a queue", "`Consume`, and ask with `cx.consume(..)`"),
-        ] {
-            match (handles(handler), asked) {
-                (true, false) => return Err(format!("the Worker handles {what} and asks for none: implement {how}")),
-                (false, true) => return Err(format!("the Worker asks for {what} and handles none: implement {how}")),
-                _ => {}
-            }
-        }
-        let methods = self.entrypoints.iter().flat_map(|entrypoint| &entrypoint.methods);
-        match self.worker.methods.iter().chain(methods).find(|method| EVENTS.contains(&method.name.as_str())) {
-            Some(method) => Err(format!(
-                "the Worker's method `{}` has the name of an event; rename it, or give it `#[rpc(name = \"..\")]`",
-                method.name
-            )),
-            None => Ok(()),
-        }
-    }
-}
-
 /// A queue whose messages a Worker works off. What is not set is the platform's default.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Consumer {
     /// The queue, by its logical name.
     pub queue: String,
@@ -111,15 +79,28 @@ pub struct Consumer {
 
 /// Two different resources bound under one name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the binding name `{}` is used for {} and for {}; rename one of the two resources",
-    first.name, first.kind, second.kind
-)]
+#[error("the binding name `{}` is used for {}; rename one of the two resources", first.name, difference(first, second))]
 pub struct BindingConflict {
     /// The one that was bound first.
     pub first: Binding,
     /// The one that collides with it.
     pub second: Binding,
+}
+
+/// The two kinds in words, and where these are the same, what is different.
+fn difference(first: &Binding, second: &Binding) -> String {
+    let (one, other) = (first.kind.to_string(), second.kind.to_string());
+    if one != other {
+        return format!("{one} and for {other}");
+    }
+    let properties = |kind| serde_json::to_value(kind).unwrap_or_default();
+    let (mine, theirs) = (properties(&first.kind), properties(&second.kind));
+    let keys = mine.as_object().into_iter().chain(theirs.as_object()).flat_map(|object| object.keys());
+    let differing = keys.clone().find(|key| mine[key.as_str()] != theirs[key.as_str()]);
+    match differing {
+        Some(key) => format!("{one} twice, with `{key}` {} and {}", mine[key.as_str()], theirs[key.as_str()]),
+        None => format!("{one} twice"),
+    }
 }
 
 /// The Worker class of a program.

@@ -3,6 +3,7 @@
 //! A Worker describes itself as a [`Description`] at build time, in wasm; the bundler turns that into the [`Manifest`] it
 //! writes beside the modules; the edge, and later the deploy engine, read it back. Nothing here does I/O or knows JavaScript.
 
+mod check;
 mod contract;
 mod description;
 mod manifest;

@@ -35,7 +35,8 @@ pub(crate) fn run(path: &Path) -> Result<Option<Described>, BuildError> {
     }
     let json = interpreter.text(DESCRIBE, FUEL)?;
     let outcome: Result<Description, String> = read(&json)?;
-    let description = outcome.map_err(|message| BuildError::BadDeclaration { message })?;
+    let checked = outcome.and_then(|description| description.check().map(|()| description));
+    let description = checked.map_err(|message| BuildError::BadDeclaration { message })?;
     let mut interfaces = Vec::new();
     for export in exports.iter().filter(|name| name.starts_with(DESCRIBE_INTERFACE)) {
         interfaces.push(read(&interpreter.text(export, PROBE_FUEL)?)?);

@@ -31,6 +31,18 @@ pub enum EdgeError {
         /// What is missing.
         reason: String,
     },
+    /// A queue has more than one consumer.
+    #[error(
+        "the Workers `{first}` and `{second}` both ask for the messages of the queue `{queue}`, which only one can have"
+    )]
+    TwoConsumers {
+        /// The queue.
+        queue: String,
+        /// A script.
+        first: String,
+        /// Another one.
+        second: String,
+    },
     /// Two scripts have one name.
     #[error("two Workers are called `{name}`; give one another `name`")]
     DuplicateScript {

@@ -376,7 +376,14 @@ fn check_names(scripts: &[Script]) -> Result<(), EdgeError> {
 
 /// Checks what the runtime would only complain about: that a binding leads to something that exists.
 fn check_bindings(scripts: &[Script]) -> Result<(), EdgeError> {
+    let mut consumers: BTreeMap<&str, &str> = BTreeMap::new();
     for script in scripts {
+        for consumer in &script.manifest.consumers {
+            if let Some(other) = consumers.insert(&consumer.queue, script.name()) {
+                let (queue, first, second) = (consumer.queue.clone(), other.into(), script.name().into());
+                return Err(EdgeError::TwoConsumers { queue, first, second });
+            }
+        }
         for binding in &script.manifest.bindings {
             let (target, class) = match &binding.kind {
                 BindingKind::DurableObjectNamespace { class, script: host } => {

@@ -188,6 +188,7 @@ impl App {
     /// # Panics
     /// When there is no such Worker.
     #[must_use]
+    #[track_caller]
     pub fn request(&self, method: &str, script: &str, path: &str) -> Request {
         Request::new(&self.agent, method, &format!("{}{path}", self.url(script)))
     }
@@ -197,6 +198,7 @@ impl App {
     /// # Panics
     /// When there is no such Worker.
     #[must_use]
+    #[track_caller]
     pub fn url(&self, script: &str) -> String {
         lock(&self.edge).url(script).unwrap_or_else(|| panic!("the app has no Worker `{script}`"))
     }
@@ -248,9 +250,17 @@ impl App {
     /// handler failed.
     ///
     /// # Panics
-    /// When there is no such Worker, or it has no handler.
+    /// When there is no such Worker, or it asks for no such trigger.
     #[must_use]
+    #[track_caller]
     pub fn fire_cron(&self, script: &str, expression: &str) -> String {
+        let crons =
+            lock(&self.edge).scripts().iter().find(|own| own.name() == script).map(|own| own.manifest.crons.clone());
+        let crons = crons.unwrap_or_else(|| panic!("the app has no Worker `{script}`"));
+        assert!(
+            crons.iter().any(|own| own == expression),
+            "the Worker `{script}` asks for no cron trigger `{expression}`, but for {crons:?}"
+        );
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let path = format!("/scheduled?script={}&cron={}&time={time}", escape(script), escape(expression));
         let outcome: serde_json::Value = self.admin(&path).expect_status(200).json();

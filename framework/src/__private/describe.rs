@@ -3,7 +3,11 @@
 //! Reachable from the describe exports only. The shipped module is linked from the same objects without those exports, so
 //! nothing here, and nothing only this needs, is in it.
 
-use super::{Contract, object::ObjectList, runtime::WorkerList};
+use super::{
+    Contract,
+    object::{ObjectList, unserved},
+    runtime::WorkerList,
+};
 use crate::{
     ConsumerOptions, Declaration, Init, Property, Worker, WorkerClass,
     init::{Record, Trigger},
@@ -53,6 +57,7 @@ fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, Str
         interfaces: Interfaces { worker: type_name::<W::Class>().into(), ..Interfaces::default() },
     };
     let mut record = Record::default();
+    record.problems.extend(unserved::<W>(&description.worker.methods, W::table().methods.len()));
     O::describe(&mut description, &mut record);
     E::describe(&mut description, &mut record);
     if !record.triggers.is_empty() {
@@ -63,8 +68,14 @@ fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, Str
     let mut init = Init::describing();
     drop(W::init(&mut init));
     let own = init.into_record();
+    if let Some(problem) = record.problems.into_iter().next() {
+        return Err(problem);
+    }
     record.declarations.extend(own.declarations);
     for declaration in record.declarations {
+        if let Some(problem) = declaration.problem {
+            return Err(problem);
+        }
         if let Some(interface) = declaration.interface {
             description.interfaces.bound.insert(declaration.name.into(), interface.into());
         }
@@ -73,11 +84,25 @@ fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, Str
     for trigger in own.triggers {
         match trigger {
             Trigger::Cron(expression) => description.crons.push(expression.into()),
-            Trigger::Consumer { queue, options } => description.consumers.push(consumer(queue, options)),
+            Trigger::Consumer { queue, message, options } => {
+                check_message::<W>(queue, message)?;
+                description.consumers.push(consumer(queue, options));
+            }
         }
     }
-    description.check_events()?;
     Ok(description)
+}
+
+/// Checks that the messages of a queue are what the Worker handles.
+fn check_message<W: Worker>(queue: &str, message: &str) -> Result<(), String> {
+    let Some(handled) = W::table().consume.map(|consumer| (consumer.message)()) else { return Ok(()) };
+    if message == handled || handled == type_name::<serde_json::Value>() {
+        return Ok(());
+    }
+    Err(format!(
+        "the queue `{queue}` has messages of type `{message}`, and the Worker's `Consume::Message` is `{handled}`; give all its \
+         queues one type, such as an enum, or handle `serde_json::Value`"
+    ))
 }
 
 fn binding(declaration: &Declaration, own_script: &str) -> Result<Binding, String> {

@@ -89,7 +89,7 @@ pub struct WorkerTable<T: 'static> {
     /// Its handlers of other events.
     pub scheduled: Option<Handler<T>>,
     /// For queues.
-    pub consume: Option<Handler<T>>,
+    pub consume: Option<Consumer<T>>,
 }
 
 impl<T> std::fmt::Debug for WorkerTable<T> {
@@ -218,11 +218,25 @@ impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
         let mut init = Init::describing();
         drop(Head::init(&mut init));
         let object = Head::describe();
+        record.problems.extend(unserved::<Head>(&object.methods, Head::table().methods.len()));
         description.interfaces.hosted.insert(object.class.clone(), std::any::type_name::<Head::Class>().into());
         description.objects.push(object);
         record.extend(init.into_record());
         Tail::describe(description, record);
     }
+}
+
+/// What is wrong where `T` serves another number of methods than its contract has.
+pub(crate) fn unserved<T>(contract: &[realgar_wire::Method], served: usize) -> Option<String> {
+    let name = std::any::type_name::<T>();
+    let name = name.rsplit("::").next().unwrap_or(name);
+    (contract.len() != served).then(|| {
+        format!(
+            "`{name}` serves {served} of the {} methods in its contract; write `#[rpc]` on the `impl .. for {name}` of the \
+             contract's trait",
+            contract.len()
+        )
+    })
 }
 
 /// Phase 2, running.
@@ -365,22 +379,36 @@ pub trait ScheduledAbsent<T: 'static> {
 
 impl<T: 'static> ScheduledAbsent<T> for &Probe<T> {}
 
+/// How a Worker works off messages.
+pub struct Consumer<T> {
+    pub(crate) handle: Handler<T>,
+    /// The name of the type of messages.
+    pub(crate) message: fn() -> &'static str,
+}
+
+impl<T> std::fmt::Debug for Consumer<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Consumer")
+    }
+}
+
 /// `T` works off messages.
 pub trait ConsumePresent<T> {
     /// How.
-    fn consume(&self) -> Option<Handler<T>>;
+    fn consume(&self) -> Option<Consumer<T>>;
     /// The names of the handlers this stands for.
     fn describe_consume(&self) -> Vec<String>;
 }
 
 impl<T: Consume> ConsumePresent<T> for Probe<T> {
-    fn consume(&self) -> Option<Handler<T>> {
-        Some(|worker, batch, context| {
+    fn consume(&self) -> Option<Consumer<T>> {
+        let handle: Handler<T> = |worker, batch, context| {
             Reply(Box::pin(async move {
                 worker.consume(MessageBatch::new(batch), &context).await.map_err(Failure::from)?;
                 Ok(JsValue::UNDEFINED)
             }))
-        })
+        };
+        Some(Consumer { handle, message: std::any::type_name::<T::Message> })
     }
 
     fn describe_consume(&self) -> Vec<String> {
@@ -391,7 +419,7 @@ impl<T: Consume> ConsumePresent<T> for Probe<T> {
 /// `T` does not work off messages.
 pub trait ConsumeAbsent<T: 'static> {
     /// Not.
-    fn consume(&self) -> Option<Handler<T>> {
+    fn consume(&self) -> Option<Consumer<T>> {
         None
     }
     /// None.

@@ -6,7 +6,7 @@
 
 use super::{
     Reply,
-    object::{self, Factory, Handler, Instance, ObjectList},
+    object::{self, Factory, Handler, Instance, ObjectList, unserved},
 };
 use crate::{
     Context, RpcErrorKind, State, Worker, WorkerClass, executor,
@@ -88,6 +88,7 @@ impl<Head: Worker, Tail: WorkerList> WorkerList for (Head, Tail) {
         let mut init = crate::Init::describing();
         drop(Head::init(&mut init));
         let realgar_wire::WorkerClass { class, methods, .. } = Head::describe();
+        record.problems.extend(unserved::<Head>(&methods, Head::table().methods.len()));
         description.entrypoints.push(realgar_wire::Entrypoint { class, methods });
         description.interfaces.entrypoints.push(std::any::type_name::<Head::Class>().into());
         record.extend(init.into_record());
@@ -153,7 +154,7 @@ impl<W: Worker> AnyWorker for W {
     }
 
     fn consume(self: Rc<Self>, batch: JsValue, context: Context) -> Reply {
-        handle(W::table().consume, self, batch, context)
+        handle(W::table().consume.map(|consumer| consumer.handle), self, batch, context)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{lookup, settled};
 use crate::{Bindable, Declaration, Error, Result, codec, js};
 use serde::de::DeserializeOwned;
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{any::type_name, fmt, marker::PhantomData, str::FromStr};
 
 /// A variable, as a value: `static LIMIT: Var<u32> = Var::new("LIMIT").or("100");`. A deployment may set it to other text.
 pub struct Var<T> {
@@ -30,7 +30,15 @@ impl<T: FromStr> Bindable for Var<T> {
     type Client = VarClient<T>;
 
     fn declare(&self) -> Declaration {
-        Declaration::new(self.name, "plain_text").with_some("default", self.default)
+        let declaration = Declaration::new(self.name, "plain_text").with_some("default", self.default);
+        match self.default {
+            Some(default) if default.parse::<T>().is_err() => declaration.wrong(format!(
+                "the default {default:?} of the variable `{}` is no `{}`",
+                self.name,
+                type_name::<T>()
+            )),
+            _ => declaration,
+        }
     }
 
     fn client(&self) -> VarClient<T> {

@@ -1,6 +1,6 @@
 //! Serde's data model to JavaScript values.
 
-use super::{CodecError, DEPTH_MAX, SAFE_INTEGER_MAX};
+use super::{CodecError, DEPTH_MAX, SAFE_INTEGER_MAX, SOME_OF_NOTHING};
 use crate::js;
 use js_sys::{Array, BigInt, Map, Object, Uint8Array};
 use serde::{Serialize, ser};
@@ -140,11 +140,16 @@ impl ser::Serializer for Encoder<'_> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Encoded {
-        value.serialize(self)
+        let encoded = value.serialize(self)?;
+        if encoded.is_null() || encoded.is_undefined() {
+            return Err(CodecError::new(SOME_OF_NOTHING));
+        }
+        Ok(encoded)
     }
 
+    /// A result that is nothing is `undefined`. Inside of something it is `null`, which JSON keeps.
     fn serialize_unit(self) -> Encoded {
-        Ok(JsValue::UNDEFINED)
+        Ok(if self.depth == 0 { JsValue::UNDEFINED } else { JsValue::NULL })
     }
 
     fn serialize_unit_struct(self, _name: &'static str) -> Encoded {

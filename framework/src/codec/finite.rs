@@ -1,6 +1,7 @@
-//! A serializer around another one that refuses numbers JSON has no form for. `serde_json` writes them as `null`, which an
-//! `Option` would read as `None`.
+//! A serializer around another one that refuses what JSON has no form for, and `serde_json` writes as `null`, which an `Option` would
+//! read as `None`: numbers that are not finite, and `Some` of nothing.
 
+use super::SOME_OF_NOTHING;
 use serde::{
     Serialize, Serializer,
     ser::{
@@ -13,12 +14,28 @@ use std::fmt::Display;
 /// Has `T` written with [`Finite`].
 pub(super) struct Checked<'a, T: ?Sized>(pub(super) &'a T);
 
-/// The serializer, and each of its compounds.
-pub(super) struct Finite<S>(S);
+/// The same for what is in a `Some`.
+struct Present<'a, T: ?Sized>(&'a T);
+
+/// The serializer.
+struct Finite<S> {
+    inner: S,
+    /// Whether the value is in a `Some`.
+    present: bool,
+}
+
+/// One of its compounds.
+struct Compound<C>(C);
 
 impl<T: Serialize + ?Sized> Serialize for Checked<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(Finite(serializer))
+        self.0.serialize(Finite { inner: serializer, present: false })
+    }
+}
+
+impl<T: Serialize + ?Sized> Serialize for Present<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(Finite { inner: serializer, present: true })
     }
 }
 
@@ -27,7 +44,21 @@ macro_rules! pass {
     ($($method:ident($($argument:ident: $type:ty),*);)*) => {
         $(
             fn $method(self, $($argument: $type),*) -> Result<S::Ok, S::Error> {
-                self.0.$method($($argument),*)
+                self.inner.$method($($argument),*)
+            }
+        )*
+    };
+}
+
+/// Methods that write nothing.
+macro_rules! nothing {
+    ($($method:ident($($argument:ident: $type:ty),*);)*) => {
+        $(
+            fn $method(self, $($argument: $type),*) -> Result<S::Ok, S::Error> {
+                if self.present {
+                    return Err(S::Error::custom(SOME_OF_NOTHING));
+                }
+                self.inner.$method($($argument),*)
             }
         )*
     };
@@ -38,7 +69,7 @@ macro_rules! begin {
     ($($method:ident($($argument:ident: $type:ty),*) -> $compound:ident;)*) => {
         $(
             fn $method(self, $($argument: $type),*) -> Result<Self::$compound, S::Error> {
-                self.0.$method($($argument),*).map(Finite)
+                self.inner.$method($($argument),*).map(Compound)
             }
         )*
     };
@@ -50,7 +81,7 @@ macro_rules! float {
         $(
             fn $method(self, value: $type) -> Result<S::Ok, S::Error> {
                 if value.is_finite() {
-                    return self.0.$method(value);
+                    return self.inner.$method(value);
                 }
                 Err(S::Error::custom(format_args!("the number {value} has no form in JSON; send it as a string")))
             }
@@ -61,13 +92,13 @@ macro_rules! float {
 impl<S: Serializer> Serializer for Finite<S> {
     type Ok = S::Ok;
     type Error = S::Error;
-    type SerializeSeq = Finite<S::SerializeSeq>;
-    type SerializeTuple = Finite<S::SerializeTuple>;
-    type SerializeTupleStruct = Finite<S::SerializeTupleStruct>;
-    type SerializeTupleVariant = Finite<S::SerializeTupleVariant>;
-    type SerializeMap = Finite<S::SerializeMap>;
-    type SerializeStruct = Finite<S::SerializeStruct>;
-    type SerializeStructVariant = Finite<S::SerializeStructVariant>;
+    type SerializeSeq = Compound<S::SerializeSeq>;
+    type SerializeTuple = Compound<S::SerializeTuple>;
+    type SerializeTupleStruct = Compound<S::SerializeTupleStruct>;
+    type SerializeTupleVariant = Compound<S::SerializeTupleVariant>;
+    type SerializeMap = Compound<S::SerializeMap>;
+    type SerializeStruct = Compound<S::SerializeStruct>;
+    type SerializeStructVariant = Compound<S::SerializeStructVariant>;
 
     float! {
         serialize_f32: f32,
@@ -89,10 +120,13 @@ impl<S: Serializer> Serializer for Finite<S> {
         serialize_char(value: char);
         serialize_str(value: &str);
         serialize_bytes(value: &[u8]);
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str);
+    }
+
+    nothing! {
         serialize_none();
         serialize_unit();
         serialize_unit_struct(name: &'static str);
-        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str);
     }
 
     begin! {
@@ -106,11 +140,11 @@ impl<S: Serializer> Serializer for Finite<S> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.0.serialize_some(&Checked(value))
+        self.inner.serialize_some(&Present(value))
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<S::Ok, S::Error> {
-        self.0.serialize_newtype_struct(name, &Checked(value))
+        self.inner.serialize_newtype_struct(name, &Checked(value))
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -120,15 +154,15 @@ impl<S: Serializer> Serializer for Finite<S> {
         variant: &'static str,
         value: &T,
     ) -> Result<S::Ok, S::Error> {
-        self.0.serialize_newtype_variant(name, index, variant, &Checked(value))
+        self.inner.serialize_newtype_variant(name, index, variant, &Checked(value))
     }
 
     fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
-        self.0.collect_str(value)
+        self.inner.collect_str(value)
     }
 
     fn is_human_readable(&self) -> bool {
-        self.0.is_human_readable()
+        self.inner.is_human_readable()
     }
 }
 
@@ -136,7 +170,7 @@ impl<S: Serializer> Serializer for Finite<S> {
 macro_rules! compound {
     ($($trait:ident { $($method:ident($($key:ident: $type:ty)?)),* })*) => {
         $(
-            impl<C: $trait> $trait for Finite<C> {
+            impl<C: $trait> $trait for Compound<C> {
                 type Ok = C::Ok;
                 type Error = C::Error;
 

@@ -20,6 +20,10 @@ const DEPTH_MAX: u32 = 128;
 /// The largest integer up to which every integer is a `Number` of its own: 2^53 - 1.
 pub(crate) const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 
+/// Why `Some(None)` and `Some(())` are no values to send.
+const SOME_OF_NOTHING: &str =
+    "`Some` of nothing would arrive as `None`, because JavaScript has one `null`; use an enum of your own";
+
 /// Encodes `value` as a JavaScript value.
 pub(crate) fn to_js<T: Serialize + ?Sized>(value: &T) -> Result<JsValue, CodecError> {
     value.serialize(encode::Encoder::new())

@@ -120,6 +120,7 @@ impl<T: DeserializeOwned, E: StreamError> RpcStream<T, E> {
             let outcome = ready!(Pin::new(reading).poll(cx));
             source.reading = None;
             match outcome {
+                Ok(chunk) if chunk.is_undefined() && self.reader.close() => {}
                 Ok(chunk) if chunk.is_undefined() => {
                     let message = "the stream stopped without its end".into();
                     let error = RpcError::new(RpcErrorKind::Truncated, &self.method, message);

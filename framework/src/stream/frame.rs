@@ -48,16 +48,23 @@ struct ItemLine<T> {
 
 /// `{"error":…}`
 #[derive(Serialize)]
-struct ErrorLine<'a, E> {
-    error: ErrorBody<'a, E>,
+struct ErrorLine<B> {
+    error: B,
 }
 
+/// The method's own error.
 #[derive(Serialize)]
-struct ErrorBody<'a, E> {
+struct MethodBody<'a, E> {
     code: &'a str,
     message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<E>,
+    data: E,
+}
+
+/// Any other failure.
+#[derive(Serialize)]
+struct FailureBody<'a> {
+    code: &'a str,
+    message: &'a str,
 }
 
 /// `{"end":…}`
@@ -85,10 +92,7 @@ impl Format {
             Self::Raw | Self::Frames => self.frame(buffer, METHOD, |buffer| bytes::append(buffer, error)),
             Self::Lines => {
                 let message = error.to_string();
-                line(
-                    buffer,
-                    &ErrorLine { error: ErrorBody { code: METHOD_ERROR, message: &message, data: Some(error) } },
-                )
+                line(buffer, &ErrorLine { error: MethodBody { code: METHOD_ERROR, message: &message, data: error } })
             }
         }
     }
@@ -103,7 +107,7 @@ impl Format {
                 buffer.extend_from_slice(message.as_bytes());
                 Ok(())
             }),
-            Self::Lines => line(buffer, &ErrorLine::<()> { error: ErrorBody { code, message, data: None } }),
+            Self::Lines => line(buffer, &ErrorLine { error: FailureBody { code, message } }),
         };
         debug_assert!(written.is_ok(), "text can always be written");
     }
@@ -196,6 +200,15 @@ impl Reader {
     /// Reads what a peer sends, whose contract is another one if it is `skewed`.
     pub(super) fn new(skewed: bool) -> Self {
         Self { skewed, ..Self::default() }
+    }
+
+    /// The stream has ended. Returns whether there is more to read for it: the last line may have no end of its own.
+    pub(super) fn close(&mut self) -> bool {
+        let open = self.format == Some(Format::Lines) && self.at < self.buffer.len();
+        if open {
+            self.buffer.push(b'\n');
+        }
+        open
     }
 
     /// Appends what arrived.
@@ -425,6 +438,17 @@ mod tests {
     }
 
     #[test]
+    fn the_last_line_needs_no_end() {
+        let mut reader = Reader::new(false);
+        reader.push(|buffer| buffer.extend_from_slice(b"{\"item\":7}\r\n{\"end\":1}"));
+        assert!(matches!(reader.next::<u64, CallError<String>>("tick"), Next::Item(7)));
+        assert!(matches!(reader.next::<u64, CallError<String>>("tick"), Next::More));
+        assert!(reader.close());
+        assert!(matches!(reader.next::<u64, CallError<String>>("tick"), Next::End));
+        assert!(!reader.close(), "and that is all");
+    }
+
+    #[test]
     fn hostile_bytes_are_errors() {
         let hostile: [&[u8]; 9] = [
             b"<html>",
@@ -468,24 +492,26 @@ mod tests {
         assert!(buffer.is_empty());
     }
     #[test]
-    fn a_number_that_json_would_drop_is_an_error_wherever_it_is() {
+    fn what_json_would_drop_is_an_error_wherever_it_is() {
         #[derive(Serialize)]
         enum Part {
             Named { value: f32 },
             Tuple(u8, Option<f64>),
             New(f64),
         }
-        fn refused(item: &impl Serialize) {
+        fn refused(item: &impl Serialize, why: &str) {
             let mut buffer = Vec::new();
             let error = Format::Lines.item(&mut buffer, item).unwrap_err();
-            assert!(error.to_string().contains("has no form in JSON"), "{error}");
+            assert!(error.to_string().contains(why), "{error}");
             assert!(buffer.is_empty());
         }
-        refused(&Some(f64::NAN));
-        refused(&vec![Part::Named { value: f32::INFINITY }]);
-        refused(&std::collections::BTreeMap::from([("key", [f64::NEG_INFINITY])]));
-        refused(&(1, Part::Tuple(1, Some(f64::NAN))));
-        refused(&Part::New(f64::NAN));
+        refused(&Some(f64::NAN), "has no form in JSON");
+        refused(&vec![Part::Named { value: f32::INFINITY }], "has no form in JSON");
+        refused(&std::collections::BTreeMap::from([("key", [f64::NEG_INFINITY])]), "has no form in JSON");
+        refused(&(1, Part::Tuple(1, Some(f64::NAN))), "has no form in JSON");
+        refused(&Part::New(f64::NAN), "has no form in JSON");
+        refused(&Some(None::<u8>), "`Some` of nothing");
+        refused(&vec![Some(())], "`Some` of nothing");
         let mut buffer = Vec::new();
         Format::Lines.item(&mut buffer, &(Part::New(1.5), None::<f64>, Part::Named { value: 0.5 })).unwrap();
         let line = "{\"item\":[{\"New\":1.5},null,{\"Named\":{\"value\":0.5}}]}\n";

@@ -68,6 +68,17 @@ impl Fetch for Menu {
 
 #[rpc]
 impl Menu {
+    /// `Some(None)`, which JavaScript cannot say.
+    pub fn nested(&self) -> Option<Option<u8>> {
+        Some(None)
+    }
+
+    /// Nothing, inside of something.
+    #[rpc(native)]
+    pub fn nulls(&self) -> (serde_json::Value, ((), Option<u8>)) {
+        (serde_json::json!([1, null, {"a": null}]), ((), None))
+    }
+
     pub fn own_id(&self) -> String {
         self.state.id().to_string()
     }

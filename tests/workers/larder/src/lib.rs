@@ -65,6 +65,7 @@ pub struct Larder {
 impl Worker for Larder {
     fn init(cx: &mut Init) -> Self {
         cx.cron("*/5 * * * *");
+        cx.cron("0 0 * * *");
         cx.consume(
             &JOBS,
             ConsumerOptions {
@@ -210,7 +211,7 @@ impl Consume for Larder {
 impl Scheduled for Larder {
     async fn scheduled(&self, event: ScheduledEvent, _cx: &Context) -> Result<()> {
         if event.cron() != "*/5 * * * *" {
-            return Err(format!("nobody asked for `{}`", event.cron()).into());
+            return Err(format!("nothing is done at `{}`", event.cron()).into());
         }
         self.log("cron", &format!("cron {}", event.time_ms() > 0)).await
     }

@@ -1,0 +1,225 @@
+//! What a program declares, checked before anything is built from it: Cloudflare would refuse it only at the deployment, or never.
+
+use crate::{Binding, BindingKind, Consumer, Description};
+use std::collections::HashSet;
+
+/// The events of a Worker that the runtime would deliver to a method of that name. (What no class may use is refused by
+/// `#[rpc]`.)
+const EVENTS: [&str; 8] = ["scheduled", "queue", "email", "tail", "tailStream", "trace", "test", "trigger"];
+
+impl Description {
+    /// Checks that names, limits and expressions are such as Cloudflare takes, and that events and what handles them belong
+    /// together.
+    ///
+    /// # Errors
+    /// What is wrong, where, and what to do.
+    pub fn check(&self) -> Result<(), String> {
+        self.bindings.iter().try_for_each(check_binding)?;
+        self.crons.iter().try_for_each(|cron| check_cron(cron))?;
+        let mut queues = HashSet::new();
+        for consumer in &self.consumers {
+            if !queues.insert(&consumer.queue) {
+                return Err(format!("the Worker asks for the messages of the queue `{}` twice", consumer.queue));
+            }
+            check_consumer(consumer)?;
+        }
+        self.check_events()
+    }
+
+    fn check_events(&self) -> Result<(), String> {
+        let handles = |name: &str| self.worker.handlers.iter().any(|handler| handler == name);
+        for (handler, asked, what, how) in [
+            ("scheduled", !self.crons.is_empty(), "cron triggers", "`Scheduled`, and ask with `cx.cron(..)`"),
+            ("queue", !self.consumers.is_empty(), "messages of a queue", "`Consume`, and ask with `cx.consume(..)`"),
+        ] {
+            match (handles(handler), asked) {
+                (true, false) => return Err(format!("the Worker handles {what} and asks for none: implement {how}")),
+                (false, true) => return Err(format!("the Worker asks for {what} and handles none: implement {how}")),
+                _ => {}
+            }
+        }
+        let methods = self.entrypoints.iter().flat_map(|entrypoint| &entrypoint.methods);
+        match self.worker.methods.iter().chain(methods).find(|method| EVENTS.contains(&method.name.as_str())) {
+            Some(method) => Err(format!(
+                "the Worker's method `{}` has the name of an event; rename it, or give it `#[rpc(name = \"..\")]`",
+                method.name
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+fn check_binding(Binding { name, kind }: &Binding) -> Result<(), String> {
+    let identifier = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$');
+    if name.is_empty() || name.as_bytes()[0].is_ascii_digit() || !identifier || name == "__proto__" {
+        return Err(format!(
+            "`{name}` cannot be the name of a binding, which is {kind}: use letters, digits and `_`, and begin with no digit"
+        ));
+    }
+    match kind {
+        BindingKind::R2Bucket { bucket } if !is_bucket(bucket) => Err(format!(
+            "`{bucket}` cannot be the name of an R2 bucket: use 3 to 63 lower-case letters, digits and `-`, with no `-` at an end"
+        )),
+        BindingKind::Queue { queue } => check_queue(queue),
+        BindingKind::Json { default: Some(default) } => serde_json::from_str::<serde_json::Value>(default)
+            .map(drop)
+            .map_err(|error| format!("the default of the variable `{name}` is no JSON: {error}")),
+        _ => Ok(()),
+    }
+}
+
+fn is_bucket(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (3..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-')
+}
+
+fn check_queue(name: &str) -> Result<(), String> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if (1..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-') {
+        return Ok(());
+    }
+    Err(format!("`{name}` cannot be the name of a queue: use up to 63 letters, digits and `-`, with no `-` at an end"))
+}
+
+fn check_consumer(consumer: &Consumer) -> Result<(), String> {
+    check_queue(&consumer.queue)?;
+    consumer.dead_letter_queue.iter().try_for_each(|queue| check_queue(queue))?;
+    // Cloudflare's "Queues limits".
+    for (option, value, least, most) in [
+        ("max_batch_size", consumer.max_batch_size.map(u32::from), 1, 100),
+        ("max_batch_timeout", consumer.max_batch_timeout.map(u32::from), 0, 60),
+        ("max_retries", consumer.max_retries.map(u32::from), 0, 100),
+        ("retry_delay", consumer.retry_delay, 0, 43_200),
+        ("max_concurrency", consumer.max_concurrency.map(u32::from), 1, 250),
+    ] {
+        if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+            return Err(format!("the queue `{}`: `{option}` is {value}, and may be {least} to {most}", consumer.queue));
+        }
+    }
+    Ok(())
+}
+
+const MONTHS: [&str; 12] = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"];
+const DAYS: [&str; 7] = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"];
+
+/// A field of a cron expression.
+struct Field {
+    name: &'static str,
+    least: u32,
+    most: u32,
+    names: &'static [&'static str],
+    /// What it takes besides numbers, from Cloudflare's "Cron Triggers" page.
+    special: fn(&str) -> bool,
+}
+
+const FIELDS: [Field; 5] = [
+    Field { name: "minute", least: 0, most: 59, names: &[], special: |_| false },
+    Field { name: "hour", least: 0, most: 23, names: &[], special: |_| false },
+    Field { name: "day of the month", least: 1, most: 31, names: &[], special: is_special_day },
+    Field { name: "month", least: 1, most: 12, names: &MONTHS, special: |_| false },
+    Field { name: "day of the week", least: 1, most: 7, names: &DAYS, special: is_special_weekday },
+];
+
+/// `L`, `LW`, `L-3`, `15W`.
+fn is_special_day(text: &str) -> bool {
+    let day = |text: &str| text.parse::<u32>().is_ok_and(|day| (1..=31).contains(&day));
+    matches!(text, "L" | "LW" | "W")
+        || text.strip_prefix("L-").is_some_and(day)
+        || text.strip_suffix('W').is_some_and(day)
+}
+
+/// `5L`, `2#3`.
+fn is_special_weekday(text: &str) -> bool {
+    let weekday = |text: &str| number(text, &FIELDS[4]).is_some();
+    let nth = |(day, nth): (&str, &str)| weekday(day) && matches!(nth, "1" | "2" | "3" | "4" | "5");
+    text == "L" || text.strip_suffix('L').is_some_and(weekday) || text.split_once('#').is_some_and(nth)
+}
+
+fn number(text: &str, field: &Field) -> Option<u32> {
+    let named = || Some(field.names.iter().position(|name| text.eq_ignore_ascii_case(name))? as u32 + field.least);
+    let plain = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
+    plain.or_else(named).filter(|number| (field.least..=field.most).contains(number))
+}
+
+fn check_cron(expression: &str) -> Result<(), String> {
+    let bad = |what: String| Err(format!("the cron trigger `{expression}`: {what}"));
+    let parts: Vec<&str> = expression.split_whitespace().collect();
+    if parts.len() != FIELDS.len() {
+        return bad(format!("it has {} fields, and needs 5: minute, hour, day, month, day of the week", parts.len()));
+    }
+    let wrong = FIELDS.iter().zip(&parts).find(|(field, part)| !part.split(',').all(|item| is_item(item, field)));
+    match wrong {
+        Some((field, part)) => bad(format!("`{part}` is no {} ({} to {})", field.name, field.least, field.most)),
+        None => Ok(()),
+    }
+}
+
+fn is_item(item: &str, field: &Field) -> bool {
+    let (range, step) = item.split_once('/').map_or((item, None), |(range, step)| (range, Some(step)));
+    if step.is_some_and(|step| !step.parse().is_ok_and(|step: u32| step > 0 && step <= field.most.max(1))) {
+        return false;
+    }
+    match range.split_once('-') {
+        _ if range == "*" || (range == "?" && field.most != 59 && field.most != 23) => true,
+        _ if step.is_none() && (field.special)(&range.to_ascii_uppercase()) => true,
+        Some((first, last)) => number(first, field).is_some() && number(last, field).is_some(),
+        None => number(range, field).is_some(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cron_expressions_are_those_of_cloudflare() {
+        for good in [
+            "* * * * *",
+            "*/30 * * * *",
+            "45 * * * *",
+            "0 17 * * sun",
+            "10 7 * * mon-fri",
+            "0 15 1 * *",
+            "0 18 * * 6L",
+            "59 23 LW * *",
+            "0 0 1,15 JAN-MAR,12 2#1",
+            "5-59/10 0 L-3 * 1-7",
+            "0 0 15W,2 * ?",
+        ] {
+            assert_eq!(check_cron(good), Ok(()), "{good}");
+        }
+        for (bad, why) in [
+            ("every 5 minutes", "3 fields"),
+            ("75 * * * *", "`75` is no minute (0 to 59)"),
+            ("* 24 * * *", "`24` is no hour"),
+            ("* * 0 * *", "day of the month"),
+            ("* * * FOO *", "`FOO` is no month"),
+            ("* * * * 0", "`0` is no day of the week (1 to 7)"),
+            ("*/0 * * * *", "minute"),
+            ("1-+5 * * * *", "minute"),
+            ("", "0 fields"),
+        ] {
+            let error = check_cron(bad).unwrap_err();
+            assert!(error.contains(why), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_and_limits_are_those_of_cloudflare() {
+        let binding = |name: &str, kind: BindingKind| check_binding(&Binding { name: name.into(), kind });
+        let secret = || BindingKind::SecretText {};
+        assert_eq!(binding("API_KEY", secret()), Ok(()));
+        for bad in ["", "my data!", "__proto__", "1st", "a.b"] {
+            assert!(binding(bad, secret()).unwrap_err().contains("cannot be the name of a binding"), "{bad}");
+        }
+        let bucket = |name: &str| binding("B", BindingKind::R2Bucket { bucket: name.into() });
+        assert_eq!(bucket("my-files-2"), Ok(()));
+        assert!(["FILES", "ab", "-ab", "a_b"].iter().all(|name| bucket(name).is_err()));
+        let queue = |name: &str| binding("Q", BindingKind::Queue { queue: name.into() });
+        assert_eq!(queue("jobs-2"), Ok(()));
+        assert!(queue("My_Jobs!").is_err());
+        assert!(binding("J", BindingKind::Json { default: Some("{".into()) }).unwrap_err().contains("is no JSON"));
+        let consumer = Consumer { queue: "jobs".into(), max_batch_size: Some(200), ..Consumer::default() };
+        assert!(check_consumer(&consumer).unwrap_err().contains("`max_batch_size` is 200, and may be 1 to 100"));
+    }
+}
