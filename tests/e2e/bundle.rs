@@ -137,6 +137,15 @@ fn messages_of_another_type_than_is_handled_are_refused() {
 }
 
 #[test]
+fn items_that_javascript_could_not_read_are_refused() {
+    let methods = "#[rpc]\nimpl Api {\n    pub async fn grid(&self, _cells: RpcStream<Cell>) {}\n}\n\
+                   #[derive(serde::Serialize, serde::Deserialize)]\npub struct Cell {\n    \
+                   at: std::collections::BTreeMap<(u8, u8), u8>,\n}\n";
+    let error = refused("scratch-keys", &format!("{}\n{methods}", worker("", "")));
+    assert!(error.contains("a map at `item.at` with keys that are neither text nor numbers"), "{error}");
+}
+
+#[test]
 fn a_contract_that_is_not_served_is_refused() {
     let contract = "#[durable_object]\npub struct Room;\n#[rpc(for = Room)]\npub trait RoomRpc {\n    \
                     async fn enter(&self) -> u8;\n}\n\

@@ -45,6 +45,7 @@ pub(crate) fn program(
             && !settled.contains_key(rust)
         {
             settled.insert(rust.clone(), settle(interface, &mut problems, progress));
+            problems.extend(interface.methods.iter().flat_map(|method| unfit_items(rust, method)));
         }
     }
     if !problems.is_empty() {
@@ -104,6 +105,74 @@ fn settle(
         }
     }
     hashes
+}
+
+/// What of a method's streams has no form as lines of JSON, in which JavaScript reads and writes them.
+fn unfit_items(rust: &str, method: &MethodContract) -> Vec<String> {
+    let parameters =
+        method.params.iter().map(|parameter| (format!("the parameter `{}`", parameter.name), &parameter.flow));
+    let flows = parameters.chain([("the result".to_string(), &method.result)]);
+    let problem = |(what, flow): (String, &Flow)| {
+        let Flow::Stream { item, .. } = flow else { return None };
+        let path = bad_key(&item.native.root, &item.native, &mut Vec::new())?;
+        Some(format!(
+            "`{rust}::{}`: {what}, a stream whose items travel as lines of JSON, has a map at `item{path}` with keys that are \
+             neither text nor numbers; use a list of pairs",
+            method.name
+        ))
+    };
+    flows.filter_map(problem).collect()
+}
+
+/// Where a map has keys that JSON does not take.
+fn bad_key(form: &Form, shape: &Shape, inside: &mut Vec<String>) -> Option<String> {
+    match form {
+        Form::Option(inner) => bad_key(inner, shape, inside),
+        Form::Seq(item) => Some(format!("[]{}", bad_key(item, shape, inside)?)),
+        Form::Tuple(forms) => bad_key_in_tuple(forms, shape, inside),
+        Form::Map(key, value) if is_json_key(key, shape) => Some(format!("[]{}", bad_key(value, shape, inside)?)),
+        Form::Map(..) => Some(String::new()),
+        Form::Named(name) if !inside.contains(name) => {
+            inside.push(name.clone());
+            let found = shape.types.get(name).and_then(|composite| match &composite.body {
+                Body::Variants(variants) => variants.iter().find_map(|(_, body)| bad_key_in(body, shape, inside)),
+                body => bad_key_in(body, shape, inside),
+            });
+            inside.pop();
+            found
+        }
+        _ => None,
+    }
+}
+
+fn bad_key_in(body: &Body, shape: &Shape, inside: &mut Vec<String>) -> Option<String> {
+    match body {
+        Body::Newtype(inner) => bad_key(inner, shape, inside),
+        Body::Tuple(forms) => bad_key_in_tuple(forms, shape, inside),
+        Body::Fields(fields) => {
+            fields.iter().find_map(|(name, form)| Some(format!(".{name}{}", bad_key(form, shape, inside)?)))
+        }
+        Body::Unknown | Body::Unit | Body::Variants(_) => None,
+    }
+}
+
+fn bad_key_in_tuple(forms: &[Form], shape: &Shape, inside: &mut Vec<String>) -> Option<String> {
+    forms.iter().enumerate().find_map(|(index, form)| Some(format!(".{index}{}", bad_key(form, shape, inside)?)))
+}
+
+fn is_json_key(key: &Form, shape: &Shape) -> bool {
+    match key {
+        Form::Unit | Form::Bytes | Form::Option(_) | Form::Seq(_) | Form::Map(..) | Form::Tuple(_) => false,
+        Form::Named(name) => match shape.types.get(name).map(|composite| &composite.body) {
+            Some(Body::Newtype(inner)) => is_json_key(inner, shape),
+            Some(Body::Variants(variants)) => {
+                variants.iter().all(|(_, body)| matches!(body, Body::Unit | Body::Unknown))
+            }
+            Some(Body::Unknown) | None => true,
+            Some(Body::Unit | Body::Tuple(_) | Body::Fields(_)) => false,
+        },
+        _ => true,
+    }
 }
 
 /// Whether bytes are better than plain values. A stream that is an argument always travels as text: see `StreamArgument`.

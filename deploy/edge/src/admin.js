@@ -40,7 +40,10 @@ export default {
 
 function stub(env, params) {
   const namespace = env[params.get("class")];
-  if (namespace === undefined) throw new Error(`there is no class ${params.get("class")}; there are ${Object.keys(env).join(", ")}`);
+  if (namespace === undefined) {
+    const classes = Object.keys(env).filter((name) => name.includes("/"));
+    throw new Error(`there is no class ${params.get("class")}; there are ${classes.join(", ")}`);
+  }
   const id = params.get("id");
   return id === null ? namespace.getByName(params.get("name")) : namespace.get(namespace.idFromString(id));
 }

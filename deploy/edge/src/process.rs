@@ -132,12 +132,12 @@ impl Process {
 
     fn watch(mut child: Child, output: Vec<thread::JoinHandle<()>>, log: LogSink, on_end: EndSink) -> Self {
         let pid = Pid::from_child(&child);
-        let (end, ended) = mpsc::channel();
+        let (end, ended) = mpsc::channel::<()>();
         let stopping = Arc::new(AtomicBool::new(false));
         let expected = stopping.clone();
         thread::spawn(move || {
             let status = child.wait();
-            let _ = end.send(());
+            drop(end);
             if !expected.load(Ordering::SeqCst) {
                 let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
                 log(LogLine { level: "error".into(), message: format!("workerd ended by itself: {status}") });

@@ -86,9 +86,9 @@ impl<T: Serialize> QueueClient<T> {
     /// Sends a message that is delivered after `delay`, of whole seconds and at most 12 hours.
     ///
     /// # Errors
-    /// As [`QueueClient::send`].
+    /// As [`QueueClient::send`], and where the delay is none of these.
     pub async fn send_after(&self, message: &T, delay: Duration) -> Result<()> {
-        let options = options(delay);
+        let options = object([("contentType", Some("json".into())), ("delaySeconds", seconds(delay)?)]);
         settled(js::invoke2(&lookup(self.binding)?, "send", &json(message)?, &options)).await.map(drop)
     }
 
@@ -106,9 +106,14 @@ impl<T: Serialize> QueueClient<T> {
     }
 }
 
-fn options(delay: Duration) -> JsValue {
-    let seconds = (delay > Duration::ZERO).then(|| (delay.as_secs() as f64).into());
-    object([("contentType", Some("json".into())), ("delaySeconds", seconds)])
+/// The longest delay of a message, in seconds (Cloudflare's "Queues limits").
+const DELAY_MAX: u64 = 12 * 60 * 60;
+
+fn seconds(delay: Duration) -> Result<Option<JsValue>> {
+    if delay.subsec_nanos() > 0 || delay.as_secs() > DELAY_MAX {
+        return Err(format!("a message cannot be delayed by {delay:?}: use whole seconds, up to 12 hours").into());
+    }
+    Ok((delay > Duration::ZERO).then(|| (delay.as_secs() as f64).into()))
 }
 
 /// A message as JavaScript writes it out as JSON. An integer that would be rounded is an error.
@@ -204,9 +209,12 @@ impl<T: DeserializeOwned> Message<T> {
         let _ = js::invoke0(&self.raw, "retry");
     }
 
-    /// Has it delivered again after `delay`, of whole seconds.
-    pub fn retry_after(&self, delay: Duration) {
-        let options = object([("delaySeconds", Some((delay.as_secs() as f64).into()))]);
-        let _ = js::invoke1(&self.raw, "retry", &options);
+    /// Has it delivered again after `delay`, of whole seconds and at most 12 hours.
+    ///
+    /// # Errors
+    /// Where the delay is none of these.
+    pub fn retry_after(&self, delay: Duration) -> Result<()> {
+        let options = object([("delaySeconds", seconds(delay)?)]);
+        js::invoke1(&self.raw, "retry", &options).map(drop).map_err(Error::from_js)
     }
 }

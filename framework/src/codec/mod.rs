@@ -68,7 +68,7 @@ impl CodecError {
         self
     }
 
-    fn at(mut self, index: usize) -> Self {
+    pub(crate) fn at(mut self, index: usize) -> Self {
         self.path.push(Segment::Index(index));
         self
     }

@@ -227,6 +227,7 @@ impl Reader {
             Err(error) => Err(error),
         };
         next.unwrap_or_else(|error| {
+            let error = error.at(self.items as usize).inside("items");
             let error = RpcError::from_codec(RpcErrorKind::BadResult, method, &error);
             Next::Error(E::failed(if self.skewed { error.skewed() } else { error }))
         })
