@@ -65,7 +65,7 @@ pub(crate) fn stream() -> Result<Vec<Row>, String> {
     let [first, js_first] = rounds::medians(&app, &paths, f64::from(FIRST_ITEMS));
     Ok(vec![
         Row { case: "throughput1k", vs: "js", ours, other: js, unit: "us/MiB" },
-        Row { case: "throughput1k", vs: "js-chunks-of-128k", ours, other: wide, unit: "us/MiB" },
+        Row { case: "throughput1k", vs: "js-chunks-of-256k", ours, other: wide, unit: "us/MiB" },
         Row { case: "first_item", vs: "js", ours: first, other: js_first, unit: "us" },
     ])
 }

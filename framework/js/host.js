@@ -3,8 +3,8 @@
 import { env } from "cloudflare:workers";
 
 /** How much of a stream is read at once, in bytes: a little more than a producer sends at once, which may be an item over its
- *  limit. A plain reader gets 4 KiB, at a quarter of the speed. */
-const READ_SIZE_MAX = 132 << 10;
+ *  limit. A plain reader gets 4 KiB, at a fraction of the speed. */
+const READ_SIZE_MAX = 260 << 10;
 /** How much is read at first. It grows with what arrives, as the chunks of a producer do. */
 const READ_SIZE_MIN = 2 << 10;
 const READ_GROWTH = 4;

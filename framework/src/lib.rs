@@ -213,5 +213,9 @@ pub mod prelude {
 
 /// The examples in README compile.
 #[cfg(doctest)]
+#[doc = include_str!("../../docs/calls.md")]
+struct Calls;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

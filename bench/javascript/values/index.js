@@ -3,7 +3,7 @@ import { DurableObject } from "cloudflare:workers";
 
 /** In bytes: what a hand would choose, and what Realgar does. */
 const CHUNK = 64 << 10;
-const WIDE = 128 << 10;
+const WIDE = 256 << 10;
 
 export class Echo extends DurableObject {
   echo(items) {

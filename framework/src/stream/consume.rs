@@ -50,7 +50,7 @@ impl<E: DeserializeOwned> StreamError for CallError<E> {
 /// The items that a method of another isolate produces, or a caller passes in, as they are produced.
 ///
 /// An error is the last item. A stream that breaks off is an error too, never an end; so what a loop over it has seen at
-/// its end is all there was. The producer runs only as far ahead as one chunk (128 KiB at most, and at first a single item),
+/// its end is all there was. The producer runs only as far ahead as one chunk (256 KiB at most, and at first a single item),
 /// and dropping this drops the producer.
 ///
 /// As a parameter of an RPC method it makes that parameter, at the caller, any `Stream` of the items.

@@ -27,7 +27,7 @@ use wasm_bindgen::prelude::*;
 use worker::{Response, ResponseBuilder};
 
 /// The most that is put into one chunk, in bytes. A chunk costs the runtime about 20 us, whatever its size.
-const CHUNK_SIZE_MAX: usize = 128 << 10;
+const CHUNK_SIZE_MAX: usize = 256 << 10;
 
 /// How fast chunks grow. The first item travels alone, so that it arrives before the second one is produced.
 const CHUNK_GROWTH: usize = 4;
