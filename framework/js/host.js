@@ -17,6 +17,21 @@ export const host = {
   log(level, line) {
     (console[level === "trace" ? "debug" : level] ?? console.log).call(console, line);
   },
+  sockets,
+  broadcast(state, tag, except, message) {
+    let count = 0;
+    for (const socket of sockets(state, tag)) {
+      if (socket === except) continue;
+      try {
+        socket.send(message);
+        count += 1;
+      } catch {
+        // Its connection is gone; the others get the message all the same.
+      }
+    }
+    return count;
+  },
+  autoResponse: (request, response) => new WebSocketRequestResponsePair(request, response),
   fixedLength(stream, length) {
     const { readable, writable } = new FixedLengthStream(length);
     // Whoever reads sees it fail.
@@ -76,6 +91,12 @@ export const host = {
     }
   },
 };
+
+/** The open WebSockets of an object. The runtime's list has those that are closing too. */
+function sockets(state, tag) {
+  const all = tag === undefined ? state.getWebSockets() : state.getWebSockets(tag);
+  return all.filter((socket) => socket.readyState === WebSocket.READY_STATE_OPEN);
+}
 
 /** What a value is, in the order of `Kind` in `framework/src/codec/decode.rs`. */
 function kind(value) {

@@ -104,6 +104,24 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn cancel(reader: &JsValue);
 
+    /// The open sockets of the object `state`, with the tag `tag` if it is one.
+    #[wasm_bindgen(catch, js_namespace = __realgar)]
+    pub(crate) fn sockets(state: &JsValue, tag: &JsValue) -> Result<js_sys::Array, JsValue>;
+
+    /// Sends `message` to the open sockets of the object `state` that have the tag `tag`, if it is one, and are not `except`. Returns to how
+    /// many.
+    #[wasm_bindgen(catch, js_namespace = __realgar)]
+    pub(crate) fn broadcast(
+        state: &JsValue,
+        tag: &JsValue,
+        except: &JsValue,
+        message: &JsValue,
+    ) -> Result<u32, JsValue>;
+
+    /// A pair of a request and the response that the platform has for it.
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = autoResponse)]
+    pub(crate) fn auto_response(request: &str, response: &str) -> Result<JsValue, JsValue>;
+
     /// Says that nobody reads a value that may be a stream, or a response with one.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn discard(value: &JsValue);

@@ -87,6 +87,7 @@ mod stream;
 mod stub;
 mod time;
 mod trace;
+mod websocket;
 #[cfg(feature = "workers-rs")]
 pub mod workers_rs;
 
@@ -127,6 +128,9 @@ pub use stub::{ServiceBinding, Stub};
 pub use time::{Sleep, sleep};
 #[cfg(feature = "tracing")]
 pub use trace::init_tracing;
+pub use websocket::{
+    Broadcast, Close, FromMessage, Json, OnClose, OnError, OnMessage, WebSocket, WebSocketMessage, WebSockets,
+};
 
 /// What a method returns to stream: the trait of the crate `futures`.
 pub use futures_core::Stream;

@@ -1,6 +1,6 @@
 //! What a Durable Object instance gets from the platform.
 
-use crate::{ObjectId, Sql, Storage, context, js};
+use crate::{ObjectId, Sql, Storage, WebSocket, WebSockets, context, js};
 use std::future::Future;
 use wasm_bindgen::JsValue;
 
@@ -37,6 +37,17 @@ impl State {
     #[must_use]
     pub fn sql(&self) -> Sql {
         Sql::new(js::field(&js::field(&self.raw, "storage"), "sql"))
+    }
+
+    /// The WebSockets of this object.
+    #[must_use]
+    pub fn sockets(&self) -> WebSockets {
+        WebSockets::new(self.raw.clone())
+    }
+
+    /// One of them.
+    pub(crate) fn socket(&self, raw: JsValue) -> WebSocket {
+        WebSocket::new(raw, self.raw.clone())
     }
 
     /// Resets the object: its instance is gone, what was written and not yet stored is lost, and whoever waits for it gets an error.

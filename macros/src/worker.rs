@@ -116,10 +116,10 @@ fn expand(model: &Model) -> TokenStream {
                 #krate::__private::wire::WorkerClass {
                     class: #krate::__private::core::convert::From::from(<#class as #krate::WorkerClass>::CLASS),
                     script: #krate::__private::core::convert::From::from(<#class as #krate::WorkerClass>::NAME),
-                    handlers: #krate::__private::joined(
+                    handlers: #krate::__private::joined([
                         (&#krate::__private::Probe::<Self>::NEW).describe_scheduled(),
                         (&#krate::__private::Probe::<Self>::NEW).describe_consume(),
-                    ),
+                    ]),
                     methods: (&#krate::__private::Probe::<#class>::NEW).describe_methods(),
                 }
             }

@@ -89,7 +89,11 @@ fn object_class(js: &mut String, index: usize, object: &Object, hashes: &Hashes)
         "  #shell;\n\n  constructor(ctx, env) {{\n    super(ctx, env);\n    this.#shell = new __realgar.Shell({index}, ctx);\n  }}\n"
     );
     for handler in &object.handlers {
-        let _ = write!(js, "\n  {handler}(event) {{\n    return this.#shell.{handler}(event);\n  }}\n");
+        let _ = write!(js, "\n  {handler}(...event) {{\n    return this.#shell.{handler}(...event);\n  }}\n");
+    }
+    let handles = |name: &str| object.handlers.iter().any(|handler| handler == name);
+    if handles("webSocketMessage") && !handles("webSocketClose") {
+        js.push_str("\n  webSocketClose(...event) {\n    __realgar.closed(...event);\n  }\n");
     }
     methods(js, &object.methods, "this.#shell.call(", &format!("this.#shell.callRealgar({class}.#contract, "));
     js.push_str("}\n");
@@ -169,8 +173,8 @@ export class Counter extends __platform.DurableObject {
     this.#shell = new __realgar.Shell(0, ctx);
   }
 
-  fetch(event) {
-    return this.#shell.fetch(event);
+  fetch(...event) {
+    return this.#shell.fetch(...event);
   }
 
   increment(...args) {

@@ -1,6 +1,6 @@
 //! A running app: its Workers, its data folder, its log.
 
-use crate::{Request, Response, bundle, chain, lock};
+use crate::{Request, Response, SocketClient, bundle, chain, lock};
 use realgar_bundle::{Bundle, Profile, node_tools, read_plain};
 use realgar_edge::{Edge, EdgeOptions, LogLine, Script, read_values};
 use std::{
@@ -191,6 +191,24 @@ impl App {
     #[track_caller]
     pub fn request(&self, method: &str, script: &str, path: &str) -> Request {
         Request::new(&self.agent, method, &format!("{}{path}", self.url(script)))
+    }
+
+    /// Opens a WebSocket to the first Worker.
+    ///
+    /// # Panics
+    /// When the answer is no upgrade.
+    #[must_use]
+    #[track_caller]
+    pub fn websocket(&self, path: &str) -> SocketClient {
+        self.try_websocket(path).unwrap_or_else(|error| panic!("there is no WebSocket at `{path}`: {error}"))
+    }
+
+    /// As [`App::websocket`], for tests of what is refused.
+    ///
+    /// # Errors
+    /// The status and body of an answer that is no upgrade, or why there is none.
+    pub fn try_websocket(&self, path: &str) -> Result<SocketClient, String> {
+        SocketClient::open(&format!("{}{path}", self.url(&self.main)))
     }
 
     /// The address of the Worker `script`, without a slash at its end.

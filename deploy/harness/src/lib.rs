@@ -19,11 +19,13 @@
 
 mod app;
 mod http;
+mod websocket;
 
 pub use app::{App, AppBuilder, ObjectRef, Sockets};
 pub use http::{Request, Response};
 pub use realgar_bundle::{Bundle, Profile, read as read_bundle};
 pub use realgar_edge::LogLine;
+pub use websocket::{Frame, SocketClient};
 
 use realgar_bundle::{BuildOptions, Builder, build};
 use std::{

@@ -2,10 +2,12 @@
 
 use super::Reply;
 use crate::{
-    Consume, Context, DurableObject, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker, MessageBatch,
-    ObjectClass, Result, RpcErrorKind, Scheduled, ScheduledEvent, State,
+    Consume, Context, DurableObject, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker,
+    MessageBatch, ObjectClass, OnClose, OnError, OnMessage, Result, RpcErrorKind, Scheduled, ScheduledEvent, State,
+    WebSocket,
     init::Record,
     rpc::{Arguments, Failure},
+    websocket::{self, SocketEvent},
 };
 use std::{future::Future, marker::PhantomData, pin::Pin, rc::Rc};
 use wasm_bindgen::JsValue;
@@ -74,7 +76,16 @@ pub struct ObjectTable<T: 'static> {
     pub methods: &'static [Method<T>],
     /// Its HTTP handler.
     pub fetch: Option<fn(Rc<T>, Request) -> Reply>,
+    /// Its handlers of WebSockets: of messages,
+    pub message: Option<SocketHandler<T>>,
+    /// of closes,
+    pub close: Option<SocketHandler<T>>,
+    /// of failures.
+    pub error: Option<SocketHandler<T>>,
 }
+
+/// Handles what happened on a socket.
+pub type SocketHandler<T> = fn(Rc<T>, WebSocket, SocketEvent) -> Reply;
 
 impl<T> std::fmt::Debug for ObjectTable<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -194,6 +205,73 @@ pub trait FetchAbsent<T> {
 
 impl<T> FetchAbsent<T> for &Probe<T> {}
 
+macro_rules! socket_handlers {
+    ($(
+        $trait:ident as $js:literal: $method:ident, $describe:ident, $present:ident, $absent:ident,
+        |$object:ident, $socket:ident, $event:ident| $handle:expr;
+    )*) => {$(
+        #[doc = concat!("`T` implements `", stringify!($trait), "`.")]
+        pub trait $present<T> {
+            /// How.
+            fn $method(&self) -> Option<SocketHandler<T>>;
+            /// The names of the handlers this stands for.
+            fn $describe(&self) -> Vec<String>;
+        }
+
+        impl<T: $trait> $present<T> for Probe<T> {
+            fn $method(&self) -> Option<SocketHandler<T>> {
+                Some(|$object, $socket, $event| {
+                    Reply(Box::pin(async move {
+                        $handle
+                        Ok(JsValue::UNDEFINED)
+                    }))
+                })
+            }
+
+            fn $describe(&self) -> Vec<String> {
+                vec![$js.into()]
+            }
+        }
+
+        #[doc = concat!("`T` does not implement `", stringify!($trait), "`.")]
+        pub trait $absent<T: 'static> {
+            /// Not.
+            fn $method(&self) -> Option<SocketHandler<T>> {
+                None
+            }
+            /// None.
+            fn $describe(&self) -> Vec<String> {
+                Vec::new()
+            }
+        }
+
+        impl<T: 'static> $absent<T> for &Probe<T> {}
+    )*};
+}
+
+socket_handlers! {
+    OnMessage as "webSocketMessage": message, describe_message, MessagePresent, MessageAbsent,
+    |object, socket, event| {
+        if let SocketEvent::Message(raw) = event
+            && let Some(message) = websocket::message(&socket, &raw)
+        {
+            object.message(socket, message).await.map_err(Failure::from)?;
+        }
+    };
+    OnClose as "webSocketClose": close, describe_close, ClosePresent, CloseAbsent,
+    |object, socket, event| {
+        if let SocketEvent::Close(close) = event {
+            object.close(socket, close).await.map_err(Failure::from)?;
+        }
+    };
+    OnError as "webSocketError": error, describe_error, ErrorPresent, ErrorAbsent,
+    |object, socket, event| {
+        if let SocketEvent::Error(error) = event {
+            object.error(socket, Error::from_js(error)).await.map_err(Failure::from)?;
+        }
+    };
+}
+
 /// The objects that a Worker hosts, as nested pairs: `(A, (B, ()))`.
 pub trait ObjectList: 'static {
     /// Appends what makes factories, in order.
@@ -258,6 +336,8 @@ pub trait Instance {
     fn method(&self, method: u32) -> &'static str;
     /// Answers an HTTP request.
     fn fetch(&self, request: Request) -> Reply;
+    /// Handles what happened on a socket.
+    fn socket(&self, socket: WebSocket, event: SocketEvent) -> Reply;
 }
 
 /// The closure that Phase 1 returned, as a factory.
@@ -307,6 +387,18 @@ impl<T: LiveObject> Instance for Hosted<T> {
             None => other_build(),
         }
     }
+
+    fn socket(&self, socket: WebSocket, event: SocketEvent) -> Reply {
+        let handler = match event {
+            SocketEvent::Message(_) => self.table.message,
+            SocketEvent::Close(_) => self.table.close,
+            SocketEvent::Error(_) => self.table.error,
+        };
+        match handler {
+            Some(handler) => handler(self.object.clone(), socket, event),
+            None => other_build(),
+        }
+    }
 }
 
 /// Runs the method with this index on `target`.
@@ -336,10 +428,9 @@ where
 )]
 pub trait EntrypointOf<W> {}
 
-/// Called by the code `#[worker]` generates: one list of two.
-pub fn joined(mut first: Vec<String>, second: Vec<String>) -> Vec<String> {
-    first.extend(second);
-    first
+/// Called by the code `#[durable_object]` and `#[worker]` generate: one list of several.
+pub fn joined<const N: usize>(lists: [Vec<String>; N]) -> Vec<String> {
+    lists.into_iter().flatten().collect()
 }
 
 /// `T` runs by the clock.

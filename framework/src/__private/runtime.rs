@@ -9,11 +9,12 @@ use super::{
     object::{self, Factory, Handler, Instance, ObjectList, unserved},
 };
 use crate::{
-    Context, RpcErrorKind, State, Worker, WorkerClass, executor,
+    Close, Context, RpcErrorKind, State, Worker, WorkerClass, executor,
     init::Record,
     js,
     rpc::{Arguments, Failure},
     trace::{self, Scope},
+    websocket::SocketEvent,
 };
 use js_sys::Array;
 use std::{
@@ -172,6 +173,7 @@ pub struct ObjectHandle {
     class: &'static str,
     /// Its name or id, for logs.
     name: Rc<str>,
+    state: State,
 }
 
 impl std::fmt::Debug for ObjectHandle {
@@ -206,9 +208,32 @@ impl ObjectHandle {
     pub fn fetch(&self, record: JsValue, call: u32, request: worker::web_sys::Request) {
         start(record, call, || self.scope("fetch", None), || self.instance.fetch(request.into()));
     }
+
+    /// Handles a message on a WebSocket.
+    #[wasm_bindgen(js_name = socketMessage)]
+    pub fn socket_message(&self, record: JsValue, call: u32, socket: JsValue, message: JsValue) {
+        self.socket(record, call, "message", socket, SocketEvent::Message(message));
+    }
+
+    /// Handles the close of a WebSocket.
+    #[wasm_bindgen(js_name = socketClose)]
+    pub fn socket_close(&self, record: JsValue, call: u32, socket: JsValue, code: u16, reason: String, clean: bool) {
+        self.socket(record, call, "close", socket, SocketEvent::Close(Close { code, reason, clean }));
+    }
+
+    /// Handles the failure of a WebSocket.
+    #[wasm_bindgen(js_name = socketError)]
+    pub fn socket_error(&self, record: JsValue, call: u32, socket: JsValue, error: JsValue) {
+        self.socket(record, call, "error", socket, SocketEvent::Error(error));
+    }
 }
 
 impl ObjectHandle {
+    fn socket(&self, record: JsValue, call: u32, what: &'static str, socket: JsValue, event: SocketEvent) {
+        let socket = self.state.socket(socket);
+        start(record, call, || self.scope(what, None), || self.instance.socket(socket, event));
+    }
+
     fn scope(&self, method: &'static str, trace: Option<String>) -> Scope {
         Scope {
             class: self.class,
@@ -235,12 +260,12 @@ pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue) {
         || {
             Reply(Box::pin(async move {
                 let factory = factory.ok_or_else(other_build)?;
-                let made = factory.make(state).await;
+                let made = factory.make(state.clone()).await;
                 let instance = made.map_err(|error| {
                     let message = format!("`{}` could not start: {error}", factory.class());
                     Failure::new(RpcErrorKind::InitFailed, message)
                 })?;
-                Ok(ObjectHandle { instance, class, name }.into())
+                Ok(ObjectHandle { instance, class, name, state }.into())
             }))
         },
     );

@@ -7,7 +7,7 @@ use serde_json::ser::Formatter;
 use std::io;
 
 /// Appends `value`. What was written of a value that cannot be is for the caller to take back.
-pub(crate) fn append<T: Serialize>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
+pub(crate) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
     let mut serializer = serde_json::Serializer::with_formatter(buffer, Exact);
     Checked(value).serialize(&mut serializer).map_err(|error| CodecError::new(error.to_string()))
 }

@@ -45,23 +45,34 @@ impl ::realgar::Live for Counter {
 impl ::realgar::LiveObject for Counter {
     fn table() -> ::realgar::__private::ObjectTable<Self> {
         use ::realgar::__private::{
-            FetchAbsent as _, FetchPresent as _, RpcAbsent as _, RpcPresent as _,
+            CloseAbsent as _, ClosePresent as _, ErrorAbsent as _, ErrorPresent as _,
+            FetchAbsent as _, FetchPresent as _, MessageAbsent as _, MessagePresent as _,
+            RpcAbsent as _, RpcPresent as _,
         };
         ::realgar::__private::ObjectTable {
             methods: (&::realgar::__private::Probe::<Self>::NEW).methods(),
             fetch: (&::realgar::__private::Probe::<Self>::NEW).fetch(),
+            message: (&::realgar::__private::Probe::<Self>::NEW).message(),
+            close: (&::realgar::__private::Probe::<Self>::NEW).close(),
+            error: (&::realgar::__private::Probe::<Self>::NEW).error(),
         }
     }
     fn describe() -> ::realgar::__private::wire::Object {
         use ::realgar::__private::{
-            ContractAbsent as _, ContractPresent as _, FetchAbsent as _,
-            FetchPresent as _,
+            CloseAbsent as _, ClosePresent as _, ContractAbsent as _,
+            ContractPresent as _, ErrorAbsent as _, ErrorPresent as _, FetchAbsent as _,
+            FetchPresent as _, MessageAbsent as _, MessagePresent as _,
         };
         ::realgar::__private::wire::Object {
             class: ::realgar::__private::core::convert::From::from(
                 <Counter as ::realgar::ObjectClass>::NAME,
             ),
-            handlers: (&::realgar::__private::Probe::<Self>::NEW).describe_fetch(),
+            handlers: ::realgar::__private::joined([
+                (&::realgar::__private::Probe::<Self>::NEW).describe_fetch(),
+                (&::realgar::__private::Probe::<Self>::NEW).describe_message(),
+                (&::realgar::__private::Probe::<Self>::NEW).describe_close(),
+                (&::realgar::__private::Probe::<Self>::NEW).describe_error(),
+            ]),
             methods: (&::realgar::__private::Probe::<Counter>::NEW).describe_methods(),
         }
     }

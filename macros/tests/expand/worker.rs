@@ -67,10 +67,10 @@ impl ::realgar::LiveWorker for Api {
             script: ::realgar::__private::core::convert::From::from(
                 <Api as ::realgar::WorkerClass>::NAME,
             ),
-            handlers: ::realgar::__private::joined(
+            handlers: ::realgar::__private::joined([
                 (&::realgar::__private::Probe::<Self>::NEW).describe_scheduled(),
                 (&::realgar::__private::Probe::<Self>::NEW).describe_consume(),
-            ),
+            ]),
             methods: (&::realgar::__private::Probe::<Api>::NEW).describe_methods(),
         }
     }

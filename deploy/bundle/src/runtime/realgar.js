@@ -435,6 +435,31 @@ export class Shell {
     return this.#life.track((record, call) => handle.fetch(record, call, request));
   }
 
+  webSocketMessage(socket, message) {
+    return this.#socket("message", socket, (handle, record, call) => handle.socketMessage(record, call, socket, message));
+  }
+
+  async webSocketClose(socket, code, reason, clean) {
+    await this.#socket("close", socket, (handle, record, call) => handle.socketClose(record, call, socket, code, reason, clean));
+    closed(socket, code, reason);
+  }
+
+  webSocketError(socket, error) {
+    return this.#socket("error", socket, (handle, record, call) => handle.socketError(record, call, socket, error));
+  }
+
+  /** An event of a socket. What fails is this event alone: the socket stays as it is. */
+  async #socket(what, socket, enter) {
+    try {
+      if (this.#handle() === undefined) await this.#ready();
+      const handle = this.#handle();
+      if (handle === undefined) return await this.#socket(what, socket, enter);
+      await this.#life.track((record, call) => enter(handle, record, call));
+    } catch (error) {
+      console.error(`Realgar: the WebSocket event \`${what}\` failed: ${error.message}`);
+    }
+  }
+
   /** The object in wasm, if it is there and not about to be replaced. */
   #handle() {
     if (this.#life === undefined || this.#life.dead || this.#starting !== undefined) return undefined;
@@ -448,6 +473,19 @@ export class Shell {
       return Promise.reject(failed);
     }
     return this.#start();
+  }
+}
+
+/** Codes that stand for a close without one, and cannot be sent. */
+const NO_CODE = [1005, 1006, 1015];
+
+/** Answers the close of a client, which waits for it: of sockets that may hibernate the runtime leaves that to their object. */
+export function closed(socket, code, reason) {
+  try {
+    if (NO_CODE.includes(code)) socket.close(1000);
+    else socket.close(code, reason);
+  } catch {
+    // The connection is gone, or the object has closed it.
   }
 }
 
