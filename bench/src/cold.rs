@@ -1,7 +1,7 @@
 //! From the start of the runtime to the first response, which runs the Worker's top level, its Phase 1, and for an object its
 //! Phase 2.
 
-use crate::{Row, workers_rs};
+use crate::{Row, rounds::median, workers_rs};
 use realgar_test::{App, Bundle, Profile, bundle};
 use std::time::Instant;
 
@@ -37,8 +37,5 @@ fn medians<const N: usize>(sides: &[Bundle; N]) -> Result<[f64; N], String> {
             }
         }
     }
-    Ok(times.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    }))
+    Ok(times.map(median))
 }

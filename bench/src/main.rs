@@ -2,6 +2,7 @@
 //! no test, and no test measures time.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program whose output is its purpose")]
 
+mod broadcast;
 mod cold;
 mod rounds;
 mod rpc;
@@ -32,6 +33,8 @@ enum Suite {
     Stream,
     /// From the start of the runtime to the first response.
     Cold,
+    /// The time until many WebSockets have a message.
+    Broadcast,
     /// The size of a bundle.
     Size,
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Suite::Codec => ("codec", values::codec()),
         Suite::Stream => ("stream", values::stream()),
         Suite::Cold => ("cold", cold::run()),
+        Suite::Broadcast => ("broadcast", broadcast::run()),
         Suite::Size => ("size", size::run()),
     };
     match rows {
@@ -85,7 +89,7 @@ fn show(suite: &str, rows: &[Row], json: bool) {
             });
             println!("{line}");
         } else {
-            println!("{suite:6} {case:22} vs {vs:20} {ours:10.1} {other:10.1} {unit:6} ratio {ratio:.3}");
+            println!("{suite:9} {case:22} vs {vs:20} {ours:10.1} {other:10.1} {unit:6} ratio {ratio:.3}");
         }
     }
 }

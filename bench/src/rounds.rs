@@ -18,8 +18,11 @@ pub(crate) fn medians<const N: usize>(app: &App, requests: &[(&str, String); N],
             }
         }
     }
-    times.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    })
+    times.map(median)
+}
+
+/// The one in the middle.
+pub(crate) fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
 }

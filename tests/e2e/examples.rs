@@ -130,3 +130,37 @@ fn a_photo_is_stored_as_it_arrives_and_indexed_by_a_queue() {
     indexed(&["dog.png"]);
     let _ = app.get("/cat.png").send().expect_status(404);
 }
+
+#[test]
+fn a_room_remembers_what_was_said_and_knows_who_is_there() {
+    let app = App::start("examples/chat");
+    assert!(app.get("/").send().expect_status(200).text().contains("<title>Chat</title>"));
+    assert_eq!(app.get("/rooms/lobby").send().status(), 426);
+    let error = app.try_websocket("/rooms/lobby").unwrap_err();
+    assert_eq!(error, "400: say who you are: ?name=.., of up to 40 characters");
+    let mut ada = app.websocket("/rooms/lobby?name=ada");
+    assert_eq!(ada.next_json::<Value>(), json!({"welcome": {"present": ["ada"], "history": []}}));
+    let mut bob = app.websocket("/rooms/lobby?name=bob");
+    assert_eq!(bob.next_json::<Value>(), json!({"welcome": {"present": ["ada", "bob"], "history": []}}));
+    assert_eq!(ada.next_json::<Value>(), json!({"joined": "bob"}));
+    bob.send_json(&json!({"say": "hello"}));
+    let said = json!({"said": {"name": "bob", "text": "hello"}});
+    assert_eq!((ada.next_json::<Value>(), bob.next_json::<Value>()), (said.clone(), said));
+    app.object("chat", "Room", "lobby").evict();
+    let mut eve = app.websocket("/rooms/lobby?name=eve");
+    let history = json!([{"name": "bob", "text": "hello"}]);
+    assert_eq!(
+        eve.next_json::<Value>(),
+        json!({"welcome": {"present": ["ada", "bob", "eve"], "history": history}}),
+        "the sockets of before the eviction are known again"
+    );
+    let mut again = app.websocket("/rooms/lobby?name=bob");
+    let _: Value = again.next_json();
+    bob.close(1000, "");
+    again.close(1000, "");
+    let mut seen: Vec<Value> = Vec::new();
+    while seen.last() != Some(&json!({"left": "bob"})) {
+        seen.push(ada.next_json());
+    }
+    assert_eq!(seen, [json!({"joined": "eve"}), json!({"joined": "bob"}), json!({"left": "bob"})], "and left once");
+}

@@ -208,7 +208,15 @@ impl App {
     /// # Errors
     /// The status and body of an answer that is no upgrade, or why there is none.
     pub fn try_websocket(&self, path: &str) -> Result<SocketClient, String> {
-        SocketClient::open(&format!("{}{path}", self.url(&self.main)))
+        self.try_websocket_to(&self.main, path)
+    }
+
+    /// As [`App::try_websocket`], to the Worker `script`.
+    ///
+    /// # Errors
+    /// As [`App::try_websocket`].
+    pub fn try_websocket_to(&self, script: &str, path: &str) -> Result<SocketClient, String> {
+        SocketClient::open(&format!("{}{path}", self.url(script)))
     }
 
     /// The address of the Worker `script`, without a slash at its end.
