@@ -57,7 +57,7 @@ export const host = {
     if (Object.keys(target).length !== names.length) return undefined;
     return names.every((name) => Object.hasOwn(target, name)) ? names.map((name) => target[name]) : undefined;
   },
-  entries: (target) => (target instanceof Map ? [...target] : Object.entries(target)).flat(),
+  entries: (target) => (target[Symbol.iterator] === undefined ? Object.entries(target) : [...target]).flat(),
   kind,
   bytes: (value) =>
     value instanceof ArrayBuffer

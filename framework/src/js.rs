@@ -49,7 +49,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar, js_name = fields)]
     fn raw_fields(target: &JsValue, names: &js_sys::Array) -> JsValue;
 
-    /// `[key, value, key, value, …]` of the own enumerable properties, or of a `Map`.
+    /// `[key, value, key, value, …]` of the own enumerable properties, or of a `Map` or another iterable of pairs.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
     pub(crate) fn entries(target: &JsValue) -> Result<js_sys::Array, JsValue>;
 

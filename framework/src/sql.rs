@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, codec, js};
 use js_sys::{Array, Uint8Array};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use wasm_bindgen::{JsCast, JsValue};
 
 /// The SQLite database of one object. Statements run at once, without an `await`.
@@ -23,12 +23,43 @@ use wasm_bindgen::{JsCast, JsValue};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sql {
+    storage: JsValue,
     raw: JsValue,
 }
 
+/// A step of the schema of an object: see [`Sql::migrate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Migration {
+    name: &'static str,
+    sql: &'static str,
+}
+
+impl Migration {
+    /// The step `name`, which runs these statements.
+    #[must_use]
+    pub const fn new(name: &'static str, sql: &'static str) -> Self {
+        Self { name, sql }
+    }
+
+    /// FNV-1a of its statements: tells one text from another.
+    fn digest(&self) -> String {
+        let bytes = self.sql.bytes();
+        let digest =
+            bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        format!("{digest:016x}")
+    }
+}
+
+/// A migration that ran.
+#[derive(Deserialize)]
+struct Done {
+    name: String,
+    digest: String,
+}
+
 impl Sql {
-    pub(crate) fn new(raw: JsValue) -> Self {
-        Self { raw }
+    pub(crate) fn new(storage: JsValue) -> Self {
+        Self { raw: js::field(&storage, "sql"), storage }
     }
 
     /// Runs a statement for its effect. Returns how many rows it wrote, rows of indexes included.
@@ -72,6 +103,64 @@ impl Sql {
     #[must_use]
     pub fn database_size(&self) -> u64 {
         js::field(&self.raw, "databaseSize").as_f64().unwrap_or_default() as u64
+    }
+
+    /// Brings the schema up to date: runs those of `migrations` that did not run yet, in order, each in a transaction of its own. To
+    /// be called in Phase 2, so that no event sees the schema half done.
+    ///
+    /// ```no_run
+    /// # use realgar::{Migration, State, Result};
+    /// static MIGRATIONS: [Migration; 2] = [
+    ///     Migration::new("posts", "CREATE TABLE posts (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"),
+    ///     Migration::new("authors", "ALTER TABLE posts ADD COLUMN author TEXT"),
+    /// ];
+    ///
+    /// # fn phase_2(state: &State) -> Result<()> {
+    /// state.sql().migrate(&MIGRATIONS)
+    /// # }
+    /// ```
+    ///
+    /// A version that was rolled back finds more migrations than it has, and leaves them.
+    ///
+    /// # Errors
+    /// When one fails: the schema is then as those before it left it. And when one was changed, or another put before it, after it
+    /// ran: then none runs.
+    pub fn migrate(&self, migrations: &[Migration]) -> Result<()> {
+        self.execute(
+            "CREATE TABLE IF NOT EXISTS realgar_migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)",
+            (),
+        )?;
+        let done: Vec<Done> = self.query("SELECT name, digest FROM realgar_migrations ORDER BY number", ())?;
+        for (number, (migration, done)) in migrations.iter().zip(&done).enumerate() {
+            if migration.name != done.name {
+                return Err(format!(
+                    "migration {number} is `{}`, and was `{}` when it ran; add new ones at the end",
+                    migration.name, done.name
+                )
+                .into());
+            }
+            if migration.digest() != done.digest {
+                return Err(
+                    format!("the migration `{}` was changed after it ran; write another one", migration.name).into()
+                );
+            }
+        }
+        let fresh = migrations.iter().enumerate().skip(done.len());
+        fresh.into_iter().try_for_each(|(number, migration)| self.run_migration(number, migration))
+    }
+
+    fn run_migration(&self, number: usize, migration: &Migration) -> Result<()> {
+        let record = "INSERT INTO realgar_migrations VALUES (?, ?, ?)";
+        let mut outcome = Ok(0);
+        let ended = js::transaction_sync(&self.storage, &mut || {
+            outcome = self
+                .execute(migration.sql, ())
+                .and_then(|_| self.execute(record, (number as u64, migration.name, migration.digest())));
+            outcome.is_ok()
+        });
+        let failed = |error: Error| format!("the migration `{}` failed: {error}", migration.name).into();
+        outcome.map_err(failed)?;
+        ended.map_err(|thrown| failed(Error::from_js(thrown)))
     }
 
     fn cursor(&self, statement: &'static str, params: impl Params) -> Result<JsValue> {

@@ -36,7 +36,7 @@ impl State {
     /// The SQLite database of this object.
     #[must_use]
     pub fn sql(&self) -> Sql {
-        Sql::new(js::field(&js::field(&self.raw, "storage"), "sql"))
+        Sql::new(js::field(&self.raw, "storage"))
     }
 
     /// The WebSockets of this object.

@@ -1,7 +1,7 @@
 //! The key-value storage of a Durable Object.
 
 use crate::{__private::runtime, Error, Result, codec, js, promise, trace::Surroundings};
-use js_sys::Object;
+use js_sys::{Array, Object};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     cell::RefCell,
@@ -76,6 +76,54 @@ impl Storage {
         }
     }
 
+    /// The same entries, without an `await`.
+    #[must_use]
+    pub fn kv(&self) -> Kv {
+        Kv { raw: js::field(&self.entries.raw, "kv") }
+    }
+
+    /// Deletes everything: all entries, all tables, and the alarm.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub async fn delete_all(&self) -> Result<()> {
+        settled(js::invoke0(&self.entries.raw, "deleteAll")).await.map(drop)
+    }
+
+    /// Waits until everything that was written is stored. No response leaves before that anyway.
+    ///
+    /// # Errors
+    /// When it cannot be stored.
+    pub async fn sync(&self) -> Result<()> {
+        settled(js::invoke0(&self.entries.raw, "sync")).await.map(drop)
+    }
+
+    /// What the storage is now, as a point to come back to, for 30 days (Cloudflare's "SQLite-backed Durable Object Storage"). The
+    /// local runtime keeps no history: its bookmarks lead nowhere.
+    ///
+    /// # Errors
+    /// When the platform has none.
+    pub async fn bookmark(&self) -> Result<String> {
+        bookmark(js::invoke0(&self.entries.raw, "getCurrentBookmark")).await
+    }
+
+    /// What the storage was at `time_ms`, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// As [`Storage::bookmark`], and for a time that is more than 30 days ago.
+    pub async fn bookmark_at(&self, time_ms: u64) -> Result<String> {
+        bookmark(js::invoke1(&self.entries.raw, "getBookmarkForTime", &(time_ms as f64).into())).await
+    }
+
+    /// Has the storage be what it was at `bookmark` when the object starts the next time, which [`crate::State::abort`] brings
+    /// about. Returns the bookmark that undoes this.
+    ///
+    /// # Errors
+    /// As [`Storage::bookmark`], and where this is none.
+    pub async fn restore_at_next_start(&self, bookmark_to: &str) -> Result<String> {
+        bookmark(js::invoke1(&self.entries.raw, "onNextSessionRestoreBookmark", &bookmark_to.into())).await
+    }
+
     /// Runs `body` in a transaction without an `await`: all its writes are stored, or, if it fails or panics, none.
     ///
     /// # Errors
@@ -95,6 +143,74 @@ impl Storage {
             (None, Ok(())) => Err(Error::from("the transaction did not run").into()),
         }
     }
+}
+
+async fn bookmark(returned: Result<JsValue, JsValue>) -> Result<String> {
+    Ok(codec::from_js(&settled(returned).await?)?)
+}
+
+/// Keys and values, without an `await`: what [`Storage::transaction_sync`] can use. They are those of [`Entries`].
+#[derive(Clone, Debug)]
+pub struct Kv {
+    raw: JsValue,
+}
+
+impl Kv {
+    /// The value of `key`, or `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Entries::get`].
+    pub fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
+        decoded(key, &js::invoke1(&self.raw, "get", &key.into()).map_err(Error::from_js)?)
+    }
+
+    /// Stores `value` under `key`.
+    ///
+    /// # Errors
+    /// As [`Entries::put`].
+    pub fn put<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
+        js::invoke2(&self.raw, "put", &key.into(), &encoded(key, value)?).map(drop).map_err(Error::from_js)
+    }
+
+    /// Deletes `key`. Says whether it existed.
+    ///
+    /// # Errors
+    /// As [`Entries::delete`].
+    pub fn delete(&self, key: &str) -> Result<bool> {
+        Ok(js::invoke1(&self.raw, "delete", &key.into()).map_err(Error::from_js)?.is_truthy())
+    }
+
+    /// The entries that `options` selects, in the order of their keys (by UTF-8 bytes).
+    ///
+    /// # Errors
+    /// As [`Entries::list`].
+    pub fn list<T: DeserializeOwned>(&self, options: &ListOptions) -> Result<Vec<(String, T)>> {
+        pairs(&js::invoke1(&self.raw, "list", &options.to_js()).map_err(Error::from_js)?)
+    }
+}
+
+fn encoded<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<JsValue> {
+    let value = codec::to_js(value).map_err(|error| error.inside(key))?;
+    // The platform treats `undefined` as no value at all; `null` decodes to the same types.
+    Ok(if value.is_undefined() { JsValue::NULL } else { value })
+}
+
+fn decoded<T: DeserializeOwned>(key: &str, value: &JsValue) -> Result<Option<T>> {
+    if value.is_undefined() {
+        return Ok(None);
+    }
+    codec::from_js(value).map(Some).map_err(|error| error.inside(key).into())
+}
+
+fn pairs<T: DeserializeOwned>(listed: &JsValue) -> Result<Vec<(String, T)>> {
+    let pairs = js::entries(listed).map_err(Error::from_js)?;
+    let mut entries = Vec::with_capacity(pairs.length() as usize / 2);
+    for index in (0..pairs.length()).step_by(2) {
+        let key = pairs.get(index).as_string().unwrap_or_default();
+        let value = codec::from_js(&pairs.get(index + 1)).map_err(|error| error.inside(&key))?;
+        entries.push((key, value));
+    }
+    Ok(entries)
 }
 
 /// The storage inside [`Storage::transaction`]: what [`Entries`] offers, and only that takes part in the transaction.
@@ -126,11 +242,21 @@ impl Entries {
     /// # Errors
     /// When the stored value is not a `T`: the error names the path. The value stays.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
-        let value = settled(js::invoke1(&self.raw, "get", &key.into())).await?;
-        if value.is_undefined() {
-            return Ok(None);
+        decoded(key, &settled(js::invoke1(&self.raw, "get", &key.into())).await?)
+    }
+
+    /// The values of `keys`, in the order of the keys; those that have none are left out. The platform takes 128 keys a call, so
+    /// more of them are more than one call, which no other event comes between.
+    ///
+    /// # Errors
+    /// As [`Entries::get`].
+    pub async fn get_many<T: DeserializeOwned>(&self, keys: &[&str]) -> Result<Vec<(String, T)>> {
+        let mut found = Vec::new();
+        for call in calls(keys.iter().map(|key| JsValue::from_str(key))) {
+            found.extend(pairs(&settled(js::invoke1(&self.raw, "get", &call)).await?)?);
         }
-        codec::from_js(&value).map(Some).map_err(|error| error.inside(key).into())
+        found.sort_by(|(one, _): &(String, T), (other, _)| one.cmp(other));
+        Ok(found)
     }
 
     /// Stores `value` under `key`.
@@ -138,12 +264,46 @@ impl Entries {
     /// # Errors
     /// When the value cannot be encoded, or key or value is over the limits.
     pub async fn put<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
-        let mut value = codec::to_js(value).map_err(|error| error.inside(key))?;
-        if value.is_undefined() {
-            // The platform treats `undefined` as no value at all; `null` decodes to the same types.
-            value = JsValue::NULL;
+        settled(js::invoke2(&self.raw, "put", &key.into(), &encoded(key, value)?)).await.map(drop)
+    }
+
+    /// Stores all of them, or, where one cannot be stored, none.
+    ///
+    /// # Errors
+    /// As [`Entries::put`].
+    pub async fn put_many<'a, T: Serialize + 'a>(
+        &self,
+        entries: impl IntoIterator<Item = (&'a str, &'a T)>,
+    ) -> Result<()> {
+        let entries = entries.into_iter().map(|(key, value)| Ok((key, encoded(key, value)?)));
+        let entries = entries.collect::<Result<Vec<_>>>()?;
+        // Without an `await` between them, so that they are one write.
+        let calls: Vec<Result<JsValue, JsValue>> = entries
+            .chunks(KEYS_MAX)
+            .map(|entries| {
+                let object = Object::new();
+                entries.iter().for_each(|(key, value)| js::define_any(&object, key, value));
+                js::invoke1(&self.raw, "put", &object)
+            })
+            .collect();
+        for call in calls {
+            settled(call).await?;
         }
-        settled(js::invoke2(&self.raw, "put", &key.into(), &value)).await.map(drop)
+        Ok(())
+    }
+
+    /// Deletes all of them. Returns how many existed.
+    ///
+    /// # Errors
+    /// As [`Entries::delete`].
+    pub async fn delete_many(&self, keys: &[&str]) -> Result<u64> {
+        let calls = calls(keys.iter().map(|key| JsValue::from_str(key)));
+        let calls: Vec<_> = calls.iter().map(|call| js::invoke1(&self.raw, "delete", call)).collect();
+        let mut count = 0;
+        for call in calls {
+            count += settled(call).await?.as_f64().unwrap_or_default() as u64;
+        }
+        Ok(count)
     }
 
     /// Deletes `key`. Says whether it existed.
@@ -159,16 +319,17 @@ impl Entries {
     /// # Errors
     /// When a value is not a `T`: the error names the key.
     pub async fn list<T: DeserializeOwned>(&self, options: &ListOptions) -> Result<Vec<(String, T)>> {
-        let map = settled(js::invoke1(&self.raw, "list", &options.to_js())).await?;
-        let pairs = js::entries(&map).map_err(Error::from_js)?;
-        let mut entries = Vec::with_capacity(pairs.length() as usize / 2);
-        for index in (0..pairs.length()).step_by(2) {
-            let key = pairs.get(index).as_string().unwrap_or_default();
-            let value = codec::from_js(&pairs.get(index + 1)).map_err(|error| error.inside(&key))?;
-            entries.push((key, value));
-        }
-        Ok(entries)
+        pairs(&settled(js::invoke1(&self.raw, "list", &options.to_js())).await?)
     }
+}
+
+/// How many keys the platform takes in one call.
+const KEYS_MAX: usize = 128;
+
+/// The keys, as the lists that the platform takes.
+fn calls(keys: impl Iterator<Item = JsValue>) -> Vec<Array> {
+    let keys: Vec<JsValue> = keys.collect();
+    keys.chunks(KEYS_MAX).map(|keys| keys.iter().collect()).collect()
 }
 
 /// Which entries [`Entries::list`] returns. The default is all.

@@ -1,6 +1,7 @@
 //! What objects store.
 
 use crate::common::{kitchen, menu};
+use realgar_test::App;
 use serde_json::{Value, json};
 
 #[test]
@@ -72,4 +73,58 @@ fn a_transaction_is_all_or_nothing() {
     assert_eq!(menu(&app, "txn", "transact", json!([true])).value(), Value::Null);
     assert_eq!(menu(&app, "txn", "transactSync", json!([false])).value(), 1);
     assert_eq!(menu(&app, "txn", "transactSync", json!([true])).value(), 0);
+}
+
+fn cellar() -> (App, impl Fn(&App, &str) -> Value) {
+    (App::start("tests/workers/cellar"), |app, path| app.get(path).send().expect_status(200).json())
+}
+
+#[test]
+fn migrations_run_once_in_order_and_a_failed_one_leaves_the_schema_as_it_was() {
+    let (app, ask) = cellar();
+    assert_eq!(ask(&app, "/migrate/first"), json!({"Ok": ["name"]}));
+    assert_eq!(ask(&app, "/migrate/second"), json!({"Ok": ["name", "year"]}));
+    app.kill();
+    assert_eq!(ask(&app, "/migrate/second"), json!({"Ok": ["name", "year"]}), "not again");
+    assert_eq!(ask(&app, "/migrate/first"), json!({"Ok": ["name", "year"]}), "a version that was rolled back goes on");
+    let fails = |version: &str| ask(&app, &format!("/migrate/{version}"))["Err"].as_str().unwrap().to_string();
+    let broken = fails("broken");
+    assert!(broken.contains("the migration `broken` failed: no such table: nowhere"), "{broken}");
+    assert_eq!(ask(&app, "/tables"), json!(["realgar_migrations", "wines"]), "nothing is left of it");
+    assert!(fails("changed").contains("the migration `years` was changed after it ran; write another one"));
+    assert!(
+        fails("reordered").contains("migration 0 is `before`, and was `wines` when it ran; add new ones at the end")
+    );
+}
+
+#[test]
+fn entries_without_an_await_take_part_in_a_synchronous_transaction() {
+    let (app, ask) = cellar();
+    let kept = json!({"name": "no. 1", "year": 1900});
+    assert_eq!(ask(&app, "/kv/fail"), json!([kept, false, ["kept"]]), "rolled back");
+    assert_eq!(ask(&app, "/kv/well"), json!([null, true, ["tried"]]));
+}
+
+#[test]
+fn more_entries_than_the_platform_takes_in_a_call_are_no_trouble() {
+    let (app, ask) = cellar();
+    assert_eq!(ask(&app, "/many/300"), json!([300, 300, 300, 0]));
+}
+
+#[test]
+fn everything_can_be_deleted() {
+    let (app, ask) = cellar();
+    let _ = (ask(&app, "/migrate/second"), ask(&app, "/kv/fail"));
+    let sizes: (u64, u64) = app.get("/wipe").send().expect_status(200).json();
+    assert!(sizes.1 < sizes.0, "{sizes:?}");
+    assert_eq!(ask(&app, "/tables"), json!([]));
+    assert_eq!(ask(&app, "/migrate/first"), json!({"Ok": ["name"]}), "and it begins anew");
+}
+
+/// The local runtime keeps no history, and has one bookmark for everything.
+#[test]
+fn a_bookmark_is_what_the_platform_says() {
+    let (app, ask) = cellar();
+    let none = "00000000-00000000-00000000-00000000000000000000000000000000";
+    assert_eq!(ask(&app, "/bookmark"), json!({"Ok": none}));
 }

@@ -21,7 +21,10 @@ pub enum Command {
 #[serde(rename_all = "camelCase")]
 pub enum Event {
     /// First of all: who is there, and what was said.
-    Welcome { present: Vec<String>, history: Vec<Line> },
+    Welcome {
+        present: Vec<String>,
+        history: Vec<Line>,
+    },
     Joined(String),
     Left(String),
     Said(Line),
@@ -47,7 +50,8 @@ pub struct Room {
 impl DurableObject for Room {
     fn init(_cx: &mut Init) -> impl Instantiate<Self> {
         |state: State| async {
-            let lines = "CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, name TEXT NOT NULL, text TEXT NOT NULL)";
+            let lines =
+                "CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, name TEXT NOT NULL, text TEXT NOT NULL)";
             state.sql().execute(lines, ())?;
             Ok(Room { state })
         }
@@ -92,7 +96,9 @@ impl OnMessage for Room {
     async fn message(&self, socket: WebSocket, Json(Command::Say(text)): Json<Command>) -> Result<()> {
         let Guest { name } = socket.attachment()?.ok_or("a socket of nobody")?;
         let line = Line { name, text };
-        self.state.sql().execute("INSERT INTO lines (name, text) VALUES (?, ?)", (line.name.as_str(), line.text.as_str()))?;
+        self.state
+            .sql()
+            .execute("INSERT INTO lines (name, text) VALUES (?, ?)", (line.name.as_str(), line.text.as_str()))?;
         self.state.sockets().broadcast().json(&Event::Said(line))?;
         Ok(())
     }
