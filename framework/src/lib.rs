@@ -65,6 +65,7 @@
 //! beyond, both are accepted where they fit, and nothing is rounded. `Vec<u8>` is a `Uint8Array`. `None` is `null`, and
 //! `null` or `undefined` are `None`. Structs are plain objects, enums are tagged as serde's derive tags them.
 
+mod alarm;
 mod bindings;
 mod codec;
 mod context;
@@ -94,6 +95,7 @@ pub mod workers_rs;
 #[doc(hidden)]
 pub mod __private;
 
+pub use alarm::{Alarm, OnAlarm};
 pub use bindings::{
     d1::{D1Client, D1Database},
     kv::{KvClient, KvKey, KvList, KvNamespace, KvPage, KvPut},

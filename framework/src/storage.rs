@@ -31,6 +31,10 @@ impl Storage {
         Self { state, entries: Entries { raw } }
     }
 
+    pub(crate) fn raw(&self) -> &JsValue {
+        &self.entries.raw
+    }
+
     /// Runs `body` in a transaction: all its writes are stored, or, if it fails or panics, none.
     ///
     /// No other event is delivered to the object meanwhile. If the future is dropped, nothing is stored; a body that has begun runs

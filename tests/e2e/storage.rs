@@ -128,3 +128,32 @@ fn a_bookmark_is_what_the_platform_says() {
     let none = "00000000-00000000-00000000-00000000000000000000000000000000";
     assert_eq!(ask(&app, "/bookmark"), json!({"Ok": none}));
 }
+
+/// Asks until the alarm was called so often.
+fn alarms(app: &App, count: usize) -> Value {
+    loop {
+        let seen: Value = app.get("/alarms").send().expect_status(200).json();
+        if seen.as_array().unwrap().len() >= count {
+            return seen;
+        }
+    }
+}
+
+#[test]
+fn an_alarm_that_fails_or_panics_is_called_again() {
+    let (app, ask) = cellar();
+    assert_eq!(ask(&app, "/later"), json!([true, [true, false]]));
+    assert_eq!(ask(&app, "/alarm/2"), true);
+    assert_eq!(alarms(&app, 3), json!([[0, true], [1, true], [2, true]]));
+    crate::common::logged(&app, "the alarm failed: panicked at");
+    crate::common::logged(&app, "the alarm failed: not yet");
+}
+
+#[test]
+fn an_alarm_survives_a_kill() {
+    let (app, ask) = cellar();
+    assert_eq!(ask(&app, "/alarm/0"), true);
+    app.kill();
+    let seen = alarms(&app, 1);
+    assert_eq!(seen[0][1], true, "{seen}");
+}

@@ -18,10 +18,10 @@ pub use crate::{
 pub use core;
 pub use describe::{describe, describe_interface, describe_panic};
 pub use object::{
-    CloseAbsent, ClosePresent, ConsumeAbsent, ConsumePresent, Contract, ContractAbsent, ContractPresent, EntrypointOf,
-    ErrorAbsent, ErrorPresent, FetchAbsent, FetchPresent, ImplementedBy, MessageAbsent, MessagePresent, Method,
-    ObjectTable, Probe, Provides, Rpc, RpcAbsent, RpcPresent, ScheduledAbsent, ScheduledPresent, WorkerTable,
-    entrypoint, hosted, joined,
+    AlarmAbsent, AlarmPresent, CloseAbsent, ClosePresent, ConsumeAbsent, ConsumePresent, Contract, ContractAbsent,
+    ContractPresent, EntrypointOf, ErrorAbsent, ErrorPresent, FetchAbsent, FetchPresent, ImplementedBy, MessageAbsent,
+    MessagePresent, Method, ObjectTable, Probe, Provides, Rpc, RpcAbsent, RpcPresent, ScheduledAbsent,
+    ScheduledPresent, WorkerTable, entrypoint, hosted, joined,
 };
 pub use realgar_wire as wire;
 pub use reply::{

@@ -2,9 +2,9 @@
 
 use super::Reply;
 use crate::{
-    Consume, Context, DurableObject, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker,
-    MessageBatch, ObjectClass, OnClose, OnError, OnMessage, Result, RpcErrorKind, Scheduled, ScheduledEvent, State,
-    WebSocket,
+    Alarm, Consume, Context, DurableObject, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker,
+    MessageBatch, ObjectClass, OnAlarm, OnClose, OnError, OnMessage, Result, RpcErrorKind, Scheduled, ScheduledEvent,
+    State, WebSocket,
     init::Record,
     rpc::{Arguments, Failure},
     websocket::{self, SocketEvent},
@@ -76,6 +76,8 @@ pub struct ObjectTable<T: 'static> {
     pub methods: &'static [Method<T>],
     /// Its HTTP handler.
     pub fetch: Option<fn(Rc<T>, Request) -> Reply>,
+    /// Its alarm.
+    pub alarm: Option<fn(Rc<T>, Alarm) -> Reply>,
     /// Its handlers of WebSockets: of messages,
     pub message: Option<SocketHandler<T>>,
     /// of closes,
@@ -204,6 +206,43 @@ pub trait FetchAbsent<T> {
 }
 
 impl<T> FetchAbsent<T> for &Probe<T> {}
+
+/// `T` handles its alarm.
+pub trait AlarmPresent<T> {
+    /// How.
+    fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Reply>;
+    /// The names of the handlers this stands for.
+    fn describe_alarm(&self) -> Vec<String>;
+}
+
+impl<T: OnAlarm> AlarmPresent<T> for Probe<T> {
+    fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Reply> {
+        Some(|object, alarm| {
+            Reply(Box::pin(async move {
+                object.alarm(alarm).await.map_err(Failure::from)?;
+                Ok(JsValue::UNDEFINED)
+            }))
+        })
+    }
+
+    fn describe_alarm(&self) -> Vec<String> {
+        vec!["alarm".into()]
+    }
+}
+
+/// `T` has no alarm.
+pub trait AlarmAbsent<T: 'static> {
+    /// Not.
+    fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Reply> {
+        None
+    }
+    /// None.
+    fn describe_alarm(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<T: 'static> AlarmAbsent<T> for &Probe<T> {}
 
 macro_rules! socket_handlers {
     ($(
@@ -336,6 +375,8 @@ pub trait Instance {
     fn method(&self, method: u32) -> &'static str;
     /// Answers an HTTP request.
     fn fetch(&self, request: Request) -> Reply;
+    /// Handles the alarm.
+    fn alarm(&self, alarm: Alarm) -> Reply;
     /// Handles what happened on a socket.
     fn socket(&self, socket: WebSocket, event: SocketEvent) -> Reply;
 }
@@ -384,6 +425,13 @@ impl<T: LiveObject> Instance for Hosted<T> {
     fn fetch(&self, request: Request) -> Reply {
         match self.table.fetch {
             Some(fetch) => fetch(self.object.clone(), request),
+            None => other_build(),
+        }
+    }
+
+    fn alarm(&self, alarm: Alarm) -> Reply {
+        match self.table.alarm {
+            Some(handler) => handler(self.object.clone(), alarm),
             None => other_build(),
         }
     }

@@ -9,7 +9,7 @@ use super::{
     object::{self, Factory, Handler, Instance, ObjectList, unserved},
 };
 use crate::{
-    Close, Context, RpcErrorKind, State, Worker, WorkerClass, executor,
+    Alarm, Close, Context, RpcErrorKind, State, Worker, WorkerClass, executor,
     init::Record,
     js,
     rpc::{Arguments, Failure},
@@ -207,6 +207,12 @@ impl ObjectHandle {
     /// Forwards an HTTP request.
     pub fn fetch(&self, record: JsValue, call: u32, request: worker::web_sys::Request) {
         start(record, call, || self.scope("fetch", None), || self.instance.fetch(request.into()));
+    }
+
+    /// Handles the alarm, which has failed `retries` times and was to go off at `time`.
+    pub fn alarm(&self, record: JsValue, call: u32, retries: u32, time: Option<f64>) {
+        let alarm = Alarm { retries, time_ms: time.map(|time| time as u64) };
+        start(record, call, || self.scope("alarm", None), || self.instance.alarm(alarm));
     }
 
     /// Handles a message on a WebSocket.

@@ -435,28 +435,44 @@ export class Shell {
     return this.#life.track((record, call) => handle.fetch(record, call, request));
   }
 
+  /** It fails if its handler does, and the platform tries again. */
+  async alarm(info) {
+    try {
+      await this.#enter((handle, record, call) => handle.alarm(record, call, info?.retryCount ?? 0, info?.scheduledTime));
+    } catch (error) {
+      console.error(`Realgar: the alarm failed: ${error.message}`);
+      throw error;
+    }
+  }
+
   webSocketMessage(socket, message) {
-    return this.#socket("message", socket, (handle, record, call) => handle.socketMessage(record, call, socket, message));
+    return this.#socket("message", (handle, record, call) => handle.socketMessage(record, call, socket, message));
   }
 
   async webSocketClose(socket, code, reason, clean) {
-    await this.#socket("close", socket, (handle, record, call) => handle.socketClose(record, call, socket, code, reason, clean));
+    await this.#socket("close", (handle, record, call) => handle.socketClose(record, call, socket, code, reason, clean));
     closed(socket, code, reason);
   }
 
   webSocketError(socket, error) {
-    return this.#socket("error", socket, (handle, record, call) => handle.socketError(record, call, socket, error));
+    return this.#socket("error", (handle, record, call) => handle.socketError(record, call, socket, error));
   }
 
   /** An event of a socket. What fails is this event alone: the socket stays as it is. */
-  async #socket(what, socket, enter) {
+  async #socket(what, enter) {
     try {
-      if (this.#handle() === undefined) await this.#ready();
-      const handle = this.#handle();
-      if (handle === undefined) return await this.#socket(what, socket, enter);
-      await this.#life.track((record, call) => enter(handle, record, call));
+      await this.#enter(enter);
     } catch (error) {
       console.error(`Realgar: the WebSocket event \`${what}\` failed: ${error.message}`);
+    }
+  }
+
+  /** Calls `enter(handle, record, call)` once the object is there. */
+  async #enter(enter) {
+    for (;;) {
+      const handle = this.#handle();
+      if (handle !== undefined) return await this.#life.track((record, call) => enter(handle, record, call));
+      await this.#ready();
     }
   }
 

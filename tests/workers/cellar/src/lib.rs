@@ -1,7 +1,8 @@
 //! An object that stores things in every way there is.
 
-use realgar::{ListOptions, Migration, Namespace, prelude::*};
+use realgar::{Alarm, ListOptions, Migration, Namespace, OnAlarm, prelude::*};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 const WINES: Migration =
     Migration::new("wines", "CREATE TABLE wines (name TEXT NOT NULL); CREATE INDEX names ON wines (name)");
@@ -92,6 +93,27 @@ impl Cellar {
         Ok((found.len(), same, deleted, storage.list::<Bottle>(&ListOptions::new()).await?.len()))
     }
 
+    /// Sets the alarm, which then fails so often. Returns whether it is set.
+    pub async fn alarm_in(&self, milliseconds: u32, failures: u32) -> Result<bool> {
+        let storage = self.state.storage();
+        storage.put("failures", &failures).await?;
+        storage.set_alarm_after(Duration::from_millis(milliseconds.into())).await?;
+        Ok(storage.alarm().await?.is_some())
+    }
+
+    /// How the alarm was called.
+    pub async fn alarms(&self) -> Result<Vec<(u32, bool)>> {
+        Ok(self.state.storage().get("seen").await?.unwrap_or_default())
+    }
+
+    /// Deletes the alarm, and returns whether there was one and is one.
+    pub async fn no_alarm(&self) -> Result<(bool, bool)> {
+        let storage = self.state.storage();
+        let before = storage.alarm().await?.is_some();
+        storage.delete_alarm().await?;
+        Ok((before, storage.alarm().await?.is_some()))
+    }
+
     pub async fn bookmark(&self) -> Result<String> {
         self.state.storage().bookmark().await
     }
@@ -102,6 +124,22 @@ impl Cellar {
         self.state.storage().delete_all().await?;
         self.state.storage().sync().await?;
         Ok((before, self.state.sql().database_size()))
+    }
+}
+
+impl OnAlarm for Cellar {
+    /// Fails as often as it was told to, and keeps a list of how it was called.
+    async fn alarm(&self, alarm: Alarm) -> Result<()> {
+        let storage = self.state.storage();
+        let mut seen: Vec<(u32, bool)> = storage.get("seen").await?.unwrap_or_default();
+        seen.push((alarm.retries, storage.alarm().await?.is_none()));
+        storage.put("seen", &seen).await?;
+        storage.sync().await?;
+        match storage.get::<u32>("failures").await?.unwrap_or(0) {
+            failures if alarm.retries < failures && alarm.retries == 0 => panic!("a panic in an alarm"),
+            failures if alarm.retries < failures => Err("not yet".into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -131,6 +169,11 @@ impl Worker for House {
             ("tables", _) => Response::from_json(&cellar.tables().await?)?,
             ("kv", how) => Response::from_json(&cellar.kv(how == "fail").await?)?,
             ("many", count) => Response::from_json(&cellar.many(count.parse().map_err(|_| "a number")?).await?)?,
+            ("alarm", failures) => {
+                Response::from_json(&cellar.alarm_in(300, failures.parse().map_err(|_| "a number")?).await?)?
+            }
+            ("later", _) => Response::from_json(&(cellar.alarm_in(3_600_000, 0).await?, cellar.no_alarm().await?))?,
+            ("alarms", _) => Response::from_json(&cellar.alarms().await?)?,
             ("bookmark", _) => Response::from_json(&cellar.bookmark().await.map_err(|error| error.to_string()))?,
             ("wipe", _) => Response::from_json(&cellar.wipe().await?)?,
             _ => Response::error("no such thing", 404)?,
