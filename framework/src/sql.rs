@@ -41,12 +41,9 @@ impl Migration {
         Self { name, sql }
     }
 
-    /// FNV-1a of its statements: tells one text from another.
+    /// Tells its statements from others.
     fn digest(&self) -> String {
-        let bytes = self.sql.bytes();
-        let digest =
-            bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        format!("{digest:016x}")
+        format!("{:016x}", realgar_wire::fingerprint(self.sql))
     }
 }
 

@@ -26,3 +26,9 @@ pub const COMPATIBILITY_DATE: &str = "2026-04-21";
 /// What a bundle asks of the runtime beside that date: that it tells of a client that goes away before it has its answer, so that
 /// the handler it waited for is dropped.
 pub const COMPATIBILITY_FLAGS: [&str; 1] = ["enable_request_signal"];
+
+/// FNV-1a: tells one text from another.
+#[must_use]
+pub fn fingerprint(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}

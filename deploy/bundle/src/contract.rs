@@ -6,7 +6,9 @@
 //! carries it.
 
 use crate::{BuildError, Progress, cargo::Package, describe, typescript};
-use realgar_wire::{Body, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, Shape, TypeContract};
+use realgar_wire::{
+    Body, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, Shape, TypeContract, fingerprint,
+};
 use std::{collections::HashMap, fmt::Write, path::Path};
 
 /// A program as its entry module needs to know it.
@@ -343,9 +345,4 @@ fn is_empty(form: &Form, shape: &Shape) -> bool {
         },
         _ => false,
     }
-}
-
-/// FNV-1a: tells one text from another.
-pub(crate) fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,7 +1,8 @@
 //! The Node packages that a build or a run needs, pinned in the `package.json` at the top of the repository and installed
 //! once per machine into the user's cache folder. Nothing is global, and nothing is downloaded but from the npm registry.
 
-use crate::{BuildError, Progress, contract::fingerprint, error::io, lock};
+use crate::{BuildError, Progress, error::io, lock};
+use realgar_wire::fingerprint;
 use std::{
     env, fs,
     path::{Path, PathBuf},
