@@ -167,7 +167,38 @@ pub use realgar_macros::export;
 /// | `name = ".."` | a method | its name on the wire |
 /// | `native` | a method, a block, a trait | values travel as plain JavaScript values, also between Rust and Rust: for types that postcard would corrupt, and for peers in JavaScript |
 /// | `idempotent` | a method | it may run twice: a call that failed on the way is repeated where the platform suggests it |
+/// | `exclusive` | a method of an object | it waits for the object's other exclusive methods that run |
 /// | `for = Counter` | a trait | the trait is what callers know of `Counter`; `#[rpc] impl CounterRpc for CounterLive` implements it |
+///
+/// While a method awaits, other events of the object run. The platform holds them back only while storage is read; after an `await` on
+/// anything else, what was read before may be old:
+///
+/// ```no_run
+/// # use realgar::prelude::*;
+/// # use std::time::Duration;
+/// # #[durable_object] pub struct Till { state: State }
+/// # impl DurableObject for Till {
+/// #     fn init(_cx: &mut Init) -> impl Instantiate<Self> { |state: State| async { Ok(Till { state }) } }
+/// # }
+/// # async fn ask_the_bank(sum: u64) -> bool { true }
+/// #[rpc]
+/// impl Till {
+///     /// Without `exclusive`, two calls at the same time could both find the money there.
+///     #[rpc(exclusive)]
+///     pub async fn pay(&self, sum: u64) -> Result<bool> {
+///         let there: u64 = self.state.storage().get("there").await?.unwrap_or(0);
+///         if there < sum || !ask_the_bank(sum).await {
+///             return Ok(false);
+///         }
+///         self.state.storage().put("there", &(there - sum)).await?;
+///         Ok(true)
+///     }
+/// }
+/// ```
+///
+/// Exclusive methods run in the order of their calls. One that calls an exclusive method of its own object waits for itself: give
+/// such a call a [`deadline()`]. Methods that are not exclusive, and other events, still run meanwhile. A `RefCell` that is borrowed
+/// across an `await` panics when another event borrows it: clippy's `await_holding_refcell_ref` finds those.
 ///
 /// An error type of its own needs `Serialize` and `Deserialize`, to arrive as itself, and `Display`, for the message that
 /// JavaScript sees; and `From<realgar::Error>` for `?` on storage and calls:

@@ -14,6 +14,8 @@ pub(crate) struct Options {
     pub(crate) native: bool,
     /// `idempotent`, where it is
     pub(crate) idempotent: Option<Path>,
+    /// `exclusive`, where it is
+    pub(crate) exclusive: Option<Path>,
     /// `of = path`
     pub(crate) of: Option<Path>,
     /// `entrypoint_of = path`
@@ -57,6 +59,7 @@ impl Options {
             }
             "native" => self.native = true,
             "idempotent" => self.idempotent = Some(meta.path.clone()),
+            "exclusive" => self.exclusive = Some(meta.path.clone()),
             "of" => self.of = Some(meta.value()?.call(Path::parse_mod_style)?),
             "entrypoint_of" => self.entrypoint_of = Some(meta.value()?.call(Path::parse_mod_style)?),
             "for" => self.class = Some(meta.value()?.call(Path::parse_mod_style)?),
@@ -78,6 +81,7 @@ fn usage(option: &str) -> &'static str {
         "hosts" => "hosts(A, B)",
         "native" => "native",
         "idempotent" => "idempotent",
+        "exclusive" => "exclusive",
         "of" => "of = Class",
         "entrypoint_of" => "entrypoint_of = Worker",
         "for" => "for = Class",

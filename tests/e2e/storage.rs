@@ -129,6 +129,15 @@ fn a_bookmark_is_what_the_platform_says() {
     assert_eq!(ask(&app, "/bookmark"), json!({"Ok": none}));
 }
 
+#[test]
+fn exclusive_methods_wait_for_each_other_in_order() {
+    let (app, ask) = cellar();
+    assert_eq!(ask(&app, "/take/together"), json!([1, 1, 1, 1, 1]), "while one waits, others run");
+    assert_eq!(ask(&app, "/take/alone"), json!([2, 3, 4, 5, 6]));
+    assert_eq!(ask(&app, "/take/twice"), "true", "it would wait for itself for ever");
+    assert_eq!(ask(&app, "/take/alone"), json!([7, 8, 9, 10, 11]), "and who gave up is not waited for");
+}
+
 /// Asks until the alarm was called so often.
 fn alarms(app: &App, count: usize) -> Value {
     loop {

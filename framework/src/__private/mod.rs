@@ -8,6 +8,7 @@ pub mod object;
 pub mod probe;
 mod reply;
 pub(crate) mod runtime;
+mod turns;
 
 pub use crate::{
     init::Record,

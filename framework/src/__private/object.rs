@@ -1,6 +1,6 @@
 //! The tables of a class: what it can do, found by looking at which traits its type implements.
 
-use super::Reply;
+use super::{Reply, turns::Turns};
 use crate::{
     Alarm, Consume, Context, DurableObject, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker,
     MessageBatch, ObjectClass, OnAlarm, OnClose, OnError, OnMessage, Result, RpcErrorKind, Scheduled, ScheduledEvent,
@@ -19,6 +19,8 @@ pub struct Method<T> {
     pub name: &'static str,
     /// How many parameters it has.
     pub parameters: u32,
+    /// Whether it waits for the other exclusive ones of its object.
+    pub exclusive: bool,
     /// Decodes the arguments and runs it.
     pub call: fn(Rc<T>, Arguments) -> Reply,
 }
@@ -401,7 +403,8 @@ impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
     fn make(&self, state: State) -> Making {
         let making = self.instantiate.instantiate(state);
         Box::pin(async {
-            let instance: Rc<dyn Instance> = Rc::new(Hosted { object: Rc::new(making.await?), table: T::table() });
+            let object = Rc::new(making.await?);
+            let instance: Rc<dyn Instance> = Rc::new(Hosted { object, table: T::table(), turns: Turns::default() });
             Ok(instance)
         })
     }
@@ -411,11 +414,14 @@ impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
 struct Hosted<T: LiveObject> {
     object: Rc<T>,
     table: ObjectTable<T>,
+    turns: Turns,
 }
 
 impl<T: LiveObject> Instance for Hosted<T> {
     fn call(&self, method: u32, arguments: Arguments) -> Reply {
-        call(self.table.methods, &self.object, method, arguments)
+        let exclusive = self.table.methods.get(method as usize).is_some_and(|method| method.exclusive);
+        let reply = call(self.table.methods, &self.object, method, arguments);
+        if exclusive { reply.in_turn(self.turns.queue()) } else { reply }
     }
 
     fn method(&self, method: u32) -> &'static str {

@@ -1,12 +1,17 @@
 //! One RPC method, on both ends: what the code that `#[rpc]` generates calls.
 
+use super::turns::Turn;
 use crate::{
     CallError, RpcError, RpcErrorKind, RpcStream, Stub, deadline,
     rpc::{self, Arguments, Failure, Lane, MethodName, Named},
     stream::{self, Sink, StreamError},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt::Display, future::Future, pin::Pin};
+use std::{
+    fmt::Display,
+    future::{Future, poll_fn},
+    pin::Pin,
+};
 use wasm_bindgen::JsValue;
 
 /// A running method. Its failure already has the form that travels.
@@ -16,6 +21,16 @@ impl Reply {
     /// A reply that is there already.
     pub(crate) fn failed(failure: Failure) -> Self {
         Self(Box::pin(std::future::ready(Err(failure))))
+    }
+
+    /// The same, when its turn has come.
+    pub(crate) fn in_turn(self, turn: Turn) -> Self {
+        Self(Box::pin(async move {
+            poll_fn(|cx| turn.poll(cx)).await;
+            let result = self.0.await;
+            drop(turn);
+            result
+        }))
     }
 
     /// The same, given up when `remaining` milliseconds have passed.

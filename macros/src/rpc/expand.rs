@@ -88,7 +88,7 @@ pub(super) fn stubs(model: &Model) -> TokenStream {
 
 /// The method as the runtime calls it. What the compiler may refuse has the span of the type that it refuses.
 fn callable(model: &Model, method: &Method) -> TokenStream {
-    let Method { ident, wire_name, parameters, .. } = method;
+    let Method { ident, wire_name, parameters, exclusive, .. } = method;
     let cfgs = method.cfgs();
     let count = u32::try_from(parameters.len()).unwrap_or(u32::MAX);
     let arguments = parameters.iter().enumerate().map(|(index, parameter)| decoded(model, index, parameter));
@@ -120,6 +120,7 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
         #krate::__private::Method {
             name: #wire_name,
             parameters: #count,
+            exclusive: #exclusive,
             call: |_object, _arguments| #krate::__private::#reply(_arguments, |_arguments #sink| async move {
                 #krate::__private::core::result::Result::Ok(#result)
             }),

@@ -43,6 +43,8 @@ pub(super) struct Method {
     pub(super) native: bool,
     /// `#[rpc(idempotent)]`: it may run twice.
     pub(super) idempotent: bool,
+    /// `#[rpc(exclusive)]`: it runs alone among its like.
+    pub(super) exclusive: bool,
     pub(super) parameters: Vec<Parameter>,
     pub(super) is_async: bool,
     /// The return type as the source spells it.
@@ -180,21 +182,30 @@ impl Method {
         mut native: bool,
         errors: &mut Errors,
     ) -> Self {
-        let (mut given_name, mut idempotent) = (None, false);
+        let (mut given_name, mut idempotent, mut exclusive) = (None, false, false);
         for attribute in attributes.extract_if(.., |attribute| attribute.path().is_ident("rpc")) {
             let tokens = match attribute.meta {
                 syn::Meta::List(list) => list.tokens,
                 other => {
-                    errors.at(other, "expected `#[rpc(name = \"..\")]`, `#[rpc(native)]` or `#[rpc(idempotent)]`");
+                    let options = "`#[rpc(native)]`, `#[rpc(idempotent)]` or `#[rpc(exclusive)]`";
+                    errors.at(other, format!("expected `#[rpc(name = \"..\")]`, {options}"));
                     continue;
                 }
             };
-            let options = Options::parse(tokens, &["name", "native", "idempotent"], errors);
+            let options = Options::parse(tokens, &["name", "native", "idempotent", "exclusive"], errors);
             let takes_stream = signature.inputs.iter().filter_map(Parameter::parse).any(|own| own.stream.is_some());
             if let Some(option) = options.idempotent.as_ref().filter(|_| takes_stream) {
                 errors.at(option, "a call that sends a stream cannot be repeated: the stream is used up");
             }
+            let gives_stream = matches!(&signature.output, ReturnType::Type(_, ty) if matches!(
+                Output::of(Some(ty)),
+                Output::Stream(_) | Output::StreamResult(..)
+            ));
+            if let Some(option) = options.exclusive.as_ref().filter(|_| gives_stream) {
+                errors.at(option, "a stream cannot be exclusive: its reader would keep all others waiting");
+            }
             given_name = options.name.or(given_name);
+            exclusive |= options.exclusive.is_some();
             native |= options.native;
             idempotent |= options.idempotent.is_some();
         }
@@ -214,6 +225,7 @@ impl Method {
             given_name,
             native,
             idempotent,
+            exclusive,
             parameters: signature.inputs.iter().filter_map(Parameter::parse).collect(),
             is_async: signature.asyncness.is_some(),
             output: Output::of(declared.as_ref()),

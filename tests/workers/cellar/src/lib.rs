@@ -1,6 +1,7 @@
 //! An object that stores things in every way there is.
 
-use realgar::{Alarm, ListOptions, Migration, Namespace, OnAlarm, prelude::*};
+use futures_util::future::try_join_all;
+use realgar::{Alarm, ListOptions, Migration, Namespace, OnAlarm, deadline, prelude::*, sleep};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -26,11 +27,16 @@ fn version(name: &str) -> Vec<Migration> {
 #[durable_object]
 pub struct Cellar {
     state: State,
+    cellars: Namespace<Cellar>,
 }
 
 impl DurableObject for Cellar {
-    fn init(_cx: &mut Init) -> impl Instantiate<Self> {
-        |state: State| async { Ok(Cellar { state }) }
+    fn init(cx: &mut Init) -> impl Instantiate<Self> {
+        let cellars = cx.bind(Cellar::from::<House>());
+        move |state: State| {
+            let cellars = cellars.clone();
+            async move { Ok(Cellar { state, cellars }) }
+        }
     }
 }
 
@@ -101,6 +107,24 @@ impl Cellar {
         Ok(storage.alarm().await?.is_some())
     }
 
+    /// Takes one of what is left, with a pause between the look and the deed.
+    pub async fn take(&self) -> Result<u32> {
+        self.take_slowly().await
+    }
+
+    #[rpc(exclusive)]
+    pub async fn take_alone(&self) -> Result<u32> {
+        self.take_slowly().await
+    }
+
+    /// Waits for itself.
+    #[rpc(exclusive)]
+    pub async fn take_twice(&self) -> Result<String> {
+        let own = self.cellars.get_by_name("one");
+        let inner = deadline(Duration::from_millis(100), own.take_alone()).await;
+        Ok(format!("{:?}", inner.is_err()))
+    }
+
     /// How the alarm was called.
     pub async fn alarms(&self) -> Result<Vec<(u32, bool)>> {
         Ok(self.state.storage().get("seen").await?.unwrap_or_default())
@@ -144,6 +168,13 @@ impl OnAlarm for Cellar {
 }
 
 impl Cellar {
+    async fn take_slowly(&self) -> Result<u32> {
+        let taken = self.state.storage().get("taken").await?.unwrap_or(0) + 1;
+        sleep(Duration::from_millis(20)).await;
+        self.state.storage().put("taken", &taken).await?;
+        Ok(taken)
+    }
+
     fn columns<T: serde::de::DeserializeOwned>(&self) -> Result<Vec<T>> {
         self.state.sql().query("SELECT name FROM pragma_table_info('wines')", ())
     }
@@ -174,6 +205,9 @@ impl Worker for House {
             }
             ("later", _) => Response::from_json(&(cellar.alarm_in(3_600_000, 0).await?, cellar.no_alarm().await?))?,
             ("alarms", _) => Response::from_json(&cellar.alarms().await?)?,
+            ("take", "alone") => Response::from_json(&try_join_all((0..5).map(|_| cellar.take_alone())).await?)?,
+            ("take", "twice") => Response::from_json(&cellar.take_twice().await?)?,
+            ("take", _) => Response::from_json(&try_join_all((0..5).map(|_| cellar.take())).await?)?,
             ("bookmark", _) => Response::from_json(&cellar.bookmark().await.map_err(|error| error.to_string()))?,
             ("wipe", _) => Response::from_json(&cellar.wipe().await?)?,
             _ => Response::error("no such thing", 404)?,
