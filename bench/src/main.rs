@@ -33,6 +33,8 @@ enum Suite {
     Stream,
     /// From the start of the runtime to the first response.
     Cold,
+    /// Rows of SQL, written and read.
+    Sql,
     /// The time until many WebSockets have a message.
     Broadcast,
     /// The size of a bundle.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Suite::Codec => ("codec", values::codec()),
         Suite::Stream => ("stream", values::stream()),
         Suite::Cold => ("cold", cold::run()),
+        Suite::Sql => ("sql", values::sql()),
         Suite::Broadcast => ("broadcast", broadcast::run()),
         Suite::Size => ("size", size::run()),
     };

@@ -1,4 +1,4 @@
-//! Composite values through both lanes, and streams, on one workerd.
+//! Composite values through both lanes, streams, and rows of SQL, on one workerd.
 
 use crate::{Row, rounds, workers_rs};
 use realgar_test::{App, Profile, bundle};
@@ -8,6 +8,9 @@ const SIZES: [(&str, u32, u32); 3] = [("structs1", 1, 2_000), ("structs100", 100
 
 /// How many calls with a number there are in a measurement.
 const SCALARS: u32 = 4_000;
+
+/// How many rows a statement or a loop of them is about, and how many calls there are in a measurement.
+const ROWS: (u32, u32) = (1000, 20);
 
 /// How many KiB a stream has, and how many streams there are in a measurement.
 const STREAM: (u32, u32) = (100_000, 1);
@@ -67,5 +70,20 @@ pub(crate) fn stream() -> Result<Vec<Row>, String> {
         Row { case: "throughput1k", vs: "js", ours, other: js, unit: "us/MiB" },
         Row { case: "throughput1k", vs: "js-chunks-of-256k", ours, other: wide, unit: "us/MiB" },
         Row { case: "first_item", vs: "js", ours: first, other: js_first, unit: "us" },
+    ])
+}
+
+/// Rows of a table, in an object: written one by one, and read at once. The time of one row.
+pub(crate) fn sql() -> Result<Vec<Row>, String> {
+    let app = app()?;
+    let (rows, calls) = ROWS;
+    let measure = |what: &str| {
+        let path = format!("/{what}/{rows}/{calls}");
+        rounds::medians(&app, &[("values", path.clone()), ("javascript-values", path)], f64::from(rows * calls))
+    };
+    let ([write, js_write], [read, js_read]) = (measure("write"), measure("read"));
+    Ok(vec![
+        Row { case: "write1000", vs: "js", ours: write, other: js_write, unit: "us" },
+        Row { case: "read1000", vs: "js", ours: read, other: js_read, unit: "us" },
     ])
 }

@@ -17,6 +17,13 @@ export const host = {
   log(level, line) {
     (console[level === "trace" ? "debug" : level] ?? console.log).call(console, line);
   },
+  /** A cursor that is not read to its end has not run to its end. */
+  execute(sql, statement, params) {
+    const cursor = sql.exec(statement, ...params);
+    cursor.toArray();
+    return cursor.rowsWritten;
+  },
+  query: (sql, statement, params) => sql.exec(statement, ...params).toArray(),
   sockets,
   broadcast(state, tag, except, message) {
     let count = 0;

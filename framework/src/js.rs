@@ -104,6 +104,12 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn cancel(reader: &JsValue);
 
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = execute)]
+    fn raw_execute(sql: &JsValue, statement: &JsValue, params: &js_sys::Array) -> Result<f64, JsValue>;
+
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = query)]
+    fn raw_query(sql: &JsValue, statement: &JsValue, params: &js_sys::Array) -> Result<JsValue, JsValue>;
+
     /// The open sockets of the object `state`, with the tag `tag` if it is one.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
     pub(crate) fn sockets(state: &JsValue, tag: &JsValue) -> Result<js_sys::Array, JsValue>;
@@ -163,7 +169,7 @@ extern "C" {
 }
 
 thread_local! {
-    /// The names that were used, by their address and length.
+    /// The names and statements that were used, by their address and length.
     static NAMES: RefCell<HashMap<(*const u8, usize), JsValue>> = RefCell::default();
     /// The lists of names that were used, likewise.
     static LISTS: RefCell<HashMap<(*const &'static str, usize), js_sys::Array>> = RefCell::default();
@@ -227,6 +233,16 @@ pub(crate) fn invoke_realgar(
     trace: Option<&str>,
 ) -> Result<JsValue, JsValue> {
     raw_invoke_realgar(target, &name(method), hash, payload, remaining, trace)
+}
+
+/// Runs a statement of SQL to its end, and returns how many rows it wrote.
+pub(crate) fn execute(sql: &JsValue, statement: &'static str, params: &js_sys::Array) -> Result<f64, JsValue> {
+    raw_execute(sql, &name(statement), params)
+}
+
+/// The rows of a query.
+pub(crate) fn query(sql: &JsValue, statement: &'static str, params: &js_sys::Array) -> Result<JsValue, JsValue> {
+    raw_query(sql, &name(statement), params)
 }
 
 /// `env[name]`.

@@ -64,11 +64,8 @@ impl Sql {
     /// # Errors
     /// What SQLite reports, with the statement.
     pub fn execute(&self, statement: &'static str, params: impl Params) -> Result<u64> {
-        let cursor = self.cursor(statement, params)?;
-        // A cursor that is not read to its end has not run to its end.
-        js::invoke0(&cursor, "toArray").map_err(|thrown| failed(statement, thrown))?;
-        let written = js::get(&cursor, "rowsWritten").map_err(|thrown| failed(statement, thrown))?;
-        Ok(written.as_f64().unwrap_or_default() as u64)
+        let written = js::execute(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
+        Ok(written as u64)
     }
 
     /// All rows of a query. A row is a struct with a field for each column; 0 and 1 are read as `bool` where it says so.
@@ -78,8 +75,7 @@ impl Sql {
     /// an error, because the platform hands it out rounded: select `CAST(column AS TEXT)`. The statement has run by then; what
     /// it wrote stays, unless it was in a transaction.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
-        let cursor = self.cursor(statement, params)?;
-        let rows = js::invoke0(&cursor, "toArray").map_err(|thrown| failed(statement, thrown))?;
+        let rows = js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
         Ok(codec::from_rows(&rows).map_err(|error| error.inside("rows"))?)
     }
 
@@ -159,14 +155,10 @@ impl Sql {
         outcome.map_err(failed)?;
         ended.map_err(|thrown| failed(Error::from_js(thrown)))
     }
+}
 
-    fn cursor(&self, statement: &'static str, params: impl Params) -> Result<JsValue> {
-        let arguments = Array::of1(&statement.into());
-        for value in params.into_values() {
-            arguments.push(&value.into_js()?);
-        }
-        js::invoke(&self.raw, "exec", &arguments).map_err(|thrown| failed(statement, thrown))
-    }
+fn list(params: impl Params) -> Result<Array> {
+    params.into_values().into_iter().map(SqlValue::into_js).collect()
 }
 
 fn failed(statement: &str, thrown: JsValue) -> Error {

@@ -6,6 +6,28 @@ const CHUNK = 64 << 10;
 const WIDE = 256 << 10;
 
 export class Echo extends DurableObject {
+  constructor(ctx, env) {
+    super(ctx, env);
+    ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, name TEXT, price REAL, active INTEGER)");
+  }
+
+  write(count) {
+    for (let id = 0; id < count; id++) {
+      const row = [id, `line number ${id}`, id * 1.25, id % 2 === 0 ? 1 : 0];
+      this.ctx.storage.sql.exec("INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?)", ...row).toArray();
+    }
+    return count;
+  }
+
+  read(count) {
+    const lines = this.ctx.storage.sql.exec("SELECT id, name, price, active FROM lines LIMIT ?", count).toArray();
+    let most = 0;
+    for (const { id, name, price, active } of lines) {
+      if (active === 1 && price >= 0 && name.length > 0 && id > most) most = id;
+    }
+    return most;
+  }
+
   echo(items) {
     return items;
   }
@@ -50,6 +72,8 @@ export default {
     let seen = 0;
     for (let i = 0; i < Number(count); i++) {
       if (which === "number") seen += await echo.number(Number(size));
+      else if (which === "write") seen += await echo.write(Number(size));
+      else if (which === "read") seen += await echo.read(Number(size));
       else if (which === "echo") seen += (await echo.echo(sent)).length;
       else if (which === "stream") seen += await read(await echo.blocks(Number(size)), CHUNK);
       else if (which === "wide") seen += await read(await echo.blocks(Number(size), WIDE), WIDE);

@@ -24,12 +24,28 @@ fn items(count: u32) -> Vec<Item> {
     (0..count).map(item).collect()
 }
 
+/// A row.
+#[derive(Deserialize)]
+pub struct Line {
+    id: u32,
+    name: String,
+    price: f64,
+    active: bool,
+}
+
 #[durable_object]
-pub struct Echo;
+pub struct Echo {
+    state: State,
+}
 
 impl DurableObject for Echo {
     fn init(_cx: &mut Init) -> impl Instantiate<Self> {
-        |_state: State| async { Ok(Echo) }
+        |state: State| async {
+            let lines =
+                "CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY, name TEXT, price REAL, active INTEGER)";
+            state.sql().execute(lines, ())?;
+            Ok(Echo { state })
+        }
     }
 }
 
@@ -37,6 +53,23 @@ impl DurableObject for Echo {
 impl Echo {
     pub fn number(&self, number: f64) -> f64 {
         number
+    }
+
+    /// Writes so many rows, one by one.
+    pub fn write(&self, count: u32) -> Result<u32> {
+        let sql = self.state.sql();
+        for id in 0..count {
+            let row = (id, format!("line number {id}"), f64::from(id) * 1.25, id % 2 == 0);
+            sql.execute("INSERT OR REPLACE INTO lines VALUES (?, ?, ?, ?)", row)?;
+        }
+        Ok(count)
+    }
+
+    /// Reads so many rows at once.
+    pub fn read(&self, count: u32) -> Result<u32> {
+        let lines: Vec<Line> = self.state.sql().query("SELECT id, name, price, active FROM lines LIMIT ?", (count,))?;
+        let active = lines.iter().filter(|line| line.active && line.price >= 0.0 && !line.name.is_empty());
+        Ok(active.map(|line| line.id).max().unwrap_or(0))
     }
 
     pub fn echo(&self, items: Vec<Item>) -> Vec<Item> {
@@ -119,6 +152,8 @@ impl Worker for Values {
         let mut seen = 0;
         for _ in 0..count {
             seen += match which {
+                "write" => echo.write(size).await? as usize,
+                "read" => echo.read(size).await? as usize,
                 "number" => echo.number(f64::from(size)).await? as usize,
                 "bytes" => echo.echo(sent.clone()).await?.len(),
                 "native" => echo.echo_native(sent.clone()).await?.len(),
