@@ -264,7 +264,7 @@ impl Session {
             data: self.sources[0].path.join(".realgar/dev"),
             port: (port != 0).then_some(port),
             log: Arc::new(output::show_log),
-            test_clock: false,
+            hooks: None,
             ended: {
                 let events = Mutex::new(self.events.clone());
                 Arc::new(move || {

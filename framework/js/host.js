@@ -23,6 +23,12 @@ export const host = {
     cursor.toArray();
     return cursor.rowsWritten;
   },
+  zoneOffset,
+  clockIsFrozen: () => globalThis.__realgarTestClock !== undefined,
+  /** It is stored with what the object writes beside it, and no response leaves before that: nobody has to wait. */
+  setAlarm(storage, time) {
+    storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
+  },
   query: (sql, statement, params) => sql.exec(statement, ...params).toArray(),
   sockets,
   broadcast(state, tag, except, message) {
@@ -98,6 +104,23 @@ export const host = {
     }
   },
 };
+
+const zones = new Map();
+const MINUTE_MS = 60_000;
+
+/** How many milliseconds the clocks of a time zone are ahead of UTC. */
+function zoneOffset(zone, time) {
+  let format = zones.get(zone);
+  if (format === undefined) {
+    const number = "numeric";
+    const fields = { year: number, month: number, day: number, hour: number, minute: number, second: number };
+    format = new Intl.DateTimeFormat("en-US", { timeZone: zone, hourCycle: "h23", ...fields });
+    zones.set(zone, format);
+  }
+  const shown = Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, Number(value)]));
+  const wall = Date.UTC(shown.year, shown.month - 1, shown.day, shown.hour, shown.minute);
+  return wall - Math.floor(time / MINUTE_MS) * MINUTE_MS;
+}
 
 /** The open WebSockets of an object. The runtime's list has those that are closing too. */
 function sockets(state, tag) {

@@ -1,6 +1,6 @@
 //! The one alarm of an object: the platform wakes it at a time of its choosing.
 
-use crate::{Error, LiveObject, Result, Storage, js, storage::settled};
+use crate::{Error, LiveObject, Result, Storage, js, scheduler::FIRST_TIME_MS, storage::settled};
 use std::{future::Future, time::Duration};
 
 /// An object that is woken by its alarm, which [`Storage::set_alarm`] sets.
@@ -47,6 +47,9 @@ impl Storage {
     /// # Errors
     /// When the storage fails.
     pub async fn alarm(&self) -> Result<Option<u64>> {
+        if self.wakes().has_table()? {
+            return self.wakes().alarm();
+        }
         Ok(settled(js::invoke0(self.raw(), "getAlarm")).await?.as_f64().map(|time| time as u64))
     }
 
@@ -55,7 +58,10 @@ impl Storage {
     /// # Errors
     /// When the class does not implement [`OnAlarm`], or the storage fails.
     pub async fn set_alarm(&self, time_ms: u64) -> Result<()> {
-        settled(js::invoke1(self.raw(), "setAlarm", &(time_ms as f64).into())).await.map(drop)
+        if self.wakes().set_alarm(time_ms)? {
+            return Ok(());
+        }
+        settled(js::invoke1(self.raw(), "setAlarm", &(time_ms.max(FIRST_TIME_MS) as f64).into())).await.map(drop)
     }
 
     /// The same, `delay` from now.
@@ -73,6 +79,9 @@ impl Storage {
     /// # Errors
     /// When the storage fails.
     pub async fn delete_alarm(&self) -> Result<()> {
+        if self.wakes().delete_alarm()? {
+            return Ok(());
+        }
         settled(js::invoke0(self.raw(), "deleteAlarm")).await.map(drop)
     }
 }

@@ -54,7 +54,6 @@ extern "C" {
     pub(crate) fn entries(target: &JsValue) -> Result<js_sys::Array, JsValue>;
 
     /// Writes a line to the log.
-    #[cfg(feature = "tracing")]
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn log(level: &str, line: &str);
 
@@ -109,6 +108,18 @@ extern "C" {
 
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = query)]
     fn raw_query(sql: &JsValue, statement: &JsValue, params: &js_sys::Array) -> Result<JsValue, JsValue>;
+
+    /// How many milliseconds the clocks of `zone` are ahead of UTC at `time`. Throws where there is no such zone.
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = zoneOffset)]
+    pub(crate) fn zone_offset(zone: &str, time: f64) -> Result<f64, JsValue>;
+
+    /// Whether a test stands in for the clock.
+    #[wasm_bindgen(js_namespace = __realgar, js_name = clockIsFrozen)]
+    pub(crate) fn clock_is_frozen() -> bool;
+
+    /// `storage.setAlarm(time)`.
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = setAlarm)]
+    pub(crate) fn set_alarm(storage: &JsValue, time: f64) -> Result<(), JsValue>;
 
     /// The open sockets of the object `state`, with the tag `tag` if it is one.
     #[wasm_bindgen(catch, js_namespace = __realgar)]

@@ -81,6 +81,7 @@ mod namespace;
 mod object;
 mod promise;
 pub(crate) mod rpc;
+mod scheduler;
 mod sql;
 mod state;
 mod storage;
@@ -122,6 +123,9 @@ pub use init::{Bindable, Declaration, Init, Property};
 pub use namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId};
 pub use object::{DurableObject, Fetch, Instantiate, Live, LiveObject, ObjectClass};
 pub use rpc::{CallError, RpcError, RpcErrorKind};
+pub use scheduler::{
+    Cron, DeadLetter, Event, Missed, OnEvent, Overlap, Pending, Repeat, Retry, Run, Schedule, ScheduleSettings, When,
+};
 pub use sql::{Migration, Params, Sql, SqlValue};
 pub use state::State;
 pub use storage::{Entries, Kv, ListOptions, Storage, Transaction};
@@ -139,6 +143,15 @@ pub use futures_core::Stream;
 
 /// The base crate: requests, responses and the rest of the platform.
 pub use ::worker;
+
+/// A [`Cron`] expression that is checked when it is compiled, in UTC or in the time zone that follows.
+///
+/// ```
+/// # use realgar::{Cron, cron};
+/// let every_morning: Cron = cron!("0 9 * * MON-FRI", "Europe/Berlin");
+/// let every_quarter: Cron = cron!("*/15 * * * *");
+/// ```
+pub use realgar_macros::cron;
 
 /// Marks a struct as a Durable Object class.
 ///

@@ -1,18 +1,24 @@
 //! What a Durable Object instance gets from the platform.
 
-use crate::{ObjectId, Sql, Storage, WebSocket, WebSockets, context, js};
-use std::future::Future;
+use crate::{ObjectId, Sql, Storage, WebSocket, WebSockets, context, js, scheduler::Wakes};
+use std::{future::Future, rc::Rc};
 use wasm_bindgen::JsValue;
 
 /// The state of one object: its id, its storage, its lifetime. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct State {
     raw: JsValue,
+    wakes: Rc<Wakes>,
 }
 
 impl State {
     pub(crate) fn new(raw: JsValue) -> Self {
-        Self { raw }
+        Self { wakes: Rc::new(Wakes::new(js::field(&raw, "storage"))), raw }
+    }
+
+    /// What wakes this object.
+    pub(crate) fn wakes(&self) -> &Rc<Wakes> {
+        &self.wakes
     }
 
     /// The id of this object.
@@ -30,7 +36,7 @@ impl State {
     /// The transactional key-value storage of this object.
     #[must_use]
     pub fn storage(&self) -> Storage {
-        Storage::new(self.raw.clone(), js::field(&self.raw, "storage"))
+        Storage::new(self.raw.clone(), js::field(&self.raw, "storage"), self.wakes.clone())
     }
 
     /// The SQLite database of this object.

@@ -1,6 +1,6 @@
 //! The key-value storage of a Durable Object.
 
-use crate::{__private::runtime, Error, Result, codec, js, promise, trace::Surroundings};
+use crate::{__private::runtime, Error, Result, codec, js, promise, scheduler::Wakes, trace::Surroundings};
 use js_sys::{Array, Object};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -16,6 +16,7 @@ use wasm_bindgen::{JsValue, prelude::Closure};
 pub struct Storage {
     state: JsValue,
     entries: Entries,
+    wakes: Rc<Wakes>,
 }
 
 impl Deref for Storage {
@@ -27,8 +28,12 @@ impl Deref for Storage {
 }
 
 impl Storage {
-    pub(crate) fn new(state: JsValue, raw: JsValue) -> Self {
-        Self { state, entries: Entries { raw } }
+    pub(crate) fn new(state: JsValue, raw: JsValue, wakes: Rc<Wakes>) -> Self {
+        Self { state, entries: Entries { raw }, wakes }
+    }
+
+    pub(crate) fn wakes(&self) -> &Wakes {
+        &self.wakes
     }
 
     pub(crate) fn raw(&self) -> &JsValue {
@@ -70,14 +75,19 @@ impl Storage {
                 }),
             );
         });
+        self.wakes.before_transaction();
         let promise = js::transaction(&self.state, call, &run).map_err(Error::from_js)?;
         let ended = promise::settled(&promise).await;
         drop(wanted);
-        match outcome.take() {
+        let result = match outcome.take() {
             Some(Err(error)) => Err(error),
             Some(Ok(value)) => ended.map(|_| value).map_err(Error::from_js),
             None => Err(ended.err().map_or_else(|| "the transaction did not run".into(), Error::from_js)),
+        };
+        if result.is_err() {
+            self.wakes.after_rollback();
         }
+        result
     }
 
     /// The same entries, without an `await`.
@@ -91,7 +101,9 @@ impl Storage {
     /// # Errors
     /// When the storage fails.
     pub async fn delete_all(&self) -> Result<()> {
-        settled(js::invoke0(&self.entries.raw, "deleteAll")).await.map(drop)
+        let deleted = js::invoke0(&self.entries.raw, "deleteAll");
+        self.wakes.forget_all();
+        settled(deleted).await.map(drop)
     }
 
     /// Waits until everything that was written is stored. No response leaves before that anyway.
@@ -134,18 +146,23 @@ impl Storage {
     /// What `body` fails with, or the storage.
     pub fn transaction_sync<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let (mut body, mut outcome) = (Some(body), None);
+        self.wakes.before_transaction();
         let ended = js::transaction_sync(&self.entries.raw, &mut || {
             let result = body.take().map(|body| body());
             let commit = matches!(result, Some(Ok(_)));
             outcome = result;
             commit
         });
-        match (outcome, ended) {
+        let result = match (outcome, ended) {
             (Some(Err(error)), _) => Err(error),
             (Some(Ok(value)), Ok(())) => Ok(value),
             (_, Err(thrown)) => Err(Error::from_js(thrown).into()),
             (None, Ok(())) => Err(Error::from("the transaction did not run").into()),
+        };
+        if result.is_err() {
+            self.wakes.after_rollback();
         }
+        result
     }
 }
 

@@ -95,13 +95,14 @@ fn expand(model: &Model) -> TokenStream {
         impl #krate::LiveObject for #name {
             fn table() -> #krate::__private::ObjectTable<Self> {
                 use #krate::__private::{
-                    AlarmAbsent as _, AlarmPresent as _, CloseAbsent as _, ClosePresent as _, ErrorAbsent as _, ErrorPresent as _, FetchAbsent as _,
-                    FetchPresent as _, MessageAbsent as _, MessagePresent as _, RpcAbsent as _, RpcPresent as _,
+                    AlarmAbsent as _, AlarmPresent as _, CloseAbsent as _, ClosePresent as _, ErrorAbsent as _, ErrorPresent as _, EventAbsent as _,
+                    EventPresent as _, FetchAbsent as _, FetchPresent as _, MessageAbsent as _, MessagePresent as _, RpcAbsent as _, RpcPresent as _,
                 };
                 #krate::__private::ObjectTable {
                     methods: (&#krate::__private::Probe::<Self>::NEW).methods(),
                     fetch: (&#krate::__private::Probe::<Self>::NEW).fetch(),
                     alarm: (&#krate::__private::Probe::<Self>::NEW).alarm(),
+                    event: (&#krate::__private::Probe::<Self>::NEW).event(),
                     message: (&#krate::__private::Probe::<Self>::NEW).message(),
                     close: (&#krate::__private::Probe::<Self>::NEW).close(),
                     error: (&#krate::__private::Probe::<Self>::NEW).error(),
@@ -111,13 +112,14 @@ fn expand(model: &Model) -> TokenStream {
             fn describe() -> #krate::__private::wire::Object {
                 use #krate::__private::{
                     AlarmAbsent as _, AlarmPresent as _, CloseAbsent as _, ClosePresent as _, ContractAbsent as _, ContractPresent as _, ErrorAbsent as _,
-                    ErrorPresent as _, FetchAbsent as _, FetchPresent as _, MessageAbsent as _, MessagePresent as _,
+                    ErrorPresent as _, EventAbsent as _, EventPresent as _, FetchAbsent as _, FetchPresent as _, MessageAbsent as _, MessagePresent as _,
                 };
                 #krate::__private::wire::Object {
                     class: #krate::__private::core::convert::From::from(<#class as #krate::ObjectClass>::NAME),
                     handlers: #krate::__private::joined([
                         (&#krate::__private::Probe::<Self>::NEW).describe_fetch(),
                         (&#krate::__private::Probe::<Self>::NEW).describe_alarm(),
+                        (&#krate::__private::Probe::<Self>::NEW).describe_event(),
                         (&#krate::__private::Probe::<Self>::NEW).describe_message(),
                         (&#krate::__private::Probe::<Self>::NEW).describe_close(),
                         (&#krate::__private::Probe::<Self>::NEW).describe_error(),

@@ -4,6 +4,7 @@
 //! *expand* it into data plus calls into `realgar::__private`. Expanding cannot fail. Where there is a mistake the user's
 //! item is emitted all the same, so that one mistake is one error.
 
+mod cron;
 mod durable_object;
 mod errors;
 mod export;
@@ -39,4 +40,10 @@ pub fn rpc(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn export(input: TokenStream) -> TokenStream {
     export::run(input.into()).into()
+}
+
+#[expect(missing_docs, reason = "documented at the re-export")]
+#[proc_macro]
+pub fn cron(input: TokenStream) -> TokenStream {
+    cron::run(input.into()).into()
 }

@@ -88,6 +88,16 @@ pub(crate) fn npm_ci(source: &Path, folder: &Path) {
     fs::write(folder.join("complete"), lock).unwrap();
 }
 
+/// Asks until it is so.
+#[track_caller]
+pub(crate) fn eventually(what: &str, so: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !so() {
+        assert!(started.elapsed() < Duration::from_secs(30), "after 30 s it is still not so that {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// Waits until a line of the log has `text` in it.
 #[track_caller]
 pub(crate) fn logged(app: &App, text: &str) {

@@ -15,6 +15,7 @@ mod phases;
 mod plain;
 mod project;
 mod rpc;
+mod schedule;
 mod sockets;
 mod storage;
 mod streams;

@@ -4,6 +4,9 @@
 // POST /evict-all
 // POST /scheduled?script=NAME&cron=EXPRESSION&time=MILLISECONDS: answers with the outcome
 // POST /clock?advance=MILLISECONDS: of the simulators
+// POST /alarm and /lose-alarm, as /evict: delivers the alarm, or forgets it
+// POST /advance?from=MILLISECONDS&to=MILLISECONDS with {"SCRIPT/CLASS": [ID, …]}: runs what falls due in these objects, and in those
+// they start, in order
 // POST /migrate?database=NAME with [{"name", "sql"}, …]: runs those that did not run yet
 
 import unsafe from "workerd:unsafe";
@@ -26,6 +29,12 @@ export default {
         // A queue looks at the clock when it is called.
         const queues = Object.entries(env).filter(([name]) => name.startsWith("queue:"));
         await Promise.all(queues.map(([, queue]) => queue.fetch("http://queue/metrics")));
+      } else if (pathname === "/alarm") {
+        await stub(env, searchParams).__realgarTestAlarm(Number(searchParams.get("now")));
+      } else if (pathname === "/lose-alarm") {
+        await stub(env, searchParams).__realgarTestLoseAlarm();
+      } else if (pathname === "/advance") {
+        await advance(env, Number(searchParams.get("from")), Number(searchParams.get("to")), await request.json());
       } else if (pathname === "/migrate") {
         return Response.json(await migrate(env[`d1:${searchParams.get("database")}`], await request.json()));
       } else {
@@ -46,6 +55,47 @@ function stub(env, params) {
   }
   const id = params.get("id");
   return id === null ? namespace.getByName(params.get("name")) : namespace.get(namespace.idFromString(id));
+}
+
+/** How often an alarm may fail at one point of time. */
+const FAILURES_MAX = 7;
+
+/** Has time pass for the schedules of objects. It stops wherever one of them has something to do. */
+async function advance(env, from, to, ids) {
+  const next = new Map();
+  const stubs = new Map();
+  let now = from;
+  const add = async (scriptClass, id) => {
+    const key = `${scriptClass}/${id}`;
+    if (stubs.has(key)) return;
+    stubs.set(key, env[scriptClass].get(env[scriptClass].idFromString(id)));
+    await look(key);
+  };
+  const look = async (key) => {
+    const found = await stubs.get(key).__realgarTestNext(now);
+    next.set(key, found.next);
+    const script = key.split("/")[0];
+    for (const [className, id] of found.started) await add(`${script}/${className}`, id);
+  };
+  const setClocks = () =>
+    Promise.all(Object.entries(env).filter(([name]) => name.startsWith("time:")).map(([, time]) => time.set(now)));
+  for (const [scriptClass, list] of Object.entries(ids)) for (const id of list) await add(scriptClass, id);
+  let failures = 0;
+  for (;;) {
+    const [key, time] = [...next].filter(([, time]) => time !== null).sort(([, a], [, b]) => a - b)[0] ?? [];
+    if (time === undefined || time > to) break;
+    if (time > now) [now, failures] = [time, 0];
+    await setClocks();
+    try {
+      await stubs.get(key).__realgarTestAlarm(now);
+    } catch (error) {
+      failures += 1;
+      if (failures > FAILURES_MAX) throw error;
+    }
+    await look(key);
+  }
+  now = to;
+  await setClocks();
 }
 
 /** As wrangler does it, in its table: each file once, and the record of it in the same transaction. */

@@ -1,6 +1,10 @@
 //! The configuration of workerd, as Cap'n Proto text.
 
-use crate::{Script, r2};
+use crate::{
+    Script,
+    hooks::{self, Hooks},
+    r2,
+};
 use realgar_wire::{Binding, BindingKind, Consumer, Module, ModuleKind};
 use std::{fmt::Write, path::Path};
 
@@ -70,8 +74,8 @@ pub(crate) struct Config<'a> {
     pub(crate) mode: Mode,
     /// Where the store of R2 listens.
     pub(crate) r2: &'a str,
-    /// Whether the clocks of simulators stand still until they are advanced.
-    pub(crate) test_clock: bool,
+    /// What a test puts in front of the scripts.
+    pub(crate) hooks: Option<Hooks>,
 }
 
 impl Config<'_> {
@@ -91,7 +95,7 @@ impl Config<'_> {
                 self.cron(),
                 shims(),
             ]);
-            services.extend(self.scripts.iter().map(script_service));
+            services.extend(self.scripts.iter().map(|script| script_service(script, self.hooks)));
             services.extend(self.scripts.iter().filter_map(assets_service));
             services.extend(self.buckets());
         }
@@ -123,6 +127,9 @@ impl Config<'_> {
         }
         if self.mode != Mode::Migrate {
             bindings.extend(self.scripts.iter().flat_map(script_targets));
+            if self.hooks.is_some() {
+                bindings.extend(self.scripts.iter().map(hook_target));
+            }
             bindings.extend(CLOCKS.iter().map(|clock| service(&format!("clock:{clock}"), clock)));
         }
         bindings.sort();
@@ -142,7 +149,7 @@ impl Config<'_> {
         let Simulator { service, module, class: name, binding } = simulator;
         let mut bindings = vec![namespace(binding, name, None)];
         bindings.extend_from_slice(more);
-        if self.test_clock && CLOCKS.contains(service) {
+        if self.hooks.is_some_and(|hooks| hooks.clock_ms.is_some()) && CLOCKS.contains(service) {
             bindings.push("(name = \"TEST_CLOCK\", json = \"true\")".into());
         }
         worker(&WorkerText {
@@ -218,6 +225,12 @@ fn script_targets(script: &Script) -> Vec<String> {
     bindings
 }
 
+/// What sets the clock of a script.
+fn hook_target(script: &Script) -> String {
+    let (name, service, class) = (quote(&format!("time:{}", script.name())), quote(script.name()), quote(hooks::CLOCK));
+    format!("(name = {name}, service = (name = {service}, entrypoint = {class}))")
+}
+
 fn consumer_json(script: &str, consumer: &Consumer) -> serde_json::Value {
     let pairs = [
         ("consumer", Some(script.into())),
@@ -244,24 +257,33 @@ fn shims() -> String {
     })
 }
 
-fn script_service(script: &Script) -> String {
+fn script_service(script: &Script, hooks: Option<Hooks>) -> String {
     let manifest = &script.manifest;
     let main = manifest.modules.iter().filter(|module| module.name == manifest.main_module);
     let others = manifest.modules.iter().filter(|module| module.name != manifest.main_module);
+    let inline = |name: &str, source: &str| format!("(name = {}, esModule = {})", quote(name), quote(source));
+    let own = main.chain(others).map(|module| module_text(&script.folder, module));
+    // The first module is the one that workerd starts.
+    let in_front =
+        hooks.map(|hooks| [inline(hooks::MAIN, &hooks::main_source(manifest)), inline(hooks::HOOKS, &hooks.source())]);
     worker(&WorkerText {
         name: script.name(),
-        // The first module is the one that workerd starts.
-        modules: main.chain(others).map(|module| module_text(&script.folder, module)).collect(),
+        modules: in_front.into_iter().flatten().chain(own).collect(),
         date: &manifest.compatibility_date,
         flags: &manifest.compatibility_flags,
         bindings: manifest.bindings.iter().filter_map(|own| binding(script, own)).chain(unbound(script)).collect(),
         classes: manifest
             .objects
             .iter()
-            .map(|object| class(&object.class, &format!("{}-{}", script.name(), object.class)))
+            .map(|object| class(&object.class, &unique_key(script, &object.class)))
             .collect(),
         storage: OBJECT_STORAGE,
     })
+}
+
+/// What tells the objects of a class from all others, and is the name of the folder of what they store.
+pub(crate) fn unique_key(script: &Script, class: &str) -> String {
+    format!("{}-{class}", script.name())
 }
 
 /// The static files of a script, in front of it.

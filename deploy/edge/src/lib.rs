@@ -8,6 +8,7 @@
 
 mod config;
 mod error;
+mod hooks;
 mod install;
 mod migrations;
 mod os;
@@ -16,6 +17,7 @@ mod r2;
 mod values;
 
 pub use error::EdgeError;
+pub use hooks::Hooks;
 pub use process::LogLine;
 pub use values::read_values;
 
@@ -98,8 +100,8 @@ pub struct EdgeOptions {
     pub port: Option<u16>,
     /// Where logs go.
     pub log: LogSink,
-    /// Whether the clocks of queues, KV and cron triggers stand still until they are advanced.
-    pub test_clock: bool,
+    /// What a test puts in front of the scripts.
+    pub hooks: Option<Hooks>,
     /// Who is told that workerd ended by itself. Until it is revived, connections wait.
     pub ended: EndSink,
 }
@@ -216,6 +218,28 @@ impl Edge {
         self.replace(Process::stop)
     }
 
+    /// Says what time it is from the next start on, where the clock stands still: see [`Hooks`].
+    pub fn set_clock(&mut self, time_ms: u64) {
+        if let Some(hooks) = &mut self.options.hooks {
+            hooks.clock_ms = Some(time_ms);
+        }
+    }
+
+    /// The ids of the objects that store something, by script and class.
+    ///
+    /// # Errors
+    /// When the data folder cannot be read.
+    pub fn objects(&self) -> Result<BTreeMap<String, Vec<String>>, EdgeError> {
+        let mut found = BTreeMap::new();
+        for script in &self.scripts {
+            for object in &script.manifest.objects {
+                let folder = self.options.data.join(config::OBJECTS).join(config::unique_key(script, &object.class));
+                found.insert(format!("{}/{}", script.name(), object.class), ids(&folder)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Kills workerd without a chance to finish anything, and starts it again.
     ///
     /// # Errors
@@ -291,8 +315,8 @@ impl Edge {
     }
 
     fn spawn_as(&self, mode: Mode, sockets: &Sockets) -> Result<Process, EdgeError> {
-        let (data, test_clock) = (&self.options.data, self.options.test_clock);
-        let config = Config { scripts: &self.scripts, data, mode, test_clock, r2: self.r2.address() };
+        let (data, hooks) = (&self.options.data, self.options.hooks);
+        let config = Config { scripts: &self.scripts, data, mode, hooks, r2: self.r2.address() };
         let file = self.options.data.join("workerd.capnp");
         fs::write(&file, config.render()).map_err(io("write", &file))?;
         let EdgeOptions { workerd, log, ended, .. } = &self.options;
@@ -308,13 +332,30 @@ impl Edge {
         let sockets = admin_socket()?;
         let file = folder.join("workerd.capnp");
         let (mode, r2) = (Mode::Rehearse, self.r2.address());
-        let config = Config { scripts, data: &folder, mode, test_clock: false, r2 };
+        let config = Config { scripts, data: &folder, mode, hooks: None, r2 };
         fs::write(&file, config.render()).map_err(io("write", &file))?;
         let started = Process::spawn(&self.options.workerd, &file, &sockets, &(Arc::new(|_| {}) as _), Arc::new(|| {}));
         started.map(Process::kill)?;
         let _ = fs::remove_dir_all(&folder);
         Ok(())
     }
+}
+
+/// The ids of the objects whose databases are in `folder`.
+fn ids(folder: &Path) -> Result<Vec<String>, EdgeError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io("read", folder))? {
+        let path = entry.map_err(io("read", folder))?.path();
+        let database = path.extension().is_some_and(|extension| extension == "sqlite");
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        // Beside them is the runtime's own, `metadata.sqlite`.
+        ids.extend(stem.filter(|stem| database && stem.bytes().all(|byte| byte.is_ascii_hexdigit())).map(String::from));
+    }
+    ids.sort();
+    Ok(ids)
 }
 
 impl Drop for Edge {

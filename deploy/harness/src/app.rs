@@ -2,7 +2,7 @@
 
 use crate::{Request, Response, SocketClient, bundle, chain, lock};
 use realgar_bundle::{Bundle, Profile, node_tools, read_plain};
-use realgar_edge::{Edge, EdgeOptions, LogLine, Script, read_values};
+use realgar_edge::{Edge, EdgeOptions, Hooks, LogLine, Script, read_values};
 use std::{
     collections::BTreeMap,
     fs,
@@ -25,6 +25,7 @@ pub struct AppBuilder {
     profile: Profile,
     values: BTreeMap<String, String>,
     test_clock: bool,
+    evict: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -63,10 +64,19 @@ impl AppBuilder {
         self
     }
 
-    /// Has the clocks of queues, KV and cron triggers stand still until [`App::advance`].
+    /// Has all clocks stand still until [`App::advance`]: `Date` in the Workers, and so the schedules and alarms of objects; those of
+    /// queues, KV and cron triggers. Timers such as [`realgar::sleep`](https://docs.rs/realgar) go on.
     #[must_use]
     pub fn test_clock(mut self) -> Self {
         self.test_clock = true;
+        self
+    }
+
+    /// Has every object start anew for every event, unless another one is under way: what the program keeps in memory only, and should
+    /// not, is gone.
+    #[must_use]
+    pub fn evict_between_events(mut self) -> Self {
+        self.evict = true;
         self
     }
 
@@ -97,12 +107,13 @@ impl AppBuilder {
         let data = fresh_folder().map_err(|error| error.to_string())?;
         let log: Arc<Mutex<Vec<LogLine>>> = Arc::default();
         let sink = log.clone();
+        let clock_ms = self.test_clock.then(now);
         let options = EdgeOptions {
             workerd: tools.workerd,
             data: data.0.clone(),
             port: None,
             log: Arc::new(move |line| lock(&sink).push(line)),
-            test_clock: self.test_clock,
+            hooks: Some(Hooks { clock_ms, evict: self.evict }),
             // The log says so, and the test that waits for an answer prints it.
             ended: Arc::new(|| {}),
         };
@@ -116,7 +127,9 @@ impl AppBuilder {
             .timeout_global(Some(RESPONSE_TIMEOUT))
             .build()
             .into();
-        Ok(App { edge: Mutex::new(edge), agent, main, log, _data: data })
+        let clock = Mutex::new(clock_ms);
+        let patient = Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
+        Ok(App { edge: Mutex::new(edge), agent, patient, main, log, clock, _data: data })
     }
 
     /// Checks that every value that was given is for something. What plain Workers read is not known.
@@ -150,8 +163,12 @@ pub struct App {
     // Dropped first: workerd writes to the data folder until it ends.
     edge: Mutex<Edge>,
     agent: Agent,
+    /// For what may take any time.
+    patient: Agent,
     main: String,
     log: Arc<Mutex<Vec<LogLine>>>,
+    /// Where the clocks stand still.
+    clock: Mutex<Option<u64>>,
     _data: DataFolder,
 }
 
@@ -168,7 +185,13 @@ impl App {
     /// For an app of several Workers.
     #[must_use]
     pub fn builder() -> AppBuilder {
-        AppBuilder { workers: Vec::new(), profile: Profile::Dev, values: BTreeMap::new(), test_clock: false }
+        AppBuilder {
+            workers: Vec::new(),
+            profile: Profile::Dev,
+            values: BTreeMap::new(),
+            test_clock: false,
+            evict: false,
+        }
     }
 
     /// A GET request to the first Worker.
@@ -287,17 +310,34 @@ impl App {
             crons.iter().any(|own| own == expression),
             "the Worker `{script}` asks for no cron trigger `{expression}`, but for {crons:?}"
         );
-        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let time = self.now_ms();
         let path = format!("/scheduled?script={}&cron={}&time={time}", escape(script), escape(expression));
         let outcome: serde_json::Value = self.admin(&path).expect_status(200).json();
         outcome["outcome"].as_str().unwrap_or_default().into()
     }
 
-    /// Advances the clocks of queues, KV and cron triggers, which stand still: see [`AppBuilder::test_clock`].
+    /// What time it is for the Workers, in milliseconds since 1970.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        lock(&self.clock).unwrap_or_else(now)
+    }
+
+    /// Advances the clocks, which stand still: see [`AppBuilder::test_clock`]. What falls due meanwhile in the schedules of objects, their
+    /// alarms included, runs in order, each at its time; then what is due in queues.
     ///
     /// # Panics
-    /// When a simulator refuses.
+    /// When the clocks go, or the alarm of an object fails again and again.
+    #[track_caller]
     pub fn advance(&self, time: Duration) {
+        let from = lock(&self.clock).unwrap_or_else(|| panic!("the clocks go: start the app with `test_clock()`"));
+        let to = from + time.as_millis() as u64;
+        let objects = lock(&self.edge).objects().unwrap_or_else(|error| panic!("{}", chain(&error)));
+        let path = format!("/advance?from={from}&to={to}");
+        let url = lock(&self.edge).admin_url().unwrap_or_default();
+        // However much falls due.
+        let _ = Request::new(&self.patient, "POST", &format!("{url}{path}")).json(&objects).send().expect_status(200);
+        *lock(&self.clock) = Some(to);
+        lock(&self.edge).set_clock(to);
         let _ = self.admin(&format!("/clock?advance={}", time.as_millis())).expect_status(200);
     }
 
@@ -342,6 +382,30 @@ pub enum Sockets {
 }
 
 impl ObjectRef<'_> {
+    /// Delivers the alarm of the object, whether or not it has one: the platform does so at least once for each. Returns when the handler has
+    /// ended.
+    ///
+    /// # Errors
+    /// When the handler fails, or there is none.
+    pub fn deliver_alarm(&self) -> Result<(), String> {
+        let now = self.app.now_ms();
+        let response = self.send("/alarm", &format!("&now={now}"));
+        if response.status() == 200 { Ok(()) } else { Err(response.text()) }
+    }
+
+    /// Has the platform forget the alarm of the object, as should never happen.
+    ///
+    /// # Panics
+    /// When the runtime refuses.
+    pub fn lose_alarm(&self) {
+        let _ = self.send("/lose-alarm", "").expect_status(200);
+    }
+
+    fn send(&self, command: &str, more: &str) -> Response {
+        let (class, name) = (escape(&self.class), escape(&self.name));
+        self.app.admin(&format!("{command}?class={class}&name={name}{more}"))
+    }
+
     /// Evicts the object: its instance is gone, and the next event makes a new one. Hibernating WebSockets stay open.
     ///
     /// # Panics
@@ -361,10 +425,14 @@ impl ObjectRef<'_> {
             Sockets::Hibernate => "hibernate",
             Sockets::Close => "close",
         };
-        let (class, name) = (escape(&self.class), escape(&self.name));
-        let response = self.app.admin(&format!("/evict?class={class}&name={name}&webSockets={sockets}"));
+        let response = self.send("/evict", &format!("&webSockets={sockets}"));
         assert!(response.status() == 200, "cannot evict `{}` of {}: {}", self.name, self.class, response.text());
     }
+}
+
+/// The time of this machine, in milliseconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 /// Percent-encodes for a query.

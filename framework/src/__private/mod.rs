@@ -20,9 +20,9 @@ pub use core;
 pub use describe::{describe, describe_interface, describe_panic};
 pub use object::{
     AlarmAbsent, AlarmPresent, CloseAbsent, ClosePresent, ConsumeAbsent, ConsumePresent, Contract, ContractAbsent,
-    ContractPresent, EntrypointOf, ErrorAbsent, ErrorPresent, FetchAbsent, FetchPresent, ImplementedBy, MessageAbsent,
-    MessagePresent, Method, ObjectTable, Probe, Provides, Rpc, RpcAbsent, RpcPresent, ScheduledAbsent,
-    ScheduledPresent, WorkerTable, entrypoint, hosted, joined,
+    ContractPresent, EntrypointOf, ErrorAbsent, ErrorPresent, EventAbsent, EventPresent, FetchAbsent, FetchPresent,
+    ImplementedBy, MessageAbsent, MessagePresent, Method, ObjectTable, Probe, Provides, Rpc, RpcAbsent, RpcPresent,
+    ScheduledAbsent, ScheduledPresent, WorkerTable, entrypoint, hosted, joined,
 };
 pub use realgar_wire as wire;
 pub use reply::{

@@ -3,10 +3,11 @@
 use super::{Reply, turns::Turns};
 use crate::{
     Alarm, Consume, Context, DurableObject, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker,
-    MessageBatch, ObjectClass, OnAlarm, OnClose, OnError, OnMessage, Result, RpcErrorKind, Scheduled, ScheduledEvent,
-    State, WebSocket,
+    MessageBatch, ObjectClass, OnAlarm, OnClose, OnError, OnEvent, OnMessage, Result, RpcErrorKind, ScheduleSettings,
+    Scheduled, ScheduledEvent, State, WebSocket,
     init::Record,
     rpc::{Arguments, Failure},
+    scheduler::{self, Handlers, Handling, RawEvent},
     websocket::{self, SocketEvent},
 };
 use std::{future::Future, marker::PhantomData, pin::Pin, rc::Rc};
@@ -79,7 +80,9 @@ pub struct ObjectTable<T: 'static> {
     /// Its HTTP handler.
     pub fetch: Option<fn(Rc<T>, Request) -> Reply>,
     /// Its alarm.
-    pub alarm: Option<fn(Rc<T>, Alarm) -> Reply>,
+    pub alarm: Option<fn(Rc<T>, Alarm) -> Handling>,
+    /// Its handler of events, and how they run.
+    pub event: Option<EventHandler<T>>,
     /// Its handlers of WebSockets: of messages,
     pub message: Option<SocketHandler<T>>,
     /// of closes,
@@ -87,6 +90,9 @@ pub struct ObjectTable<T: 'static> {
     /// of failures.
     pub error: Option<SocketHandler<T>>,
 }
+
+/// Handles an event.
+pub type EventHandler<T> = (fn(Rc<T>, RawEvent) -> Handling, ScheduleSettings);
 
 /// Handles what happened on a socket.
 pub type SocketHandler<T> = fn(Rc<T>, WebSocket, SocketEvent) -> Reply;
@@ -212,19 +218,14 @@ impl<T> FetchAbsent<T> for &Probe<T> {}
 /// `T` handles its alarm.
 pub trait AlarmPresent<T> {
     /// How.
-    fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Reply>;
+    fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Handling>;
     /// The names of the handlers this stands for.
     fn describe_alarm(&self) -> Vec<String>;
 }
 
 impl<T: OnAlarm> AlarmPresent<T> for Probe<T> {
-    fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Reply> {
-        Some(|object, alarm| {
-            Reply(Box::pin(async move {
-                object.alarm(alarm).await.map_err(Failure::from)?;
-                Ok(JsValue::UNDEFINED)
-            }))
-        })
+    fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Handling> {
+        Some(|object, alarm| Box::pin(async move { object.alarm(alarm).await }))
     }
 
     fn describe_alarm(&self) -> Vec<String> {
@@ -235,7 +236,7 @@ impl<T: OnAlarm> AlarmPresent<T> for Probe<T> {
 /// `T` has no alarm.
 pub trait AlarmAbsent<T: 'static> {
     /// Not.
-    fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Reply> {
+    fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Handling> {
         None
     }
     /// None.
@@ -245,6 +246,40 @@ pub trait AlarmAbsent<T: 'static> {
 }
 
 impl<T: 'static> AlarmAbsent<T> for &Probe<T> {}
+
+/// `T` handles events.
+pub trait EventPresent<T> {
+    /// How.
+    fn event(&self) -> Option<EventHandler<T>>;
+    /// The names of the handlers this stands for.
+    fn describe_event(&self) -> Vec<String>;
+}
+
+impl<T: OnEvent> EventPresent<T> for Probe<T> {
+    fn event(&self) -> Option<EventHandler<T>> {
+        let handler: fn(Rc<T>, RawEvent) -> Handling =
+            |object, event| Box::pin(async move { object.event(event.decode()?).await });
+        Some((handler, T::SCHEDULE))
+    }
+
+    fn describe_event(&self) -> Vec<String> {
+        vec!["alarm".into()]
+    }
+}
+
+/// `T` handles no events.
+pub trait EventAbsent<T: 'static> {
+    /// Not.
+    fn event(&self) -> Option<EventHandler<T>> {
+        None
+    }
+    /// None.
+    fn describe_event(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl<T: 'static> EventAbsent<T> for &Probe<T> {}
 
 macro_rules! socket_handlers {
     ($(
@@ -378,20 +413,20 @@ pub trait Instance {
     /// Answers an HTTP request.
     fn fetch(&self, request: Request) -> Reply;
     /// Handles the alarm.
-    fn alarm(&self, alarm: Alarm) -> Reply;
+    fn alarm(&self, state: State, alarm: Alarm) -> Reply;
     /// Handles what happened on a socket.
     fn socket(&self, socket: WebSocket, event: SocketEvent) -> Reply;
 }
 
 /// The closure that Phase 1 returned, as a factory.
 struct Phase2<T, I> {
-    instantiate: I,
+    instantiate: Rc<I>,
     object: PhantomData<fn() -> T>,
 }
 
 impl<T, I> Phase2<T, I> {
     fn new(instantiate: I) -> Self {
-        Self { instantiate, object: PhantomData }
+        Self { instantiate: Rc::new(instantiate), object: PhantomData }
     }
 }
 
@@ -401,10 +436,16 @@ impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
     }
 
     fn make(&self, state: State) -> Making {
-        let making = self.instantiate.instantiate(state);
-        Box::pin(async {
-            let object = Rc::new(making.await?);
-            let instance: Rc<dyn Instance> = Rc::new(Hosted { object, table: T::table(), turns: Turns::default() });
+        let table = T::table();
+        let instantiate = self.instantiate.clone();
+        Box::pin(async move {
+            // Before Phase 2, which may schedule something.
+            if table.alarm.is_some() || table.event.is_some() {
+                let settings = table.event.map_or_else(ScheduleSettings::new, |(_, settings)| settings);
+                state.wakes().start(settings).await?;
+            }
+            let object = Rc::new(instantiate.instantiate(state).await?);
+            let instance: Rc<dyn Instance> = Rc::new(Hosted { object, table, turns: Turns::default() });
             Ok(instance)
         })
     }
@@ -435,11 +476,23 @@ impl<T: LiveObject> Instance for Hosted<T> {
         }
     }
 
-    fn alarm(&self, alarm: Alarm) -> Reply {
-        match self.table.alarm {
-            Some(handler) => handler(self.object.clone(), alarm),
-            None => other_build(),
+    fn alarm(&self, state: State, alarm: Alarm) -> Reply {
+        if self.table.alarm.is_none() && self.table.event.is_none() {
+            return other_build();
         }
+        let (object, own) = (self.object.clone(), self.object.clone());
+        let handlers = Handlers {
+            event: self.table.event.map(|(handler, _)| -> Box<dyn Fn(RawEvent) -> Handling> {
+                Box::new(move |event| handler(object.clone(), event))
+            }),
+            alarm: self.table.alarm.map(|handler| -> Box<dyn Fn(Alarm) -> Handling> {
+                Box::new(move |alarm| handler(own.clone(), alarm))
+            }),
+        };
+        Reply(Box::pin(async move {
+            scheduler::wake(state, handlers, alarm).await.map_err(Failure::from)?;
+            Ok(JsValue::UNDEFINED)
+        }))
     }
 
     fn socket(&self, socket: WebSocket, event: SocketEvent) -> Reply {
@@ -484,7 +537,10 @@ pub trait EntrypointOf<W> {}
 
 /// Called by the code `#[durable_object]` and `#[worker]` generate: one list of several.
 pub fn joined<const N: usize>(lists: [Vec<String>; N]) -> Vec<String> {
-    lists.into_iter().flatten().collect()
+    let mut all: Vec<String> = lists.into_iter().flatten().collect();
+    // The alarm may be there for two reasons.
+    all.dedup();
+    all
 }
 
 /// `T` runs by the clock.

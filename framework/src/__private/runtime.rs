@@ -212,7 +212,12 @@ impl ObjectHandle {
     /// Handles the alarm, which has failed `retries` times and was to go off at `time`.
     pub fn alarm(&self, record: JsValue, call: u32, retries: u32, time: Option<f64>) {
         let alarm = Alarm { retries, time_ms: time.map(|time| time as u64) };
-        start(record, call, || self.scope("alarm", None), || self.instance.alarm(alarm));
+        start(record, call, || self.scope("alarm", None), || self.instance.alarm(self.state.clone(), alarm));
+    }
+
+    /// Whether what the object is woken for is in its storage, and so survives this instance.
+    pub fn scheduled(&self) -> bool {
+        self.state.wakes().has_table().unwrap_or(false)
     }
 
     /// Handles a message on a WebSocket.

@@ -46,13 +46,15 @@ impl ::realgar::LiveObject for Counter {
     fn table() -> ::realgar::__private::ObjectTable<Self> {
         use ::realgar::__private::{
             AlarmAbsent as _, AlarmPresent as _, CloseAbsent as _, ClosePresent as _,
-            ErrorAbsent as _, ErrorPresent as _, FetchAbsent as _, FetchPresent as _,
-            MessageAbsent as _, MessagePresent as _, RpcAbsent as _, RpcPresent as _,
+            ErrorAbsent as _, ErrorPresent as _, EventAbsent as _, EventPresent as _,
+            FetchAbsent as _, FetchPresent as _, MessageAbsent as _, MessagePresent as _,
+            RpcAbsent as _, RpcPresent as _,
         };
         ::realgar::__private::ObjectTable {
             methods: (&::realgar::__private::Probe::<Self>::NEW).methods(),
             fetch: (&::realgar::__private::Probe::<Self>::NEW).fetch(),
             alarm: (&::realgar::__private::Probe::<Self>::NEW).alarm(),
+            event: (&::realgar::__private::Probe::<Self>::NEW).event(),
             message: (&::realgar::__private::Probe::<Self>::NEW).message(),
             close: (&::realgar::__private::Probe::<Self>::NEW).close(),
             error: (&::realgar::__private::Probe::<Self>::NEW).error(),
@@ -62,8 +64,8 @@ impl ::realgar::LiveObject for Counter {
         use ::realgar::__private::{
             AlarmAbsent as _, AlarmPresent as _, CloseAbsent as _, ClosePresent as _,
             ContractAbsent as _, ContractPresent as _, ErrorAbsent as _,
-            ErrorPresent as _, FetchAbsent as _, FetchPresent as _, MessageAbsent as _,
-            MessagePresent as _,
+            ErrorPresent as _, EventAbsent as _, EventPresent as _, FetchAbsent as _,
+            FetchPresent as _, MessageAbsent as _, MessagePresent as _,
         };
         ::realgar::__private::wire::Object {
             class: ::realgar::__private::core::convert::From::from(
@@ -72,6 +74,7 @@ impl ::realgar::LiveObject for Counter {
             handlers: ::realgar::__private::joined([
                 (&::realgar::__private::Probe::<Self>::NEW).describe_fetch(),
                 (&::realgar::__private::Probe::<Self>::NEW).describe_alarm(),
+                (&::realgar::__private::Probe::<Self>::NEW).describe_event(),
                 (&::realgar::__private::Probe::<Self>::NEW).describe_message(),
                 (&::realgar::__private::Probe::<Self>::NEW).describe_close(),
                 (&::realgar::__private::Probe::<Self>::NEW).describe_error(),

@@ -361,6 +361,9 @@ function failureFrame(format, started, { code, message }) {
   return frame;
 }
 
+/** Whether a test has every event find a new instance of its object. */
+const EVICT = globalThis.__realgarTestEvict === true;
+
 /** The object behind an exported class: it starts, and starts again after its wasm instance died. */
 export class Shell {
   #index;
@@ -368,6 +371,8 @@ export class Shell {
   #life;
   #starting;
   #failed;
+  /** How many are under way; counted where a test has objects evicted between them. */
+  #events = 0;
 
   constructor(index, ctx) {
     this.#index = index;
@@ -420,7 +425,7 @@ export class Shell {
         return this.call(method, args, bytes, left, trace);
       });
     }
-    return this.#life.track((record, call) => handle.call(record, call, method, args, bytes, remaining, trace));
+    return this.#track((record, call) => handle.call(record, call, method, args, bytes, remaining, trace));
   }
 
   callRealgar(contract, ...call) {
@@ -432,7 +437,7 @@ export class Shell {
     if (handle === undefined) {
       return this.#ready().then(() => this.fetch(request));
     }
-    return this.#life.track((record, call) => handle.fetch(record, call, request));
+    return this.#track((record, call) => handle.fetch(record, call, request));
   }
 
   /** It fails if its handler does, and the platform tries again. */
@@ -441,7 +446,18 @@ export class Shell {
       await this.#enter((handle, record, call) => handle.alarm(record, call, info?.retryCount ?? 0, info?.scheduledTime));
     } catch (error) {
       console.error(`Realgar: the alarm failed: ${error.message}`);
-      throw error;
+      if (!(await this.#goesOn())) throw error;
+    }
+  }
+
+  /** After an instance died in an alarm: an object with a schedule has written down what it tried, and sets the alarm as it starts. */
+  async #goesOn() {
+    if (!this.#life?.dead) return false;
+    try {
+      await this.#ready();
+      return this.#handle()?.scheduled() ?? false;
+    } catch {
+      return false;
     }
   }
 
@@ -471,8 +487,27 @@ export class Shell {
   async #enter(enter) {
     for (;;) {
       const handle = this.#handle();
-      if (handle !== undefined) return await this.#life.track((record, call) => enter(handle, record, call));
+      if (handle !== undefined) return await this.#track((record, call) => enter(handle, record, call));
       await this.#ready();
+    }
+  }
+
+  #track(enter) {
+    return EVICT ? this.#trackAndEvict(enter) : this.#life.track(enter);
+  }
+
+  /** Has every event find a new instance, unless another one is under way. */
+  async #trackAndEvict(enter) {
+    const life = this.#life;
+    this.#events += 1;
+    try {
+      return await life.track(enter);
+    } finally {
+      this.#events -= 1;
+      if (this.#events === 0 && this.#life === life && !life.dead) {
+        life.handles.get(this)?.free();
+        life.handles.delete(this);
+      }
     }
   }
 

@@ -1,0 +1,70 @@
+// Loaded before a script that is tested, to stand in for time and chance. Never part of a deployment.
+
+const { clock, evict } = JSON.parse("REALGAR_HOOKS");
+
+/** The framework evicts an object after each event, where this is set. */
+if (evict) globalThis.__realgarTestEvict = true;
+
+/** Time stands still until a test advances it: for the program, which asks `Date`, and for the framework's alarms. */
+if (clock !== null) {
+  globalThis.__realgarTestClock = { now: clock };
+  const Real = Date;
+  globalThis.Date = class Date extends Real {
+    constructor(...args) {
+      if (args.length === 0) super(globalThis.__realgarTestClock.now);
+      else super(...args);
+    }
+
+    static now() {
+      return globalThis.__realgarTestClock.now;
+    }
+  };
+}
+
+function setClock(now) {
+  if (globalThis.__realgarTestClock !== undefined) globalThis.__realgarTestClock.now = now;
+}
+
+/** The objects that were started since somebody asked, by class and id. */
+let started = [];
+
+export function hooked(name, Base) {
+  return class extends Base {
+    constructor(ctx, env) {
+      super(ctx, env);
+      started.push([name, ctx.id.toString()]);
+    }
+
+    /** Delivers the alarm, as the platform does. */
+    async __realgarTestAlarm(now) {
+      setClock(now);
+      await this.alarm({ isRetry: false, retryCount: 0, scheduledTime: now });
+    }
+
+    /** Forgets the platform's alarm, as should never happen. */
+    async __realgarTestLoseAlarm() {
+      await this.ctx.storage.deleteAlarm();
+    }
+
+    /** When something runs next in this object, and which objects were started meanwhile. */
+    __realgarTestNext(now) {
+      setClock(now);
+      const found = started;
+      started = [];
+      return { next: nextEvent(this.ctx.storage.sql), started: found };
+    }
+  };
+}
+
+function nextEvent(sql) {
+  const tables = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'realgar_events'").toArray();
+  if (tables.length === 0) return null;
+  return sql.exec("SELECT min(next_at) AS next FROM realgar_events WHERE started_at IS NULL").one().next;
+}
+
+export const setClockOf = (Entrypoint) =>
+  class extends Entrypoint {
+    set(now) {
+      setClock(now);
+    }
+  };

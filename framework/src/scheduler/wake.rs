@@ -1,0 +1,278 @@
+//! A wake: works off what is due.
+//!
+//! An event leaves the table only after its handler succeeded. Before the handler runs, the table says that it is tried: if the object
+//! ends meanwhile, that attempt has failed.
+
+use super::{
+    Event,
+    table::{Row, Wakes},
+};
+use crate::{
+    Alarm, Result, State, codec, deadline, js,
+    time::{Sleep, sleep},
+};
+use serde::de::DeserializeOwned;
+use std::{
+    future::{Future, poll_fn},
+    pin::Pin,
+    rc::Rc,
+    task::Poll,
+};
+
+/// How many events one wake begins. Their handlers may never wait, and the platform limits the time that it computes for one alarm
+/// (Cloudflare, "Durable Objects limits": 30 s).
+const EVENTS_MAX: u32 = 1_000;
+
+/// A handler that runs.
+pub(crate) type Handling = Pin<Box<dyn Future<Output = Result<()>>>>;
+
+/// The handlers of an object, of any class.
+pub(crate) struct Handlers {
+    /// Of events.
+    pub(crate) event: Option<Box<dyn Fn(RawEvent) -> Handling>>,
+    /// Of the program's own alarm.
+    pub(crate) alarm: Option<Box<dyn Fn(Alarm) -> Handling>>,
+}
+
+/// An event whose payload has not been decoded.
+#[derive(Debug)]
+pub struct RawEvent {
+    row: Row,
+}
+
+impl RawEvent {
+    /// With its payload.
+    ///
+    /// # Errors
+    /// When it is not a `P`.
+    pub fn decode<P: DeserializeOwned>(self) -> Result<Event<P>> {
+        let payload = codec::json::decode(self.row.payload.as_bytes()).map_err(|error| error.inside("payload"))?;
+        Ok(Event { id: self.row.id, payload, due_ms: self.row.due, attempt: self.row.attempts })
+    }
+}
+
+/// An event that is being handled. It has failed if this is dropped.
+struct InHand {
+    wakes: Rc<Wakes>,
+    row: Option<Row>,
+    started: u64,
+}
+
+impl InHand {
+    fn new(wakes: &Rc<Wakes>, row: Row) -> Self {
+        Self { wakes: wakes.clone(), row: Some(row), started: Wakes::now() }
+    }
+
+    /// Says how it ended.
+    fn settle(mut self, outcome: Result<()>) -> Result<()> {
+        let Some(row) = self.row.take() else { return Ok(()) };
+        match outcome {
+            Ok(()) => self.wakes.succeed(&row, self.started),
+            Err(error) => self.wakes.fail(&row, self.started, &error.to_string()),
+        }
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if let Some(row) = self.row.take()
+            && let Err(error) = self.wakes.fail(&row, self.started, "it was dropped while it ran")
+        {
+            js::log("error", &format!("Realgar: `{}` could not be put back: {error}", row.id));
+        }
+    }
+}
+
+/// A wake that is under way. The alarm is set when it ends, however it does.
+struct Wake(Rc<Wakes>);
+
+impl Wake {
+    fn begin(wakes: &Rc<Wakes>) -> Self {
+        wakes.begin_wake();
+        Self(wakes.clone())
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.end_wake() {
+            js::log("error", &format!("Realgar: the alarm could not be set: {error}"));
+        }
+    }
+}
+
+/// Those that are due, one by one, read some at a time.
+struct Queue {
+    rows: std::vec::IntoIter<Row>,
+}
+
+impl Queue {
+    fn new() -> Self {
+        Self { rows: Vec::new().into_iter() }
+    }
+
+    /// Begins the next one that `wanted` takes.
+    fn begin_next(&mut self, wakes: &Rc<Wakes>, wanted: impl Fn(&Row) -> bool) -> Result<Option<Row>> {
+        loop {
+            if !wakes.is_current() || self.rows.as_slice().is_empty() {
+                let rows: Vec<Row> = wakes.due()?.into_iter().filter(&wanted).collect();
+                if rows.is_empty() {
+                    return Ok(None);
+                }
+                self.rows = rows.into_iter();
+            }
+            if let Some(row) = self.rows.next()
+                && let Some(row) = wakes.begin(row)?
+            {
+                return Ok(Some(row));
+            }
+        }
+    }
+}
+
+/// The handlers under way in one wake.
+struct Running {
+    handlers: Vec<(InHand, Handling)>,
+}
+
+impl Running {
+    /// Waits until one of them has ended, or the time is up. Returns whether it is.
+    async fn next(&mut self, time_up: &mut Pin<Box<Sleep>>) -> Result<bool> {
+        let ended = poll_fn(|cx| {
+            for (index, (_, handling)) in self.handlers.iter_mut().enumerate() {
+                if let Poll::Ready(outcome) = handling.as_mut().poll(cx) {
+                    return Poll::Ready(Some((index, outcome)));
+                }
+            }
+            time_up.as_mut().poll(cx).map(|()| None)
+        });
+        match ended.await {
+            Some((index, outcome)) => self.handlers.remove(index).0.settle(outcome).map(|()| false),
+            None => Ok(true),
+        }
+    }
+
+    /// Leaves those that are not done to the background: the others need not wait for them.
+    fn leave(self, state: &State) {
+        for (in_hand, handling) in self.handlers {
+            state.wait_until(async move {
+                let wakes = in_hand.wakes.clone();
+                let outcome = handling.await;
+                if let Err(error) = in_hand.settle(outcome).and_then(|()| wakes.rearm()) {
+                    js::log("error", &format!("Realgar: an event could not be settled: {error}"));
+                }
+            });
+        }
+    }
+}
+
+/// Handles the alarm of the platform.
+pub(crate) async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
+    let wakes = state.wakes().clone();
+    if !wakes.has_table()? {
+        wakes.plain_alarm_fired();
+        return match handlers.alarm {
+            Some(handler) => handler(alarm).await,
+            None => Ok(()),
+        };
+    }
+    let _wake = Wake::begin(&wakes);
+    if handlers.event.is_none() {
+        return wake_program(&wakes, &handlers, alarm).await;
+    }
+    let settings = wakes.settings();
+    let mut running = Running { handlers: Vec::new() };
+    let mut queue = Queue::new();
+    let mut time_up: Option<Pin<Box<Sleep>>> = None;
+    let end = Wakes::now() + settings.budget.as_millis() as u64;
+    let mut begun = 0;
+    loop {
+        let free = running.handlers.len() < settings.concurrency as usize;
+        if free
+            && begun < EVENTS_MAX
+            && Wakes::now() < end
+            && let Some(row) = queue.begin_next(&wakes, |_| true)?
+        {
+            begun += 1;
+            begin(&wakes, &handlers, row, &mut running).await?;
+            continue;
+        }
+        if running.handlers.is_empty() {
+            return Ok(());
+        }
+        let time_up = time_up.get_or_insert_with(|| Box::pin(sleep(settings.budget)));
+        if running.next(time_up).await? {
+            running.leave(&state);
+            return Ok(());
+        }
+    }
+}
+
+/// Polls the handler of an event. Most are done then.
+async fn begin(wakes: &Rc<Wakes>, handlers: &Handlers, row: Row, running: &mut Running) -> Result<()> {
+    let in_hand = InHand::new(wakes, row.clone());
+    let mut handling = match (&handlers.alarm, &handlers.event) {
+        (Some(handler), _) if row.is_alarm() => handler(alarm_of(&row)),
+        (None, _) if row.is_alarm() => return in_hand.settle(Ok(())),
+        (_, Some(handler)) => handler(RawEvent { row }),
+        (_, None) => return Ok(()),
+    };
+    match poll_fn(|cx| Poll::Ready(handling.as_mut().poll(cx))).await {
+        Poll::Ready(outcome) => in_hand.settle(outcome),
+        Poll::Pending => {
+            let limit = wakes.settings().time_limit;
+            let limited = Box::pin(async move {
+                let outcome = deadline::until(deadline::at(limit.as_millis() as f64), handling).await;
+                outcome.unwrap_or_else(|| Err(format!("it took longer than {} ms", limit.as_millis()).into()))
+            });
+            running.handlers.push((in_hand, limited));
+            Ok(())
+        }
+    }
+}
+
+fn alarm_of(row: &Row) -> Alarm {
+    Alarm { retries: row.attempts - 1, time_ms: Some(row.due) }
+}
+
+/// Handles the alarm of an object that works off its events itself, with [`State::process_scheduled_events`].
+async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> Result<()> {
+    let Some(handler) = &handlers.alarm else { return Ok(()) };
+    let own = Queue::new().begin_next(wakes, Row::is_alarm)?;
+    let alarm = own.as_ref().map_or(Alarm { retries: 0, ..alarm }, alarm_of);
+    let in_hand = own.map(|row| InHand::new(wakes, row));
+    let outcome = handler(alarm).await;
+    match (in_hand, outcome) {
+        (Some(in_hand), outcome) => in_hand.settle(outcome)?,
+        (None, Ok(())) => {}
+        // It is called again, as for an alarm of its own.
+        (None, Err(error)) => wakes.alarm_failed(&error.to_string())?,
+    }
+    wakes.put_off_unprocessed()
+}
+
+/// Works off what is due with `handler`. Returns how many events it handled.
+pub(super) async fn process<P: DeserializeOwned>(
+    wakes: &Rc<Wakes>,
+    handler: impl AsyncFn(Event<P>) -> Result<()>,
+) -> Result<u64> {
+    if !wakes.has_table()? {
+        return Ok(0);
+    }
+    let _wake = Wake::begin(wakes);
+    let mut queue = Queue::new();
+    let end = Wakes::now() + wakes.settings().budget.as_millis() as u64;
+    let (mut begun, mut handled) = (0, 0);
+    while begun < EVENTS_MAX && Wakes::now() < end {
+        let Some(row) = queue.begin_next(wakes, |row| !row.is_alarm())? else { break };
+        begun += 1;
+        let in_hand = InHand::new(wakes, row.clone());
+        let outcome = match (RawEvent { row }).decode() {
+            Ok(event) => handler(event).await,
+            Err(error) => Err(error),
+        };
+        handled += u64::from(outcome.is_ok());
+        in_hand.settle(outcome)?;
+    }
+    Ok(handled)
+}

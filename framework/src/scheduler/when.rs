@@ -1,0 +1,410 @@
+//! When an event runs, and what happens where that is not possible.
+
+use super::cron::Cron;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// When an event runs: once, or again and again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct When {
+    pub(super) start: Start,
+    pub(super) plan: Plan,
+}
+
+/// When it runs for the first time.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Start {
+    At(u64),
+    After(Duration),
+    /// As the plan says.
+    Planned,
+}
+
+/// How it goes on: what is stored with an event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Plan {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) repeat: Option<Repeat>,
+    #[serde(default, skip_serializing_if = "Missed::is_default")]
+    pub(super) missed: Missed,
+    #[serde(default, skip_serializing_if = "Overlap::is_default")]
+    pub(super) overlap: Overlap,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) retry: Option<Retry>,
+}
+
+/// How an event repeats.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repeat {
+    /// Every so many milliseconds, counted from when it was scheduled: it does not drift.
+    EveryMs(u64),
+    /// By a cron expression.
+    Cron(Cron),
+}
+
+/// What happens to runs of a repeating event whose time went by: while the object or the platform was down, or a run before them took
+/// so long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missed {
+    /// One run makes up for all of them.
+    #[default]
+    RunOnce,
+    /// Each of them runs, in order, but no more than the last so many.
+    CatchUp {
+        /// How many.
+        at_most: u32,
+    },
+    /// A run that is late by more than this many milliseconds is left out.
+    Skip {
+        /// How late a run may begin.
+        later_than_ms: u64,
+    },
+}
+
+impl Missed {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What happens when a run of a repeating event comes due while the one before it still goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overlap {
+    /// It waits. Then it has been [`Missed`], if it has to wait for long.
+    #[default]
+    Wait,
+    /// It is left out.
+    Skip,
+    /// It runs beside it, if [`ScheduleSettings::concurrency`] allows, as an event of its own with the id `{id}@{due}`. A failing
+    /// run does not hold up those after it.
+    Allow,
+}
+
+impl Overlap {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How often a run that fails is tried, and after which pauses: the first, then twice as long each time, and up to a fifth more or less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retry {
+    pub(super) attempts: u32,
+    pub(super) first_ms: u64,
+    pub(super) longest_ms: u64,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Retry {
+    /// 12 attempts, the second after half a second, at most an hour apart: 17 minutes in all.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { attempts: 12, first_ms: 500, longest_ms: 3_600_000 }
+    }
+
+    /// In all, the first included. At least one.
+    #[must_use]
+    pub const fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = if attempts == 0 { 1 } else { attempts };
+        self
+    }
+
+    /// The first pause.
+    #[must_use]
+    pub const fn first(mut self, pause: Duration) -> Self {
+        self.first_ms = pause.as_millis() as u64;
+        self
+    }
+
+    /// The longest pause.
+    #[must_use]
+    pub const fn longest(mut self, pause: Duration) -> Self {
+        self.longest_ms = pause.as_millis() as u64;
+        self
+    }
+
+    /// The pause after attempt number `attempt`, in milliseconds. `random` is from 0 to 1.
+    pub(super) fn pause(&self, attempt: u32, random: f64) -> u64 {
+        let doubled = self.first_ms.saturating_mul(1_u64.checked_shl(attempt.saturating_sub(1)).unwrap_or(u64::MAX));
+        (doubled.min(self.longest_ms) as f64 * (0.8 + 0.4 * random)) as u64
+    }
+}
+
+impl From<Cron> for When {
+    fn from(cron: Cron) -> Self {
+        Self::repeating(Repeat::Cron(cron))
+    }
+}
+
+impl When {
+    /// Once, at `time_ms`, in milliseconds since 1970; at once if that has passed.
+    #[must_use]
+    pub fn at(time_ms: u64) -> Self {
+        Self { start: Start::At(time_ms), plan: Plan::default() }
+    }
+
+    /// Once, `delay` from now.
+    #[must_use]
+    pub fn after(delay: Duration) -> Self {
+        Self { start: Start::After(delay), plan: Plan::default() }
+    }
+
+    /// Every `interval`, for the first time that long from now. It is counted from now in whole milliseconds, so that late runs make
+    /// no later ones.
+    #[must_use]
+    pub fn every(interval: Duration) -> Self {
+        Self::repeating(Repeat::EveryMs(interval.as_millis() as u64))
+    }
+
+    /// Whenever `cron` fires.
+    #[must_use]
+    pub fn cron(cron: Cron) -> Self {
+        cron.into()
+    }
+
+    fn repeating(repeat: Repeat) -> Self {
+        Self { start: Start::Planned, plan: Plan { repeat: Some(repeat), ..Plan::default() } }
+    }
+
+    /// For the first time at `time_ms`, in milliseconds since 1970. An interval is counted from there.
+    #[must_use]
+    pub fn starting_at(mut self, time_ms: u64) -> Self {
+        self.start = Start::At(time_ms);
+        self
+    }
+
+    /// How often a run that fails is tried, instead of what [`ScheduleSettings::retry`] says.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.plan.retry = Some(retry);
+        self
+    }
+
+    /// What happens to runs whose time went by.
+    #[must_use]
+    pub fn missed(mut self, missed: Missed) -> Self {
+        self.plan.missed = missed;
+        self
+    }
+
+    /// What happens to a run that comes due while the one before it goes on.
+    #[must_use]
+    pub fn overlap(mut self, overlap: Overlap) -> Self {
+        self.plan.overlap = overlap;
+        self
+    }
+
+    /// When it runs for the first time.
+    pub(super) fn first_run(&self, now: u64) -> Result<u64> {
+        let time = match &self.start {
+            Start::At(time) => match &self.plan.repeat {
+                // Whether there is such a time zone.
+                Some(Repeat::Cron(cron)) => cron.next(*time).map(|_| Some(*time))?,
+                Some(Repeat::EveryMs(0)) => return Err(NO_INTERVAL.into()),
+                _ => Some(*time),
+            },
+            Start::After(delay) => u64::try_from(delay.as_millis()).ok().and_then(|delay| now.checked_add(delay)),
+            Start::Planned => match &self.plan.repeat {
+                Some(Repeat::EveryMs(0)) => return Err(NO_INTERVAL.into()),
+                Some(Repeat::EveryMs(interval)) => now.checked_add(*interval),
+                Some(Repeat::Cron(cron)) => Some(cron.next(now)?),
+                None => Some(now),
+            },
+        };
+        time.filter(|time| *time <= TIME_MAX).ok_or_else(|| Error::from("the event would never run"))
+    }
+}
+
+const NO_INTERVAL: &str = "an event cannot repeat every 0 ms";
+
+/// The last millisecond that JavaScript's `Date` has.
+const TIME_MAX: u64 = 8_640_000_000_000_000;
+
+impl Plan {
+    /// The run after the one that was due at `due`, which ended at `now`. `None` if there is none.
+    pub(super) fn next_run(&self, anchor: u64, due: u64, now: u64) -> Result<Option<u64>> {
+        let Some(repeat) = &self.repeat else { return Ok(None) };
+        let after = if self.overlap == Overlap::Skip { due.max(now) } else { due };
+        repeat.next(anchor, after).map(Some)
+    }
+
+    /// Which run to begin at `now` where the next one is that of `due`: itself, or one after it. One that lies ahead is to be waited for.
+    pub(super) fn run_at(&self, anchor: u64, due: u64, now: u64) -> Result<u64> {
+        let Some(repeat) = &self.repeat else { return Ok(due) };
+        match self.missed {
+            Missed::RunOnce => repeat.last_before(anchor, due, now, 1),
+            Missed::CatchUp { at_most } => repeat.last_before(anchor, due, now, at_most.max(1)),
+            Missed::Skip { later_than_ms } => {
+                let earliest = now.saturating_sub(later_than_ms);
+                if due >= earliest { Ok(due) } else { repeat.next(anchor, earliest.saturating_sub(1)) }
+            }
+        }
+    }
+}
+
+impl Repeat {
+    fn next(&self, anchor: u64, after: u64) -> Result<u64> {
+        match self {
+            Self::EveryMs(interval) => {
+                let interval = (*interval).max(1);
+                let runs = after.checked_sub(anchor).map_or(0, |past| past / interval + 1);
+                Ok(anchor.saturating_add(runs.saturating_mul(interval)).min(TIME_MAX))
+            }
+            Self::Cron(cron) => cron.next(after),
+        }
+    }
+
+    /// Of the runs from `due` up to `now`, the first of the last `count`.
+    fn last_before(&self, anchor: u64, due: u64, now: u64, count: u32) -> Result<u64> {
+        match self {
+            Self::EveryMs(interval) => {
+                let interval = (*interval).max(1);
+                let missed = now.saturating_sub(due) / interval;
+                Ok(due + missed.saturating_sub(u64::from(count - 1)) * interval)
+            }
+            Self::Cron(_) => {
+                // A cron expression tells only what comes next.
+                let mut last = std::collections::VecDeque::from([due]);
+                loop {
+                    let next = self.next(anchor, last.back().copied().unwrap_or(due))?;
+                    if next > now {
+                        return Ok(last.front().copied().unwrap_or(due));
+                    }
+                    last.push_back(next);
+                    if last.len() > count as usize {
+                        last.pop_front();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How the events of a class run. The default suits most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScheduleSettings {
+    pub(super) retry: Retry,
+    pub(super) budget: Duration,
+    pub(super) time_limit: Duration,
+    pub(super) concurrency: u32,
+}
+
+impl Default for ScheduleSettings {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ScheduleSettings {
+    /// One event at a time, ten seconds until others need not wait for it any longer, ten minutes until it is given up.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            retry: Retry::new(),
+            budget: Duration::from_secs(10),
+            time_limit: Duration::from_mins(10),
+            concurrency: 1,
+        }
+    }
+
+    /// How often a run that fails is tried.
+    #[must_use]
+    pub const fn retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How long one wake lasts. Then no more events begin; a handler that is not done goes on in the background, and the object is woken
+    /// again for the others.
+    #[must_use]
+    pub const fn budget(mut self, budget: Duration) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// How long a handler may take. Then it is dropped and has failed. The platform lets an alarm take 15 minutes.
+    #[must_use]
+    pub const fn time_limit(mut self, limit: Duration) -> Self {
+        self.time_limit = limit;
+        self
+    }
+
+    /// How many handlers run at the same time, at least one. With one, an event begins when the one before it has ended.
+    #[must_use]
+    pub const fn concurrency(mut self, concurrency: u32) -> Self {
+        self.concurrency = if concurrency == 0 { 1 } else { concurrency };
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: u64 = 60_000;
+
+    #[test]
+    fn an_interval_does_not_drift_however_late_its_runs_are() {
+        let plan = When::every(Duration::from_mins(1)).plan;
+        let (anchor, mut due) = (7, 7 + MINUTE);
+        for run in 2..10_002 {
+            let ended = due + run % 59_000;
+            due = plan.next_run(anchor, due, ended).unwrap().unwrap();
+            assert_eq!(due, anchor + run * MINUTE);
+        }
+    }
+
+    #[test]
+    fn missed_runs_are_made_up_for_as_the_policy_says() {
+        let every = |missed| When::every(Duration::from_mins(1)).missed(missed).plan;
+        // Due at minute 1; it is 10.5.
+        let now = 10 * MINUTE + MINUTE / 2;
+        let runs = |missed| every(missed).run_at(0, MINUTE, now).unwrap() / MINUTE;
+        assert_eq!(runs(Missed::RunOnce), 10);
+        assert_eq!(runs(Missed::CatchUp { at_most: 3 }), 8);
+        assert_eq!(runs(Missed::CatchUp { at_most: 100 }), 1);
+        assert_eq!(runs(Missed::Skip { later_than_ms: MINUTE }), 10);
+        assert_eq!(runs(Missed::Skip { later_than_ms: 1000 }), 11);
+        let cron = |missed| When::cron(Cron::checked("* * * * *", "UTC")).missed(missed).plan;
+        let runs = |missed| cron(missed).run_at(0, MINUTE, now).unwrap() / MINUTE;
+        assert_eq!(runs(Missed::RunOnce), 10);
+        assert_eq!(runs(Missed::CatchUp { at_most: 3 }), 8);
+        assert_eq!(runs(Missed::Skip { later_than_ms: 1000 }), 11);
+    }
+
+    #[test]
+    fn a_run_during_the_one_before_it_waits_or_is_left_out() {
+        let next = |overlap| {
+            let plan = When::every(Duration::from_mins(1)).overlap(overlap).plan;
+            plan.next_run(0, MINUTE, 5 * MINUTE + 1).unwrap().unwrap() / MINUTE
+        };
+        assert_eq!(next(Overlap::Wait), 2);
+        assert_eq!(next(Overlap::Skip), 6);
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let retry = Retry::new();
+        assert_eq!(retry.pause(1, 0.5), 500);
+        assert_eq!(retry.pause(4, 0.5), 4000);
+        assert_eq!((retry.pause(1, 0.0), retry.pause(1, 1.0)), (400, 600));
+        assert_eq!(retry.pause(4_000_000_000, 0.5), 3_600_000);
+    }
+
+    #[test]
+    fn what_would_never_run_is_refused() {
+        assert!(When::every(Duration::ZERO).first_run(0).is_err());
+        assert!(When::after(Duration::MAX).first_run(0).is_err());
+        assert!(When::at(u64::MAX).first_run(0).is_err());
+        assert_eq!(When::every(Duration::from_secs(1)).starting_at(5).first_run(9).unwrap(), 5);
+    }
+}

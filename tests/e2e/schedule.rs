@@ -1,0 +1,427 @@
+//! Schedules: many events over the one alarm of an object.
+
+use crate::common::eventually;
+use realgar_test::App;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+
+/// An app whose clocks stand still.
+fn frozen() -> App {
+    App::builder().worker("tests/workers/clockwork").test_clock().start()
+}
+
+fn running() -> App {
+    App::start("tests/workers/clockwork")
+}
+
+/// What the object `path` answers to a command.
+fn ask(app: &App, path: &str, command: &Value) -> Value {
+    app.post(path).json(command).send().expect_status(200).json()
+}
+
+fn refused(app: &App, command: &Value) -> String {
+    app.post("/clock/one").json(command).send().expect_status(400).text()
+}
+
+fn set(app: &App, id: &str, when: Value, job: Value) {
+    assert_eq!(ask(app, "/clock/one", &json!({ "Set": [id, when, job] })), Value::Null);
+}
+
+/// What was noted, as `(id, what)`.
+fn notes(app: &App, path: &str) -> Vec<(String, String)> {
+    log(app, path).into_iter().map(|note| (text(&note["id"]), text(&note["what"]))).collect()
+}
+
+fn log(app: &App, path: &str) -> Vec<Value> {
+    ask(app, path, &json!("Log")).as_array().cloned().unwrap_or_default()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().into()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+fn pending(app: &App, path: &str) -> u64 {
+    number(&ask(app, path, &json!("List"))["count"])
+}
+
+fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+    expected.iter().map(|(id, what)| ((*id).into(), (*what).into())).collect()
+}
+
+#[test]
+fn events_run_once_in_the_order_they_are_due() {
+    let app = frozen();
+    let start = app.now_ms();
+    set(&app, "late", json!({"after": 3 * HOUR}), json!({"Note": "c"}));
+    set(&app, "early", json!({"after": HOUR}), json!({"Note": "a"}));
+    set(&app, "as late", json!({"after": 3 * HOUR}), json!({"Note": "d"}));
+    set(&app, "later", json!({"at": start + 4 * HOUR}), json!({"Note": "e"}));
+    set(&app, "never", json!({"after": 400 * 24 * HOUR}), json!({"Note": "f"}));
+    app.advance(Duration::from_secs(3 * 3600 - 1));
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("early", "a")]));
+    app.advance(Duration::from_hours(72));
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("early", "a"), ("late", "c"), ("as late", "d"), ("later", "e")]));
+    let log = log(&app, "/clock/one");
+    assert_eq!(number(&log[3]["now"]), start + 4 * HOUR, "each at its time");
+    assert_eq!(pending(&app, "/clock/one"), 1);
+}
+
+#[test]
+fn an_event_is_replaced_cancelled_found_and_run_at_once() {
+    let app = frozen();
+    set(&app, "one", json!({"after": HOUR}), json!({"Note": "old"}));
+    set(&app, "one", json!({"after": 2 * HOUR}), json!({"Note": "new"}));
+    set(&app, "two", json!({"after": HOUR}), json!({"Note": "cancelled"}));
+    assert_eq!(ask(&app, "/clock/one", &json!({"Cancel": "two"})), true);
+    assert_eq!(ask(&app, "/clock/one", &json!({"Cancel": "two"})), false);
+    assert_eq!(ask(&app, "/clock/one", &json!({"Get": "two"})), Value::Null);
+    let one = ask(&app, "/clock/one", &json!({"Get": "one"}));
+    assert_eq!((number(&one["due"]), &one["payload"]), (app.now_ms() + 2 * HOUR, &json!({"Note": "new"})));
+    set(&app, "three", json!({"after": 9 * HOUR}), json!({"Note": "now"}));
+    assert_eq!(ask(&app, "/clock/one", &json!({"RunNow": "three"})), true);
+    assert_eq!(ask(&app, "/clock/one", &json!({"RunNow": "four"})), false);
+    app.advance(Duration::ZERO);
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("three", "now")]));
+    app.advance(Duration::from_hours(3));
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("three", "now"), ("one", "new")]));
+}
+
+#[test]
+fn a_failing_event_is_tried_again_and_becomes_a_dead_letter_beside_healthy_ones() {
+    let app = frozen();
+    set(&app, "poison", json!({"after": HOUR}), json!({"Fail": 99}));
+    set(&app, "flaky", json!({"after": HOUR}), json!({"Fail": 2}));
+    set(&app, "healthy", json!({"after": HOUR}), json!({"Note": "well"}));
+    app.advance(Duration::from_hours(1));
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("poison", "tried"), ("flaky", "tried"), ("healthy", "well")]));
+    let waiting = ask(&app, "/clock/one", &json!({"Get": "poison"}));
+    assert_eq!((number(&waiting["attempts"]), &waiting["history"][0]["error"]), (1, &json!("failure 1")));
+    let pause = number(&waiting["next"]) - number(&waiting["due"]);
+    assert!((40..=60).contains(&pause), "{pause} ms");
+    app.advance(Duration::from_hours(1));
+    let tries = |id: &str| notes(&app, "/clock/one").iter().filter(|(own, _)| own == id).count();
+    assert_eq!((tries("poison"), tries("flaky"), tries("healthy")), (4, 3, 1));
+    assert_eq!(pending(&app, "/clock/one"), 0);
+
+    let letters = ask(&app, "/clock/one", &json!("DeadLetters"));
+    let due = app.now_ms() - HOUR;
+    assert_eq!(
+        letters,
+        json!([{
+            "number": 1, "id": "poison", "due": due, "attempts": 4, "error": "failure 4", "history": 4, "payload": {"Fail": 99},
+        }])
+    );
+    app.restart();
+    assert_eq!(ask(&app, "/clock/one", &json!({"Replay": 1})), true);
+    assert_eq!(ask(&app, "/clock/one", &json!({"Replay": 1})), false);
+    app.advance(Duration::from_mins(1));
+    assert_eq!(tries("poison"), 8);
+    assert_eq!(ask(&app, "/clock/one", &json!({"Drop": 2})), true);
+    assert_eq!(ask(&app, "/clock/one", &json!("DeadLetters")), json!([]));
+}
+
+#[test]
+fn a_panic_counts_as_a_failure_and_the_others_go_on() {
+    let app = running();
+    set(&app, "panics", json!({}), json!({"Panic": 2}));
+    set(&app, "dies", json!({}), json!({"Panic": 99}));
+    set(&app, "healthy", json!({}), json!({"Note": "well"}));
+    eventually("all of it is over", || pending(&app, "/clock/one") == 0);
+    let all = notes(&app, "/clock/one");
+    let tries = |id: &str| all.iter().filter(|(own, _)| own == id).count();
+    assert_eq!((tries("panics"), tries("dies"), tries("healthy")), (3, 4, 1));
+    let letters = ask(&app, "/clock/one", &json!("DeadLetters"));
+    assert!(text(&letters[0]["error"]).contains("panicked, was killed or evicted"), "{letters}");
+}
+
+#[test]
+fn an_interval_does_not_drift_and_remembers_its_runs() {
+    let app = frozen();
+    let start = app.now_ms();
+    set(&app, "tick", json!({"every": MINUTE}), json!({"Note": "tick"}));
+    // 10,000 of them.
+    app.advance(Duration::from_mins(10_000));
+    let log = log(&app, "/clock/one");
+    assert_eq!(log.len(), 10_000);
+    for (index, note) in log.iter().enumerate() {
+        let due = start + (index as u64 + 1) * MINUTE;
+        assert_eq!((number(&note["due"]), number(&note["now"])), (due, due));
+    }
+    let tick = ask(&app, "/clock/one", &json!({"Get": "tick"}));
+    assert_eq!(tick["repeat"], json!({"every_ms": MINUTE}));
+    assert_eq!(tick["history"].as_array().unwrap().len(), 10);
+    assert_eq!(number(&tick["history"][9]["due_ms"]), start + 10_000 * MINUTE);
+}
+
+#[test]
+fn a_repeating_event_that_is_scheduled_again_goes_on_in_its_rhythm() {
+    let app = frozen();
+    let start = app.now_ms();
+    set(&app, "tick", json!({"every": HOUR}), json!({"Note": "one"}));
+    app.advance(Duration::from_mins(40));
+    set(&app, "tick", json!({"every": HOUR}), json!({"Note": "two"}));
+    app.advance(Duration::from_mins(20));
+    let log = log(&app, "/clock/one");
+    assert_eq!((log.len(), &log[0]["what"], number(&log[0]["due"])), (1, &json!("two"), start + HOUR));
+    set(&app, "tick", json!({"every": 2 * HOUR}), json!({"Note": "three"}));
+    let tick = ask(&app, "/clock/one", &json!({"Get": "tick"}));
+    assert_eq!(number(&tick["due"]), app.now_ms() + 2 * HOUR);
+}
+
+#[test]
+fn a_cron_expression_follows_its_time_zone_through_a_change_of_the_clocks() {
+    let app = frozen();
+    // 2027-03-26T12:00Z: clocks go forward on the 28th, at 2:00 in Berlin, which leaves 2:30 out; and back on October 31st.
+    let start = 1_806_062_400_000;
+    app.advance(Duration::from_millis(start - app.now_ms()));
+    assert_eq!(ask(&app, "/clock/one", &json!({"Nightly": {"Note": "night"}})), Value::Null);
+    app.advance(Duration::from_hours(96));
+    let dues =
+        |from: usize| -> Vec<u64> { log(&app, "/clock/one")[from..].iter().map(|note| number(&note["now"])).collect() };
+    let day = 24 * HOUR;
+    // 1:30Z, 1:00Z (3:00 on the wall, because there is no 2:30), 0:30Z.
+    let midnight = start + day / 2;
+    assert_eq!(
+        dues(0),
+        [
+            midnight + HOUR + HOUR / 2,
+            midnight + day + HOUR,
+            midnight + 2 * day + HOUR / 2,
+            midnight + 3 * day + HOUR / 2
+        ]
+    );
+    // 2027-10-29T12:00Z
+    let autumn = 1_824_811_200_000;
+    app.advance(Duration::from_millis(autumn - app.now_ms()));
+    let before = dues(0).len();
+    app.advance(Duration::from_hours(72));
+    let midnight = autumn + day / 2;
+    // Once on the night that has 2:30 twice.
+    assert_eq!(dues(before), [midnight + HOUR / 2, midnight + day + HOUR / 2, midnight + 2 * day + HOUR + HOUR / 2]);
+}
+
+#[test]
+fn missed_runs_are_made_up_for_as_their_policy_says() {
+    let app = running();
+    let now = app.now_ms();
+    // Their first runs were ten and a half seconds ago.
+    let when = |missed: Value| json!({"every": 1_000, "at": now - 10_500, "missed": missed});
+    set(&app, "once", when(json!("run_once")), json!({"Note": "run"}));
+    set(&app, "three", when(json!({"catch_up": {"at_most": 3}})), json!({"Note": "run"}));
+    set(&app, "none", when(json!({"skip": {"later_than_ms": 200}})), json!({"Note": "run"}));
+    eventually("each has run on time", || {
+        let log = log(&app, "/clock/one");
+        ["once", "three", "none"]
+            .iter()
+            .all(|id| log.iter().any(|note| note["id"] == *id && number(&note["due"]) > now))
+    });
+    let log = log(&app, "/clock/one");
+    let late = |id: &str| -> Vec<u64> {
+        let own = log.iter().filter(|note| note["id"] == id).map(|note| number(&note["due"]));
+        own.filter(|due| *due <= now).map(|due| now - due).collect()
+    };
+    assert_eq!(late("once"), [500]);
+    assert_eq!(late("three"), [2_500, 1_500, 500]);
+    assert_eq!(late("none"), [0; 0]);
+}
+
+#[test]
+fn a_transaction_takes_the_schedule_along() {
+    let app = running();
+    assert_eq!(ask(&app, "/clock/one", &json!({"SetAndFail": ["one", {"after": 50}, {"Note": "never"}]})), true);
+    assert_eq!(pending(&app, "/clock/one"), 0);
+    // The table too went with it, and comes again.
+    set(&app, "two", json!({"after": 100}), json!({"Note": "well"}));
+    assert_eq!(ask(&app, "/clock/one", &json!({"SetAndFail": ["three", {"after": 50}, {"Note": "never"}]})), true);
+    eventually("what was kept ran", || pending(&app, "/clock/one") == 0);
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("two", "well")]));
+}
+
+#[test]
+fn the_alarm_of_the_object_and_its_events_do_not_overwrite_each_other() {
+    let app = running();
+    let now = app.now_ms();
+    // The alarm is set before there is a schedule.
+    let _ = ask(&app, "/clock/one", &json!({"SetAlarm": now + 600}));
+    set(&app, "early", json!({"at": now + 300}), json!({"Note": "a"}));
+    set(&app, "late", json!({"at": now + 900}), json!({"Note": "b"}));
+    assert_eq!(ask(&app, "/clock/one", &json!("Alarm")), now + 600);
+    eventually("all of them ran", || log(&app, "/clock/one").len() == 3);
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("early", "a"), ("alarm", "own"), ("late", "b")]));
+    assert_eq!(ask(&app, "/clock/one", &json!("Alarm")), Value::Null);
+    // And after: set, and deleted.
+    let now = app.now_ms();
+    let _ = ask(&app, "/clock/one", &json!({"SetAlarm": now + 100}));
+    let _ = ask(&app, "/clock/one", &json!("DeleteAlarm"));
+    set(&app, "last", json!({"at": now + 200}), json!({"Note": "c"}));
+    eventually("the last ran", || log(&app, "/clock/one").len() == 4);
+    assert_eq!(notes(&app, "/clock/one")[3], ("last".into(), "c".into()));
+}
+
+#[test]
+fn a_lost_alarm_is_set_again_when_the_object_starts() {
+    let app = running();
+    set(&app, "one", json!({"after": 700}), json!({"Note": "well"}));
+    let object = app.object("tower", "Clock", "one");
+    object.lose_alarm();
+    object.evict();
+    eventually("it ran all the same", || notes(&app, "/clock/one") == pairs(&[("one", "well")]));
+}
+
+#[test]
+fn an_alarm_that_is_delivered_twice_runs_nothing_twice() {
+    let app = frozen();
+    set(&app, "one", json!({"after": HOUR}), json!({"Note": "well"}));
+    let object = app.object("tower", "Clock", "one");
+    object.deliver_alarm().unwrap();
+    assert_eq!(log(&app, "/clock/one").len(), 0, "it is not due");
+    app.advance(Duration::from_hours(1));
+    object.deliver_alarm().unwrap();
+    object.deliver_alarm().unwrap();
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("one", "well")]));
+}
+
+#[test]
+fn a_slow_handler_holds_the_others_up_no_longer_than_a_wake() {
+    let app = running();
+    set(&app, "slow", json!({}), json!({"Slow": 1_200}));
+    set(&app, "quick", json!({}), json!({"Note": "quick"}));
+    eventually("all of it is over", || pending(&app, "/clock/one") == 0);
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("slow", "began"), ("quick", "quick"), ("slow", "ended")]));
+}
+
+#[test]
+fn a_handler_that_never_ends_is_given_up() {
+    let app = running();
+    set(&app, "hangs", json!({"attempts": 1}), json!("Hang"));
+    set(&app, "quick", json!({}), json!({"Note": "quick"}));
+    eventually("both are over", || pending(&app, "/clock/one") == 0);
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("hangs", "began"), ("quick", "quick")]));
+    let letters = ask(&app, "/clock/one", &json!("DeadLetters"));
+    assert_eq!(letters[0]["error"], "it took longer than 2000 ms");
+}
+
+#[test]
+fn runs_may_overlap_where_the_event_says_so() {
+    let app = running();
+    set(&app, "beside", json!({"every": 500, "overlap": "allow"}), json!({"Slow": 700}));
+    set(&app, "left out", json!({"every": 500, "overlap": "skip"}), json!({"Slow": 700}));
+    eventually("each ran twice", || {
+        let all = notes(&app, "/clock/one");
+        let ended = |id: &str| all.iter().filter(|(own, what)| own.starts_with(id) && what == "ended").count();
+        ended("beside") >= 2 && ended("left out") >= 2
+    });
+    let log = log(&app, "/clock/one");
+    let began = |id: &str| -> Vec<u64> {
+        let own = log.iter().filter(|note| text(&note["id"]).starts_with(id) && note["what"] == "began");
+        own.map(|note| number(&note["due"])).collect()
+    };
+    let (beside, left_out) = (began("beside"), began("left out"));
+    assert_eq!(beside[1] - beside[0], 500);
+    assert!(left_out[1] - left_out[0] >= 1_000, "{left_out:?}");
+    assert!((left_out[1] - left_out[0]).is_multiple_of(500));
+}
+
+#[test]
+fn a_handler_schedules_and_cancels_also_itself() {
+    let app = frozen();
+    set(&app, "1", json!({}), json!({"Then": ["other", {"Note": "other"}]}));
+    set(&app, "2", json!({}), json!({"Again": HOUR}));
+    set(&app, "3", json!({}), json!({"Cancel": "4"}));
+    set(&app, "4", json!({}), json!({"Note": "never"}));
+    set(&app, "5", json!({"every": HOUR}), json!({"Cancel": "5"}));
+    app.advance(Duration::from_hours(3));
+    assert_eq!(
+        notes(&app, "/clock/one"),
+        pairs(&[
+            ("1", "scheduled another"),
+            ("2", "once"),
+            ("3", "cancelled"),
+            ("other", "other"),
+            ("5", "cancelled"),
+            ("2", "again"),
+        ])
+    );
+    assert_eq!(pending(&app, "/clock/one"), 0);
+}
+
+#[test]
+fn an_object_works_its_events_off_in_its_own_alarm() {
+    let app = running();
+    let bell = |command: Value| ask(&app, "/bell/one", &command);
+    let now = app.now_ms();
+    let _ = bell(json!({"SetAlarm": now + 500}));
+    for (id, after, job) in
+        [("a", 100, json!({"Note": "1"})), ("b", 100, json!({"Fail": 1})), ("c", 1_500, json!({"Note": "3"}))]
+    {
+        let _ = bell(json!({"Set": [id, {"at": now + after}, job]}));
+    }
+    eventually("all of it is over", || pending(&app, "/bell/one") == 0);
+    let all = notes(&app, "/bell/one");
+    let of =
+        |id: &str| -> Vec<&str> { all.iter().filter(|(own, _)| own == id).map(|(_, what)| what.as_str()).collect() };
+    assert_eq!((of("a"), of("b"), of("c")), (vec!["1"], vec!["tried", "tried"], vec!["3"]));
+    // Its own alarm, and one for each time that events were due.
+    assert!(of("alarm").iter().filter(|rung| **rung == "rung 0").count() >= 1, "{all:?}");
+}
+
+#[test]
+fn what_cannot_be_scheduled_is_refused_with_the_reason() {
+    let app = running();
+    let refuses = |when: Value| refused(&app, &json!({"Set": ["one", when, {"Note": ""}]}));
+    assert!(
+        refuses(json!({"cron": ["61 * * * *", "UTC"]}))
+            .contains("the cron expression `61 * * * *`: a minute is 0 to 59")
+    );
+    assert!(refuses(json!({"cron": ["0 9 * * *", "Mars/Olympus"]})).contains("there is no time zone `Mars/Olympus`"));
+    assert!(refuses(json!({"every": 0})).contains("an event cannot repeat every 0 ms"));
+    assert!(refuses(json!({"after": 9_000_000_000_000_000_u64})).contains("the event would never run"));
+    let taken = refused(&app, &json!({"Set": ["realgar:alarm", {}, {"Note": ""}]}));
+    assert!(taken.contains("the id `realgar:alarm` is taken"), "{taken}");
+    let large = refused(&app, &json!({"Set": ["one", {}, {"Note": "x".repeat(2_000_001)}]}));
+    assert!(
+        large.contains("the payload of `one` has 2000012 bytes, and the platform stores at most 2000000"),
+        "{large}"
+    );
+}
+
+#[test]
+fn ten_thousand_events_wait_and_run() {
+    let app = frozen();
+    let _ = ask(&app, "/clock/one", &json!({"SetMany": [10_000, {"after": HOUR}, {"Note": ""}]}));
+    set(&app, "first", json!({"after": MINUTE}), json!({"Note": "first"}));
+    app.advance(Duration::from_mins(1));
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("first", "first")]));
+    app.advance(Duration::from_hours(1));
+    let all = notes(&app, "/clock/one");
+    assert_eq!(all.len(), 10_001);
+    assert!(all[1..].is_sorted(), "in the order they were scheduled in");
+    assert_eq!(pending(&app, "/clock/one"), 0);
+}
+
+#[test]
+fn everything_can_be_deleted_with_the_rest() {
+    let app = running();
+    set(&app, "one", json!({"after": 100}), json!({"Note": "never"}));
+    let _ = ask(&app, "/clock/one", &json!("Wipe"));
+    set(&app, "two", json!({"after": 200}), json!({"Note": "well"}));
+    eventually("what came after ran", || !log(&app, "/clock/one").is_empty());
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("two", "well")]));
+}
+
+#[test]
+fn a_schedule_needs_nothing_in_memory() {
+    let app = App::builder().worker("tests/workers/clockwork").test_clock().evict_between_events().start();
+    set(&app, "tick", json!({"every": HOUR}), json!({"Note": "tick"}));
+    set(&app, "flaky", json!({"after": HOUR}), json!({"Fail": 2}));
+    app.advance(Duration::from_hours(3));
+    assert_eq!(notes(&app, "/clock/one").iter().filter(|(id, _)| id == "tick").count(), 3);
+    assert_eq!(notes(&app, "/clock/one").iter().filter(|(id, _)| id == "flaky").count(), 3);
+}
