@@ -16,6 +16,7 @@ mod plain;
 mod project;
 mod rpc;
 mod schedule;
+mod soak;
 mod sockets;
 mod storage;
 mod streams;

@@ -309,6 +309,22 @@ fn a_handler_that_never_ends_is_given_up() {
 }
 
 #[test]
+fn a_dead_instance_leaves_no_timer_behind() {
+    let app = running();
+    set(&app, "sleeps", json!({}), json!({"Slow": 3_600_000}));
+    set(&app, "panics", json!({"attempts": 1}), json!({"Panic": 1}));
+    eventually("it panicked", || ask_late(&app, &json!("DeadLetters")) != json!([]));
+    // workerd lets an eviction wait for timers: this one would have an hour to go.
+    app.object("tower", "Clock", "one").evict();
+}
+
+/// As [`ask`], where a panic may interrupt it.
+fn ask_late(app: &App, command: &Value) -> Value {
+    let answer = app.post("/clock/one").json(command).send();
+    if answer.status() == 200 { answer.json() } else { json!([]) }
+}
+
+#[test]
 fn runs_may_overlap_where_the_event_says_so() {
     let app = running();
     set(&app, "beside", json!({"every": 500, "overlap": "allow"}), json!({"Slow": 700}));

@@ -19,10 +19,12 @@
 
 mod app;
 mod http;
+mod random;
 mod websocket;
 
 pub use app::{App, AppBuilder, ObjectRef, Sockets};
 pub use http::{Request, Response};
+pub use random::Random;
 pub use realgar_bundle::{Bundle, Profile, read as read_bundle};
 pub use realgar_edge::LogLine;
 pub use websocket::{Frame, SocketClient};

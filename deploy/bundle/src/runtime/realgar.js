@@ -37,6 +37,8 @@ class Life {
   pumps = new Map();
   /** The objects in wasm, by their shells. Here, so that an idle shell keeps no dead memory. */
   handles = new WeakMap();
+  /** The timers that run. */
+  sleeping = new Set();
   /** The streams that are read here. */
   readers = new Set();
   // What is known of the death: the call, the panic's text, the exception.
@@ -99,9 +101,15 @@ class Life {
       this.records.clear();
       for (const pump of this.pumps.values()) pump.deref()?.fail(deathOf(this, pump, why));
       for (const reader of this.readers) reader.cancel();
+      this.stopTimers();
       this.glue = undefined;
       this.handles = undefined;
     });
+  }
+
+  /** Stops the timers that nobody waits for any more. Only those of the object or event that this is called in: others are not found. */
+  stopTimers() {
+    for (const { timer } of this.sleeping) clearTimeout(timer);
   }
 }
 
@@ -140,9 +148,10 @@ function failure(code, message, path, data) {
   return error;
 }
 
-/** What the wasm calls. What depends on the instance comes first. */
+/** What the wasm calls: what depends on no instance, and what depends on this one. */
 function hostOf(life) {
   return {
+    ...host,
     settle(record, value) {
       if (life.dead) return;
       life.records.delete(record);
@@ -183,6 +192,12 @@ function hostOf(life) {
     streamReady(number) {
       life.pumps.get(number)?.deref()?.notify();
     },
+    sleep(milliseconds) {
+      const sleeping = host.sleep(milliseconds);
+      life.sleeping.add(sleeping);
+      sleeping.then(() => life.sleeping.delete(sleeping));
+      return sleeping;
+    },
     reader: (stream) => new Reader(life.readers, stream),
     contract: (binding, method) => contracts.get(binding)?.get(method),
     read(reader, number) {
@@ -210,7 +225,6 @@ function hostOf(life) {
         const commit = await guarded(life, () => life.track((record) => run(record, call, transaction), call));
         if (!commit) transaction.rollback();
       }),
-    ...host,
   };
 }
 
@@ -401,6 +415,8 @@ export class Shell {
   }
 
   async #instantiate() {
+    // A timer that still runs would keep the object in memory.
+    if (this.#life?.dead) this.#life.stopTimers();
     for (let attempt = 1; ; attempt++) {
       const life = currentLife();
       const start = (record, call) => life.glue.realgarObject(record, call, this.#index, this.#ctx);

@@ -69,6 +69,7 @@ pub enum Command {
     Set(String, Wish, Job),
     /// In a transaction that is rolled back, beside a note.
     SetAndFail(String, Wish, Job),
+    SetAll(Vec<(String, Wish, Job)>),
     /// So many events, all at the same time.
     SetMany(u32, Wish, Job),
     Nightly(Job),
@@ -207,6 +208,12 @@ async fn run(state: &State, schedule: &Schedule<Job>, command: Command) -> Resul
                 Err("rolled back".into())
             });
             json!(outcome.is_err())
+        }
+        Command::SetAll(all) => {
+            for (id, wish, job) in all {
+                schedule.set(&id, wish.when()?, &job)?;
+            }
+            Value::Null
         }
         Command::SetMany(count, wish, job) => {
             let when = wish.when()?;
