@@ -2,10 +2,12 @@
 //! no test, and no test measures time.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program whose output is its purpose")]
 
+mod agents;
 mod broadcast;
 mod cold;
 mod rounds;
 mod rpc;
+mod scheduler;
 mod size;
 mod values;
 mod workers_rs;
@@ -35,6 +37,8 @@ enum Suite {
     Cold,
     /// Rows of SQL, written and read.
     Sql,
+    /// Events of an object: scheduled, and run.
+    Scheduler,
     /// The time until many WebSockets have a message.
     Broadcast,
     /// The size of a bundle.
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Suite::Stream => ("stream", values::stream()),
         Suite::Cold => ("cold", cold::run()),
         Suite::Sql => ("sql", values::sql()),
+        Suite::Scheduler => ("scheduler", scheduler::run()),
         Suite::Broadcast => ("broadcast", broadcast::run()),
         Suite::Size => ("size", size::run()),
     };

@@ -23,6 +23,15 @@ export const host = {
     cursor.toArray();
     return cursor.rowsWritten;
   },
+  // The statements of a schedule, each with what it takes: see `scheduler/table.rs`.
+  eventRows: (sql, statement, time, limit) => JSON.stringify(sql.exec(statement, time, limit).raw().toArray()),
+  eventInsert(sql, statement, id, seq, due, payload) {
+    sql.exec(statement, id, seq, due, payload);
+  },
+  eventBegin: (sql, statement, id, seq, time) => sql.exec(statement, id, seq, time).rowsWritten > 0,
+  eventEnd(sql, statement, id, seq) {
+    sql.exec(statement, id, seq);
+  },
   zoneOffset,
   clockIsFrozen: () => globalThis.__realgarTestClock !== undefined,
   /** It is stored with what the object writes beside it, and no response leaves before that: nobody has to wait. */

@@ -109,6 +109,25 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = query)]
     fn raw_query(sql: &JsValue, statement: &JsValue, params: &js_sys::Array) -> Result<JsValue, JsValue>;
 
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventRows)]
+    fn raw_event_rows(sql: &JsValue, statement: &JsValue, time: f64, limit: u32) -> Result<String, JsValue>;
+
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventInsert)]
+    fn raw_event_insert(
+        sql: &JsValue,
+        statement: &JsValue,
+        id: &str,
+        seq: f64,
+        due: f64,
+        payload: &str,
+    ) -> Result<(), JsValue>;
+
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventBegin)]
+    fn raw_event_begin(sql: &JsValue, statement: &JsValue, id: &str, seq: f64, time: f64) -> Result<bool, JsValue>;
+
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventEnd)]
+    fn raw_event_end(sql: &JsValue, statement: &JsValue, id: &str, seq: f64) -> Result<(), JsValue>;
+
     /// How many milliseconds the clocks of `zone` are ahead of UTC at `time`. Throws where there is no such zone.
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = zoneOffset)]
     pub(crate) fn zone_offset(zone: &str, time: f64) -> Result<f64, JsValue>;
@@ -254,6 +273,37 @@ pub(crate) fn execute(sql: &JsValue, statement: &'static str, params: &js_sys::A
 /// The rows of a query.
 pub(crate) fn query(sql: &JsValue, statement: &'static str, params: &js_sys::Array) -> Result<JsValue, JsValue> {
     raw_query(sql, &name(statement), params)
+}
+
+/// The rows of a query for events up to `time`, as a list of lists in JSON.
+pub(crate) fn event_rows(sql: &JsValue, statement: &'static str, time: u64, limit: u32) -> Result<String, JsValue> {
+    raw_event_rows(sql, &name(statement), time as f64, limit)
+}
+
+/// Inserts an event: its id and number, when it is due, and its payload.
+pub(crate) fn event_insert(
+    sql: &JsValue,
+    statement: &'static str,
+    (id, seq): (&str, u64),
+    due: u64,
+    payload: &str,
+) -> Result<(), JsValue> {
+    raw_event_insert(sql, &name(statement), id, seq as f64, due as f64, payload)
+}
+
+/// Begins a run of an event at `time`. Returns whether it is still there.
+pub(crate) fn event_begin(
+    sql: &JsValue,
+    statement: &'static str,
+    (id, seq): (&str, u64),
+    time: u64,
+) -> Result<bool, JsValue> {
+    raw_event_begin(sql, &name(statement), id, seq as f64, time as f64)
+}
+
+/// Ends the only run of an event.
+pub(crate) fn event_end(sql: &JsValue, statement: &'static str, (id, seq): (&str, u64)) -> Result<(), JsValue> {
+    raw_event_end(sql, &name(statement), id, seq as f64)
 }
 
 /// `env[name]`.

@@ -131,7 +131,7 @@ pub use state::State;
 pub use storage::{Entries, Kv, ListOptions, Storage, Transaction};
 pub use stream::{RpcStream, StreamError, stream_response};
 pub use stub::{ServiceBinding, Stub};
-pub use time::{Sleep, sleep};
+pub use time::{Sleep, now_ms, sleep};
 #[cfg(feature = "tracing")]
 pub use trace::init_tracing;
 pub use websocket::{

@@ -59,6 +59,10 @@ impl Sql {
         Self { raw: js::field(&storage, "sql"), storage }
     }
 
+    pub(crate) fn raw(&self) -> &JsValue {
+        &self.raw
+    }
+
     /// Runs a statement for its effect. Returns how many rows it wrote, rows of indexes included.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! table, and so no event, the program's alarm is the platform's. Once there is one, the program's alarm is a row of it.
 
 use super::when::{Overlap, Plan, Retry, ScheduleSettings, When};
-use crate::{Error, Result, Sql, codec, js};
+use crate::{Error, Result, Sql, codec, js, now_ms};
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use wasm_bindgen::JsValue;
@@ -50,7 +50,7 @@ pub(crate) struct Wakes {
 }
 
 /// An event that is due.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) seq: u64,
@@ -158,7 +158,7 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
 
 #[derive(Deserialize)]
 struct Next {
-    next_at: Option<u64>,
+    time: Option<u64>,
 }
 
 impl Wakes {
@@ -180,7 +180,7 @@ impl Wakes {
     }
 
     pub(crate) fn now() -> u64 {
-        js_sys::Date::now() as u64
+        now_ms()
     }
 
     /// To be called when an object starts whose class can be woken: what was under way when it ended last has failed, and an alarm that
@@ -196,11 +196,18 @@ impl Wakes {
         }
         self.armed.set(alarm);
         let interrupted: Vec<Row> = self.sql.query(
-            "SELECT id, seq, due, anchor, attempts, plan, payload, runs FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
+            "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, payload, runs \
+             FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
             (Self::now(),),
         )?;
         for row in interrupted {
-            self.fail(&row, row.due, "the object ended while it ran: it panicked, was killed or evicted")?;
+            let started: Next =
+                self.sql.query_one("SELECT started_at AS time FROM realgar_events WHERE id = ?", (&row.id,))?;
+            self.fail(
+                &row,
+                started.time.unwrap_or(row.due),
+                "the object ended while it ran: it panicked, was killed or evicted",
+            )?;
         }
         self.rearm()
     }
@@ -228,9 +235,10 @@ impl Wakes {
             return Ok(());
         }
         for statement in [
-            // Without a rowid: a row and its place in the index are all that a write writes.
+            // Without a rowid: a row and its place in the index are all that a write writes. `due` and `anchor` are there where they
+            // are not `next_at`.
             "CREATE TABLE IF NOT EXISTS realgar_events (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, next_at INTEGER NOT NULL, \
-             due INTEGER NOT NULL, anchor INTEGER NOT NULL, attempts INTEGER NOT NULL, started_at INTEGER, plan TEXT, \
+             due INTEGER, anchor INTEGER, attempts INTEGER NOT NULL DEFAULT 0, started_at INTEGER, plan TEXT, \
              payload TEXT NOT NULL, runs TEXT) WITHOUT ROWID",
             "CREATE INDEX IF NOT EXISTS realgar_events_next ON realgar_events (next_at, seq)",
             "CREATE TABLE IF NOT EXISTS realgar_dead_letters (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, \
@@ -274,9 +282,15 @@ impl Wakes {
     }
 
     fn insert(&self, id: &str, due: u64, anchor: u64, plan: Option<&str>, payload: &str) -> Result<()> {
-        let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, due, anchor, attempts, plan, payload) \
-                         VALUES (?1, ?2, ?3, ?3, ?4, 0, ?5, ?6)";
-        self.sql.execute(statement, (id, self.seq(), due, anchor, plan, payload))?;
+        let (statement, seq) =
+            ("INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload) VALUES (?, ?, ?, ?)", self.seq());
+        match plan {
+            None => js::event_insert(self.sql.raw(), statement, (id, seq), due, payload).map_err(Error::from_js)?,
+            Some(plan) => {
+                let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload, anchor, plan) VALUES (?, ?, ?, ?, ?, ?)";
+                self.sql.execute(statement, (id, seq, due, payload, anchor, plan)).map(drop)?;
+            }
+        }
         self.changed(due)
     }
 
@@ -323,13 +337,13 @@ impl Wakes {
     /// When something runs next. What is under way will set the alarm itself when it has ended; if it never does, somebody has to look.
     fn next(&self) -> Result<Option<u64>> {
         let waiting: Next =
-            self.sql.query_one("SELECT min(next_at) AS next_at FROM realgar_events WHERE started_at IS NULL", ())?;
+            self.sql.query_one("SELECT min(next_at) AS time FROM realgar_events WHERE started_at IS NULL", ())?;
         let running: Next = self.sql.query_one(
-            "SELECT min(started_at) AS next_at FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
+            "SELECT min(started_at) AS time FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
             (Self::now(),),
         )?;
         let limit = self.settings.get().time_limit.as_millis() as u64;
-        Ok([waiting.next_at, running.next_at.map(|_| Self::now() + limit)].into_iter().flatten().min())
+        Ok([waiting.time, running.time.map(|_| Self::now() + limit)].into_iter().flatten().min())
     }
 
     /// The program's own alarm.
@@ -380,7 +394,7 @@ impl Wakes {
         }
         let now = Self::now();
         let found = self.sql.execute(
-            "UPDATE realgar_events SET next_at = ?1, due = min(due, ?1) WHERE id = ?2 AND started_at IS NULL",
+            "UPDATE realgar_events SET next_at = ?1, due = min(coalesce(due, next_at), ?1) WHERE id = ?2 AND started_at IS NULL",
             (now, id),
         )?;
         if found > 0 {
@@ -393,8 +407,8 @@ impl Wakes {
         if id == ALARM || !self.has_table()? {
             return Ok(None);
         }
-        let statement =
-            "SELECT id, due, next_at, attempts, started_at, plan, payload, runs FROM realgar_events WHERE id = ?";
+        let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
+             FROM realgar_events WHERE id = ?";
         Ok(self.sql.query(statement, (id,))?.pop())
     }
 
@@ -402,7 +416,8 @@ impl Wakes {
         if !self.has_table()? {
             return Ok(Vec::new());
         }
-        let statement = "SELECT id, due, next_at, attempts, started_at, plan, payload, runs FROM realgar_events WHERE id <> ? \
+        let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
+                         FROM realgar_events WHERE id <> ? \
                          ORDER BY next_at, seq LIMIT ?";
         self.sql.query(statement, (ALARM, limit))
     }
@@ -457,14 +472,12 @@ impl Wakes {
         self.plain.set(None);
     }
 
-    /// The next events that are due, in order.
-    pub(super) fn due(&self) -> Result<Vec<Row>> {
-        let now = Self::now();
-        let rows = self.sql.query(
-            "SELECT id, seq, due, anchor, attempts, plan, payload, runs FROM realgar_events WHERE next_at <= ? AND started_at IS NULL \
-             ORDER BY next_at, seq LIMIT ?",
-            (now, BATCH),
-        )?;
+    /// The next events that are due at `now`, in order.
+    pub(super) fn due(&self, now: u64) -> Result<Vec<Row>> {
+        let statement = "SELECT id, seq, coalesce(due, next_at), coalesce(anchor, next_at), attempts, plan, payload, runs \
+                         FROM realgar_events WHERE next_at <= ? AND started_at IS NULL ORDER BY next_at, seq LIMIT ?";
+        let rows = js::event_rows(self.sql.raw(), statement, now, BATCH).map_err(Error::from_js)?;
+        let rows = codec::json::decode(rows.as_bytes())?;
         self.read_until.set(Some(now));
         Ok(rows)
     }
@@ -475,28 +488,32 @@ impl Wakes {
     }
 
     /// Writes that an event is tried. `None` if it is not to run any more, or not yet.
-    pub(super) fn begin(&self, mut row: Row) -> Result<Option<Row>> {
-        let now = Self::now();
+    pub(super) fn begin(&self, mut row: Row, now: u64) -> Result<Option<Row>> {
         if row.repeats() && row.attempts == 0 {
             let plan = row.plan()?;
             match plan.run_at(row.anchor, row.due, now) {
                 Ok(due) if due > now => return self.put_off(&row, due).map(|()| None),
-                Ok(due) => row.due = due,
+                Ok(due) if due > row.due => {
+                    let statement = "UPDATE realgar_events SET due = ? WHERE id = ? AND seq = ?";
+                    self.sql.execute(statement, (due, &row.id, row.seq))?;
+                    row.due = due;
+                }
+                Ok(_) => {}
                 Err(error) => return self.bury(&row, &error.to_string(), None).map(|()| None),
             }
             if plan.overlap == Overlap::Allow {
                 return self.begin_beside(&row, &plan).map(|()| None);
             }
         }
-        let statement = "UPDATE realgar_events SET attempts = attempts + 1, started_at = ?, due = ? \
-                         WHERE id = ? AND seq = ? AND started_at IS NULL";
+        let statement = "UPDATE realgar_events SET attempts = attempts + 1, started_at = ?3 \
+                         WHERE id = ?1 AND seq = ?2 AND started_at IS NULL";
         row.attempts += 1;
-        let found = self.sql.execute(statement, (now, row.due, &row.id, row.seq))? > 0;
+        let found = js::event_begin(self.sql.raw(), statement, (&row.id, row.seq), now).map_err(Error::from_js)?;
         Ok(found.then_some(row))
     }
 
     fn put_off(&self, row: &Row, due: u64) -> Result<()> {
-        let statement = "UPDATE realgar_events SET next_at = ?1, due = ?1 WHERE id = ?2 AND seq = ?3";
+        let statement = "UPDATE realgar_events SET next_at = ?, due = NULL WHERE id = ? AND seq = ?";
         self.sql.execute(statement, (due, &row.id, row.seq))?;
         self.changed(due)
     }
@@ -516,7 +533,7 @@ impl Wakes {
             let run = Run { due_ms: row.due, started_ms: started, ended_ms: ended, attempt: row.attempts, error: None };
             return self.advance(row, &plan, Some(row.runs_with(run)?));
         }
-        self.delete(row).map(drop)
+        self.delete(row)
     }
 
     /// An event has failed: it is tried again, or becomes a dead letter.
@@ -534,8 +551,9 @@ impl Wakes {
         let pause = retry.pause(row.attempts, js_sys::Math::random());
         let (attempt, of) = (row.attempts, retry.attempts);
         js::log("error", &format!("Realgar: `{id}` failed, attempt {attempt} of {of}, again in {pause} ms: {error}"));
-        let statement = "UPDATE realgar_events SET next_at = ?, started_at = NULL, runs = ? WHERE id = ? AND seq = ?";
-        self.sql.execute(statement, (now + pause, runs, id, row.seq))?;
+        let statement =
+            "UPDATE realgar_events SET next_at = ?, due = ?, started_at = NULL, runs = ? WHERE id = ? AND seq = ?";
+        self.sql.execute(statement, (now + pause, row.due, runs, id, row.seq))?;
         self.changed(now + pause)
     }
 
@@ -552,7 +570,7 @@ impl Wakes {
 
     /// Where the program's alarm handler has left events alone that are due: so that it is not called for them again and again at once.
     pub(super) fn put_off_unprocessed(&self) -> Result<()> {
-        if self.is_current() || self.due()?.iter().all(Row::is_alarm) {
+        if self.is_current() || self.due(Self::now())?.iter().all(Row::is_alarm) {
             return Ok(());
         }
         js::log(
@@ -567,25 +585,26 @@ impl Wakes {
     /// Makes a dead letter of an event, unless another has taken its place. A repeating one goes on.
     fn bury(&self, row: &Row, error: &str, runs: Option<String>) -> Result<()> {
         let letter = "INSERT INTO realgar_dead_letters (id, due, attempts, error, payload, runs, died_at) \
-                      SELECT id, due, ?, ?, payload, ?, ? FROM realgar_events WHERE id = ? AND seq = ?";
+                      SELECT id, coalesce(due, next_at), ?, ?, payload, ?, ? FROM realgar_events WHERE id = ? AND seq = ?";
         if !row.is_alarm() {
             self.sql.execute(letter, (row.attempts, error, runs.as_deref(), Self::now(), &row.id, row.seq))?;
         }
         if row.repeats() && row.plan()?.run_at(row.anchor, row.due, Self::now()).is_ok() {
             return self.advance(row, &row.plan()?, runs);
         }
-        self.delete(row).map(drop)
+        self.delete(row)
     }
 
-    fn delete(&self, row: &Row) -> Result<u64> {
-        self.sql.execute("DELETE FROM realgar_events WHERE id = ? AND seq = ?", (&row.id, row.seq))
+    fn delete(&self, row: &Row) -> Result<()> {
+        let statement = "DELETE FROM realgar_events WHERE id = ? AND seq = ?";
+        js::event_end(self.sql.raw(), statement, (&row.id, row.seq)).map_err(Error::from_js)
     }
 
     /// Puts a repeating event forward to its next run.
     fn advance(&self, row: &Row, plan: &Plan, runs: Option<String>) -> Result<()> {
         let Some(due) = plan.next_run(row.anchor, row.due, Self::now())? else { return Ok(()) };
-        let statement = "UPDATE realgar_events SET next_at = ?1, due = ?1, attempts = 0, started_at = NULL, \
-                         runs = coalesce(?2, runs) WHERE id = ?3 AND seq = ?4";
+        let statement = "UPDATE realgar_events SET next_at = ?, due = NULL, attempts = 0, started_at = NULL, \
+                         runs = coalesce(?, runs) WHERE id = ? AND seq = ?";
         self.sql.execute(statement, (due, runs, &row.id, row.seq))?;
         self.changed(due)
     }

@@ -37,17 +37,26 @@ pub(crate) struct Handlers {
 /// An event whose payload has not been decoded.
 #[derive(Debug)]
 pub struct RawEvent {
-    row: Row,
+    id: String,
+    payload: String,
+    due: u64,
+    attempt: u32,
 }
 
 impl RawEvent {
+    /// Takes the payload of `row` along, which nobody else needs.
+    fn take(row: &mut Row) -> Self {
+        let payload = std::mem::take(&mut row.payload);
+        Self { id: row.id.clone(), payload, due: row.due, attempt: row.attempts }
+    }
+
     /// With its payload.
     ///
     /// # Errors
     /// When it is not a `P`.
     pub fn decode<P: DeserializeOwned>(self) -> Result<Event<P>> {
-        let payload = codec::json::decode(self.row.payload.as_bytes()).map_err(|error| error.inside("payload"))?;
-        Ok(Event { id: self.row.id, payload, due_ms: self.row.due, attempt: self.row.attempts })
+        let payload = codec::json::decode(self.payload.as_bytes()).map_err(|error| error.inside("payload"))?;
+        Ok(Event { id: self.id, payload, due_ms: self.due, attempt: self.attempt })
     }
 }
 
@@ -59,8 +68,8 @@ struct InHand {
 }
 
 impl InHand {
-    fn new(wakes: &Rc<Wakes>, row: Row) -> Self {
-        Self { wakes: wakes.clone(), row: Some(row), started: Wakes::now() }
+    fn new(wakes: &Rc<Wakes>, row: Row, now: u64) -> Self {
+        Self { wakes: wakes.clone(), row: Some(row), started: now }
     }
 
     /// Says how it ended.
@@ -112,17 +121,17 @@ impl Queue {
     }
 
     /// Begins the next one that `wanted` takes.
-    fn begin_next(&mut self, wakes: &Rc<Wakes>, wanted: impl Fn(&Row) -> bool) -> Result<Option<Row>> {
+    fn begin_next(&mut self, wakes: &Rc<Wakes>, now: u64, wanted: impl Fn(&Row) -> bool) -> Result<Option<Row>> {
         loop {
             if !wakes.is_current() || self.rows.as_slice().is_empty() {
-                let rows: Vec<Row> = wakes.due()?.into_iter().filter(&wanted).collect();
+                let rows: Vec<Row> = wakes.due(now)?.into_iter().filter(&wanted).collect();
                 if rows.is_empty() {
                     return Ok(None);
                 }
                 self.rows = rows.into_iter();
             }
             if let Some(row) = self.rows.next()
-                && let Some(row) = wakes.begin(row)?
+                && let Some(row) = wakes.begin(row, now)?
             {
                 return Ok(Some(row));
             }
@@ -188,13 +197,14 @@ pub(crate) async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Resu
     let mut begun = 0;
     loop {
         let free = running.handlers.len() < settings.concurrency as usize;
+        let now = Wakes::now();
         if free
             && begun < EVENTS_MAX
-            && Wakes::now() < end
-            && let Some(row) = queue.begin_next(&wakes, |_| true)?
+            && now < end
+            && let Some(row) = queue.begin_next(&wakes, now, |_| true)?
         {
             begun += 1;
-            begin(&wakes, &handlers, row, &mut running).await?;
+            begin(&wakes, &handlers, row, now, &mut running).await?;
             continue;
         }
         if running.handlers.is_empty() {
@@ -209,14 +219,15 @@ pub(crate) async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Resu
 }
 
 /// Polls the handler of an event. Most are done then.
-async fn begin(wakes: &Rc<Wakes>, handlers: &Handlers, row: Row, running: &mut Running) -> Result<()> {
-    let in_hand = InHand::new(wakes, row.clone());
-    let mut handling = match (&handlers.alarm, &handlers.event) {
-        (Some(handler), _) if row.is_alarm() => handler(alarm_of(&row)),
-        (None, _) if row.is_alarm() => return in_hand.settle(Ok(())),
-        (_, Some(handler)) => handler(RawEvent { row }),
-        (_, None) => return Ok(()),
+async fn begin(wakes: &Rc<Wakes>, handlers: &Handlers, mut row: Row, now: u64, running: &mut Running) -> Result<()> {
+    let handling = match (&handlers.alarm, &handlers.event) {
+        (Some(handler), _) if row.is_alarm() => Some(handler(alarm_of(&row))),
+        (_, Some(handler)) if !row.is_alarm() => Some(handler(RawEvent::take(&mut row))),
+        // The class had an alarm once.
+        _ => None,
     };
+    let in_hand = InHand::new(wakes, row, now);
+    let Some(mut handling) = handling else { return in_hand.settle(Ok(())) };
     match poll_fn(|cx| Poll::Ready(handling.as_mut().poll(cx))).await {
         Poll::Ready(outcome) => in_hand.settle(outcome),
         Poll::Pending => {
@@ -238,9 +249,10 @@ fn alarm_of(row: &Row) -> Alarm {
 /// Handles the alarm of an object that works off its events itself, with [`State::process_scheduled_events`].
 async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> Result<()> {
     let Some(handler) = &handlers.alarm else { return Ok(()) };
-    let own = Queue::new().begin_next(wakes, Row::is_alarm)?;
+    let now = Wakes::now();
+    let own = Queue::new().begin_next(wakes, now, Row::is_alarm)?;
     let alarm = own.as_ref().map_or(Alarm { retries: 0, ..alarm }, alarm_of);
-    let in_hand = own.map(|row| InHand::new(wakes, row));
+    let in_hand = own.map(|row| InHand::new(wakes, row, now));
     let outcome = handler(alarm).await;
     match (in_hand, outcome) {
         (Some(in_hand), outcome) => in_hand.settle(outcome)?,
@@ -263,11 +275,16 @@ pub(super) async fn process<P: DeserializeOwned>(
     let mut queue = Queue::new();
     let end = Wakes::now() + wakes.settings().budget.as_millis() as u64;
     let (mut begun, mut handled) = (0, 0);
-    while begun < EVENTS_MAX && Wakes::now() < end {
-        let Some(row) = queue.begin_next(wakes, |row| !row.is_alarm())? else { break };
+    while begun < EVENTS_MAX {
+        let now = Wakes::now();
+        if now >= end {
+            break;
+        }
+        let Some(mut row) = queue.begin_next(wakes, now, |row| !row.is_alarm())? else { break };
         begun += 1;
-        let in_hand = InHand::new(wakes, row.clone());
-        let outcome = match (RawEvent { row }).decode() {
+        let event = RawEvent::take(&mut row);
+        let in_hand = InHand::new(wakes, row, now);
+        let outcome = match event.decode() {
             Ok(event) => handler(event).await,
             Err(error) => Err(error),
         };

@@ -2,7 +2,7 @@
 
 use realgar::{
     Alarm, Cron, Event, Missed, Namespace, OnAlarm, OnEvent, Overlap, Retry, Schedule, ScheduleSettings, When, cron,
-    prelude::*, sleep,
+    now_ms, prelude::*, sleep,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -107,16 +107,12 @@ impl Notes<'_> {
 
     fn write(&self, id: &str, what: &str, due: u64, attempt: u32) -> Result<()> {
         let insert = "INSERT INTO notes (id, what, due, attempt, now) VALUES (?, ?, ?, ?, ?)";
-        self.0.sql().execute(insert, (id, what, due, attempt, now())).map(drop)
+        self.0.sql().execute(insert, (id, what, due, attempt, now_ms())).map(drop)
     }
 
     fn all(&self) -> Result<Vec<Note>> {
         self.0.sql().query("SELECT id, what, due, attempt, now FROM notes ORDER BY number", ())
     }
-}
-
-fn now() -> u64 {
-    realgar::worker::Date::now().as_millis()
 }
 
 #[durable_object]

@@ -1,0 +1,80 @@
+//! Events of a Durable Object: how long it takes to schedule many, with none and with many waiting, and to run them.
+
+use crate::{Row, agents, rounds::median};
+use realgar_test::{App, Profile, bundle};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Measurements of each side. The first one warms up and does not count.
+const ROUNDS: usize = 9;
+/// The Agents SDK takes so long that fewer must do.
+const ROUNDS_OF_AGENTS: usize = 2;
+const FAR_MS: u64 = 86_400_000;
+const SECOND_MS: u64 = 1_000;
+const CASES: [&str; 4] = ["schedule1000", "schedule1000 more", "schedule10000", "fire1000"];
+
+/// A Worker that has them.
+struct Side {
+    script: &'static str,
+    rounds: usize,
+    times: [Vec<f64>; 4],
+}
+
+pub(crate) fn run() -> Result<Vec<Row>, String> {
+    let app = App::builder()
+        .bundle(bundle("bench/workers/timers", Profile::Release)?)
+        .plain("bench/javascript/timers")
+        .plain(agents::folder()?)
+        .try_start()?;
+    let side = |script, rounds| Side { script, rounds, times: Default::default() };
+    let mut sides =
+        [side("bench-timers", ROUNDS), side("javascript-timers", ROUNDS), side("agents-timers", ROUNDS_OF_AGENTS)];
+    for round in 0..=ROUNDS {
+        for side in sides.iter_mut().filter(|side| round <= side.rounds) {
+            let times = measure(&app, side.script)?;
+            if round > 0 {
+                side.times.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
+            }
+        }
+    }
+    let [ours, js, agents] = sides.map(|side| side.times.map(median));
+    let rows = [("js", js), ("agents", agents)].into_iter().flat_map(|(vs, other)| {
+        let cases = CASES.into_iter().zip(ours).zip(other);
+        cases.map(move |((case, ours), other)| Row { case, vs, ours, other, unit: "us" })
+    });
+    Ok(rows.collect())
+}
+
+/// The time of each case, in microseconds for an event.
+fn measure(app: &App, script: &str) -> Result<[f64; 4], String> {
+    let far = app.now_ms() + FAR_MS;
+    get(app, script, "/clear")?;
+    let one = timed(app, script, &format!("/schedule/1000/{far}/a"))? / 1e3;
+    get(app, script, "/clear")?;
+    let many = timed(app, script, &format!("/schedule/10000/{far}/a"))? / 1e4;
+    let more = timed(app, script, &format!("/schedule/1000/{far}/b"))? / 1e3;
+    get(app, script, "/clear")?;
+    // The Agents SDK rounds to seconds.
+    let due = (app.now_ms() / SECOND_MS + 2) * SECOND_MS;
+    get(app, script, &format!("/schedule/1000/{due}/a"))?;
+    // Nothing is to disturb them while they run.
+    thread::sleep(Duration::from_millis(due + SECOND_MS - app.now_ms()));
+    let (count, last): (u32, u64) = app.request("GET", script, "/done").send().expect_status(200).json();
+    if count != 1000 {
+        return Err(format!("{script} ran {count} events of 1000"));
+    }
+    Ok([one, more, many, (last - due) as f64])
+}
+
+fn timed(app: &App, script: &str, path: &str) -> Result<f64, String> {
+    let started = Instant::now();
+    get(app, script, path)?;
+    Ok(started.elapsed().as_secs_f64() * 1e6)
+}
+
+fn get(app: &App, script: &str, path: &str) -> Result<(), String> {
+    let response = app.request("GET", script, path).try_send()?;
+    if response.status() == 200 { Ok(()) } else { Err(format!("{script}: {}", response.text())) }
+}
