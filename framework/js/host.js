@@ -28,7 +28,7 @@ export const host = {
   eventInsert(sql, statement, id, seq, due, payload) {
     sql.exec(statement, id, seq, due, payload);
   },
-  eventBegin: (sql, statement, id, seq, time) => sql.exec(statement, id, seq, time).rowsWritten > 0,
+  eventBegin: (sql, statement, id, seq, time) => sql.exec(statement, id, seq, time).toArray()[0]?.payload,
   eventEnd(sql, statement, id, seq) {
     sql.exec(statement, id, seq);
   },

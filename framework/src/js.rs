@@ -123,7 +123,13 @@ extern "C" {
     ) -> Result<(), JsValue>;
 
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventBegin)]
-    fn raw_event_begin(sql: &JsValue, statement: &JsValue, id: &str, seq: f64, time: f64) -> Result<bool, JsValue>;
+    fn raw_event_begin(
+        sql: &JsValue,
+        statement: &JsValue,
+        id: &str,
+        seq: f64,
+        time: f64,
+    ) -> Result<Option<String>, JsValue>;
 
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventEnd)]
     fn raw_event_end(sql: &JsValue, statement: &JsValue, id: &str, seq: f64) -> Result<(), JsValue>;
@@ -291,13 +297,13 @@ pub(crate) fn event_insert(
     raw_event_insert(sql, &name(statement), id, seq as f64, due as f64, payload)
 }
 
-/// Begins a run of an event at `time`. Returns whether it is still there.
+/// Begins a run of an event at `time`. Returns its payload, if it is still there.
 pub(crate) fn event_begin(
     sql: &JsValue,
     statement: &'static str,
     (id, seq): (&str, u64),
     time: u64,
-) -> Result<bool, JsValue> {
+) -> Result<Option<String>, JsValue> {
     raw_event_begin(sql, &name(statement), id, seq as f64, time as f64)
 }
 

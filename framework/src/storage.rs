@@ -1,6 +1,11 @@
 //! The key-value storage of a Durable Object.
 
-use crate::{__private::runtime, Error, Result, codec, js, promise, scheduler::Wakes, trace::Surroundings};
+use crate::{
+    __private::runtime,
+    Error, Result, codec, executor, js, promise,
+    scheduler::{Plain, Wakes},
+    trace::Surroundings,
+};
 use js_sys::{Array, Object};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
@@ -75,9 +80,11 @@ impl Storage {
                 }),
             );
         });
-        self.wakes.before_transaction();
+        let before = self.wakes.before_transaction();
         let promise = js::transaction(&self.state, call, &run).map_err(Error::from_js)?;
+        let mut abandoned = Abandoned { wakes: self.wakes.clone(), before, promise: Some(promise.clone()) };
         let ended = promise::settled(&promise).await;
+        abandoned.promise = None;
         drop(wanted);
         let result = match outcome.take() {
             Some(Err(error)) => Err(error),
@@ -85,7 +92,7 @@ impl Storage {
             None => Err(ended.err().map_or_else(|| "the transaction did not run".into(), Error::from_js)),
         };
         if result.is_err() {
-            self.wakes.after_rollback();
+            self.wakes.after_rollback(before);
         }
         result
     }
@@ -146,7 +153,7 @@ impl Storage {
     /// What `body` fails with, or the storage.
     pub fn transaction_sync<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let (mut body, mut outcome) = (Some(body), None);
-        self.wakes.before_transaction();
+        let before = self.wakes.before_transaction();
         let ended = js::transaction_sync(&self.entries.raw, &mut || {
             let result = body.take().map(|body| body());
             let commit = matches!(result, Some(Ok(_)));
@@ -160,9 +167,28 @@ impl Storage {
             (None, Ok(())) => Err(Error::from("the transaction did not run").into()),
         };
         if result.is_err() {
-            self.wakes.after_rollback();
+            self.wakes.after_rollback(before);
         }
         result
+    }
+}
+
+/// A transaction whose caller may give it up: then it is rolled back when it ends.
+struct Abandoned {
+    wakes: Rc<Wakes>,
+    before: Plain,
+    promise: Option<JsValue>,
+}
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if let Some(promise) = self.promise.take() {
+            let (wakes, before) = (self.wakes.clone(), self.before);
+            executor::spawn(Box::pin(async move {
+                let _ = promise::settled(&promise).await;
+                wakes.after_rollback(before);
+            }));
+        }
     }
 }
 

@@ -57,8 +57,9 @@ function stub(env, params) {
   return id === null ? namespace.getByName(params.get("name")) : namespace.get(namespace.idFromString(id));
 }
 
-/** How often an alarm may fail at one point of time. */
+/** How often an alarm may fail at one point of time, and be delivered at all. */
 const FAILURES_MAX = 7;
+const DELIVERIES_MAX = 10_000;
 
 /** Has time pass for the schedules of objects. It stops wherever one of them has something to do. */
 async function advance(env, from, to, ids) {
@@ -80,11 +81,13 @@ async function advance(env, from, to, ids) {
   const setClocks = () =>
     Promise.all(Object.entries(env).filter(([name]) => name.startsWith("time:")).map(([, time]) => time.set(now)));
   for (const [scriptClass, list] of Object.entries(ids)) for (const id of list) await add(scriptClass, id);
-  let failures = 0;
+  let [failures, deliveries] = [0, 0];
   for (;;) {
     const [key, time] = [...next].filter(([, time]) => time !== null).sort(([, a], [, b]) => a - b)[0] ?? [];
     if (time === undefined || time > to) break;
-    if (time > now) [now, failures] = [time, 0];
+    if (time > now) [now, failures, deliveries] = [time, 0, 0];
+    deliveries += 1;
+    if (deliveries > DELIVERIES_MAX) throw new Error(`the object ${key} has something to do again and again at ${now}`);
     await setClocks();
     try {
       await stubs.get(key).__realgarTestAlarm(now);

@@ -7,7 +7,7 @@ use crate::{
     Scheduled, ScheduledEvent, State, WebSocket,
     init::Record,
     rpc::{Arguments, Failure},
-    scheduler::{self, Handlers, Handling, RawEvent},
+    scheduler::{self, Handled, Handlers, Handling, RawEvent},
     websocket::{self, SocketEvent},
 };
 use std::{future::Future, marker::PhantomData, pin::Pin, rc::Rc};
@@ -442,7 +442,8 @@ impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
             // Before Phase 2, which may schedule something.
             if table.alarm.is_some() || table.event.is_some() {
                 let settings = table.event.map_or_else(ScheduleSettings::new, |(_, settings)| settings);
-                state.wakes().start(settings).await?;
+                let handled = Handled { events: table.event.is_some(), alarm: table.alarm.is_some() };
+                state.wakes().start(handled, settings).await?;
             }
             let object = Rc::new(instantiate.instantiate(state).await?);
             let instance: Rc<dyn Instance> = Rc::new(Hosted { object, table, turns: Turns::default() });

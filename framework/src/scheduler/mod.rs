@@ -9,7 +9,7 @@ pub use cron::Cron;
 pub use table::Run;
 pub use when::{Missed, Overlap, Repeat, Retry, ScheduleSettings, When};
 
-pub(crate) use table::{FIRST_TIME_MS, Wakes};
+pub(crate) use table::{FIRST_TIME_MS, Handled, Plain, Wakes};
 pub(crate) use wake::{Handlers, Handling, RawEvent, wake};
 
 use crate::{LiveObject, Result, State, codec};
@@ -154,11 +154,11 @@ impl State {
 
 impl<P> Schedule<P> {
     /// Schedules an event. One with this id that waits is replaced; a repeating one that is the same goes on in its rhythm, with the new
-    /// payload. One that runs is not stopped: the new one runs after it.
+    /// payload. One that runs is not stopped, and the new one does not wait for it.
     ///
     /// # Errors
-    /// When the payload cannot be encoded or has more than 2 MB, the time zone of a cron expression is none, an interval is zero, or
-    /// the storage fails.
+    /// When the payload cannot be encoded or has more than 2 MB, the time is beyond the year 2255, the time zone of a cron expression is
+    /// none, an interval is zero, or the storage fails.
     pub fn set(&self, id: &str, when: impl Into<When>, payload: &P) -> Result<()>
     where
         P: Serialize,
@@ -187,7 +187,7 @@ impl<P> Schedule<P> {
     /// # Errors
     /// When the storage fails.
     pub fn get(&self, id: &str) -> Result<Option<Pending<P>>> {
-        self.wakes.get(id)?.map(Pending::new).transpose()
+        Ok(self.wakes.get(id)?.map(Pending::new))
     }
 
     /// The first `limit` events, in the order they will run in.
@@ -195,7 +195,7 @@ impl<P> Schedule<P> {
     /// # Errors
     /// When the storage fails.
     pub fn list(&self, limit: u32) -> Result<Vec<Pending<P>>> {
-        self.wakes.list(limit)?.into_iter().map(Pending::new).collect()
+        Ok(self.wakes.list(limit)?.into_iter().map(Pending::new).collect())
     }
 
     /// The first `limit` events that failed at their last attempt, the oldest first. They stay until they are replayed or dropped.
@@ -228,13 +228,12 @@ impl<P> Schedule<P> {
 #[derive(Debug)]
 pub struct Pending<P> {
     row: Listed,
-    repeat: Option<Repeat>,
     payload: PhantomData<fn() -> P>,
 }
 
 impl<P> Pending<P> {
-    fn new(row: Listed) -> Result<Self> {
-        Ok(Self { repeat: row.plan()?.repeat, row, payload: PhantomData })
+    fn new(row: Listed) -> Self {
+        Self { row, payload: PhantomData }
     }
 
     /// Its id.
@@ -267,10 +266,12 @@ impl<P> Pending<P> {
         self.row.started_at.is_some()
     }
 
-    /// How it repeats.
-    #[must_use]
-    pub fn repeat(&self) -> Option<&Repeat> {
-        self.repeat.as_ref()
+    /// How it repeats, if it does.
+    ///
+    /// # Errors
+    /// When another version of the program stored it in a way that this one cannot read. It waits for one that can.
+    pub fn repeat(&self) -> Result<Option<Repeat>> {
+        Ok(self.row.plan()?.repeat)
     }
 
     /// Its last runs, ten at most, the oldest first. Of an event that runs once these are those that failed.

@@ -3,18 +3,28 @@
 //! The platform's alarm is always set to the earliest of: the next event, and the alarm that the program set itself. While there is no
 //! table, and so no event, the program's alarm is the platform's. Once there is one, the program's alarm is a row of it.
 
-use super::when::{Overlap, Plan, Retry, ScheduleSettings, When};
-use crate::{Error, Result, Sql, codec, js, now_ms};
+use super::when::{NEVER, Overlap, Plan, Retry, ScheduleSettings, TIME_MAX, When};
+use crate::{Alarm, Error, Result, Sql, codec, js, now_ms};
 use serde::{Deserialize, Serialize};
-use std::cell::Cell;
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+};
 use wasm_bindgen::JsValue;
 
 /// The id of the program's own alarm.
-pub(crate) const ALARM: &str = "realgar:alarm";
+const ALARM: &str = "realgar:alarm";
+/// The id of a call of the alarm handler that is to make up for one that failed without an alarm of its own.
+const RETRY: &str = "realgar:retry";
 /// How often the program's own alarm is tried: as often as the platform would.
 const ALARM_RETRY: Retry = Retry { attempts: 7, first_ms: 2_000, longest_ms: 64_000 };
-/// How long events wait that an alarm handler left alone.
+/// How long events wait that an alarm handler left alone, or that this version cannot read.
 const UNPROCESSED_PAUSE_MS: u64 = 30_000;
+/// How much clocks of machines may differ.
+const SKEW_MS: u64 = 60_000;
+/// How much of an error is kept, in bytes.
+const ERROR_SIZE_MAX: usize = 1_000;
+const DIED: &str = "the object ended while it ran: it panicked, was killed or evicted";
 /// How many runs an event remembers.
 const RUNS_MAX: usize = 10;
 /// What the platform stores in a value at most (Cloudflare, "Durable Objects limits").
@@ -29,24 +39,46 @@ const BATCH: u32 = 100;
 pub(crate) struct Wakes {
     storage: JsValue,
     sql: Sql,
-    /// Whether the class has a handler of alarms, so that it can be woken at all.
-    handled: Cell<bool>,
+    /// Which handlers the class has, by which it can be woken.
+    handlers: Cell<Handled>,
     /// Whether there is a table. `None`: look.
     table: Cell<Option<bool>>,
-    /// When the program's own alarm is, while there is no table.
-    plain: Cell<Option<u64>>,
+    /// The program's own alarm, while there is no table.
+    plain: Cell<Plain>,
     /// What the platform's alarm is set to, where that is known.
     armed: Cell<Option<u64>>,
     /// How many wakes are under way: each sets the alarm at its end.
     waking: Cell<u32>,
-    /// Whether the alarm was set since a transaction began.
-    touched: Cell<bool>,
+    /// The numbers of the events that are being handled.
+    in_hand: RefCell<Vec<u64>>,
+    /// Whether no event has been tried since the object was started.
+    fresh: Cell<bool>,
+    /// Whether the program has worked its events off since its alarm handler was called.
+    processed: Cell<bool>,
     last_seq: Cell<u64>,
     /// Up to when events have been read, by a wake that works them off.
     read_until: Cell<Option<u64>>,
     settings: Cell<ScheduleSettings>,
     /// Under a clock that a test advances, it is the test that wakes.
     frozen: bool,
+}
+
+/// What can wake an object.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Handled {
+    pub(crate) events: bool,
+    pub(crate) alarm: bool,
+}
+
+/// The program's own alarm, as the platform has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Plain {
+    #[default]
+    None,
+    Set(u64),
+    Running(Alarm),
+    /// The platform will call it again.
+    Failed(Alarm),
 }
 
 /// An event that is due.
@@ -58,7 +90,6 @@ pub(crate) struct Row {
     anchor: u64,
     pub(crate) attempts: u32,
     plan: Option<String>,
-    pub(crate) payload: String,
     runs: Option<String>,
 }
 
@@ -129,7 +160,7 @@ impl Row {
     }
 
     pub(crate) fn is_alarm(&self) -> bool {
-        self.id == ALARM
+        self.id == ALARM || self.id == RETRY
     }
 
     /// What it remembers with one run more.
@@ -166,12 +197,14 @@ impl Wakes {
         Self {
             sql: Sql::new(storage.clone()),
             storage,
-            handled: Cell::default(),
+            handlers: Cell::default(),
             table: Cell::default(),
             plain: Cell::default(),
             armed: Cell::default(),
             waking: Cell::default(),
-            touched: Cell::default(),
+            in_hand: RefCell::default(),
+            fresh: Cell::new(true),
+            processed: Cell::default(),
             last_seq: Cell::default(),
             read_until: Cell::default(),
             settings: Cell::default(),
@@ -185,31 +218,44 @@ impl Wakes {
 
     /// To be called when an object starts whose class can be woken: what was under way when it ended last has failed, and an alarm that
     /// was lost is set again.
-    pub(crate) async fn start(&self, settings: ScheduleSettings) -> Result<()> {
-        self.handled.set(true);
+    pub(crate) async fn start(&self, handlers: Handled, settings: ScheduleSettings) -> Result<()> {
+        self.handlers.set(handlers);
         self.settings.set(settings);
         let alarm = crate::storage::settled(js::invoke0(&self.storage, "getAlarm")).await?.as_f64();
         let alarm = alarm.map(|time| time as u64);
         if !self.has_table()? {
-            self.plain.set(alarm);
+            self.plain.set(alarm.map_or(Plain::None, Plain::Set));
             return Ok(());
         }
-        self.armed.set(alarm);
-        let interrupted: Vec<Row> = self.sql.query(
-            "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, payload, runs \
-             FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
-            (Self::now(),),
-        )?;
-        for row in interrupted {
-            let started: Next =
-                self.sql.query_one("SELECT started_at AS time FROM realgar_events WHERE id = ?", (&row.id,))?;
-            self.fail(
-                &row,
-                started.time.unwrap_or(row.due),
-                "the object ended while it ran: it panicked, was killed or evicted",
-            )?;
+        if self.frozen {
+            // Time does not tell what was scheduled first.
+            let last: Next = self.sql.query_one("SELECT max(seq) AS time FROM realgar_events", ())?;
+            self.last_seq.set(last.time.unwrap_or(0));
         }
-        self.rearm()
+        // One that has passed may never come.
+        self.armed.set(alarm.filter(|alarm| *alarm > Self::now()));
+        // An object with a row that cannot be mended starts all the same.
+        if let Err(error) = self.heal().and_then(|()| self.rearm()) {
+            js::log("error", &format!("Realgar: the schedule could not be mended: {error}"));
+        }
+        Ok(())
+    }
+
+    /// Puts back what is said to run and does not.
+    fn heal(&self) -> Result<()> {
+        let started: Vec<Row> = self.sql.query(
+            "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, runs \
+             FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
+            (Self::now() + SKEW_MS,),
+        )?;
+        for row in started {
+            if !self.in_hand.borrow().contains(&row.seq) {
+                let began: Next =
+                    self.sql.query_one("SELECT started_at AS time FROM realgar_events WHERE id = ?", (&row.id,))?;
+                self.fail(&row, began.time.unwrap_or(row.due), DIED);
+            }
+        }
+        Ok(())
     }
 
     /// Whether there is a table of events.
@@ -228,7 +274,8 @@ impl Wakes {
     }
 
     fn need_table(&self) -> Result<()> {
-        if !self.handled.get() {
+        let Handled { events, alarm } = self.handlers.get();
+        if !events && !alarm {
             return Err("nothing would run it: implement `OnEvent` or `OnAlarm` for the class of this object".into());
         }
         if self.has_table()? {
@@ -247,19 +294,31 @@ impl Wakes {
         ] {
             self.sql.execute(statement, ())?;
         }
-        self.touched.set(true);
         self.table.set(Some(true));
-        self.armed.set(self.plain.get());
-        match self.plain.get() {
-            Some(time) => self.insert(ALARM, time, time, None, "null"),
-            None => Ok(()),
+        self.adopt_alarm()
+    }
+
+    /// Makes a row of the program's own alarm.
+    fn adopt_alarm(&self) -> Result<()> {
+        let (time, tried, running) = match self.plain.get() {
+            Plain::None => return Ok(()),
+            Plain::Set(time) => return self.insert(ALARM, time, time, None, "null"),
+            Plain::Running(alarm) => (alarm.time_ms.unwrap_or_else(Self::now), alarm.retries + 1, true),
+            Plain::Failed(alarm) => (Self::now() + ALARM_RETRY.first_ms, alarm.retries + 1, false),
+        };
+        self.insert(ALARM, time, time, None, "null")?;
+        let statement = "UPDATE realgar_events SET attempts = ?, started_at = ? WHERE id = ?";
+        self.sql.execute(statement, (tried, running.then(Self::now), ALARM))?;
+        if running {
+            self.in_hand.borrow_mut().push(self.last_seq.get());
         }
+        Ok(())
     }
 
     /// Schedules an event, instead of the one with this id, if there is one.
     pub(super) fn schedule(&self, id: &str, when: &When, payload: &str) -> Result<()> {
-        if id == ALARM {
-            return Err(format!("the id `{ALARM}` is taken: it stands for the alarm of the object itself").into());
+        if is_reserved(id) {
+            return Err(format!("the id `{id}` is taken: it stands for the alarm of the object itself").into());
         }
         if payload.len() > PAYLOAD_SIZE_MAX {
             let size = payload.len();
@@ -273,8 +332,12 @@ impl Wakes {
         self.need_table()?;
         if let (Some(plan), true) = (&plan, when.plan.repeat.is_some()) {
             // One that is the same goes on in its rhythm: who schedules it whenever an object starts would lose the run that woke it.
-            let keep = "UPDATE realgar_events SET payload = ? WHERE id = ? AND plan = ?";
-            if self.sql.execute(keep, (payload, id, plan))? > 0 {
+            // One with another beginning is another one.
+            let keep = "UPDATE realgar_events SET payload = ?1 WHERE id = ?2 AND plan = ?3 \
+                        AND (?4 IS NULL OR (coalesce(anchor, next_at) - ?4) % ?5 = 0)";
+            let phase = when.phase();
+            let (first, interval) = (phase.map(|(first, _)| first), phase.map_or(1, |(_, interval)| interval));
+            if self.sql.execute(keep, (payload, id, plan, first, interval))? > 0 {
                 return Ok(());
             }
         }
@@ -314,7 +377,6 @@ impl Wakes {
     }
 
     fn arm(&self, time: u64) -> Result<()> {
-        self.touched.set(true);
         if !self.frozen {
             js::set_alarm(&self.storage, time.max(FIRST_TIME_MS) as f64).map_err(Error::from_js)?;
         }
@@ -327,7 +389,8 @@ impl Wakes {
         if self.waking.get() > 0 || !self.has_table()? {
             return Ok(());
         }
-        let next = self.next()?;
+        // Not to the very time of the alarm that runs: the platform would take it for that one.
+        let next = self.next()?.map(|next| next.max(Self::now() + 1));
         match next {
             Some(time) if self.armed.get() != Some(time) => self.arm(time),
             _ => Ok(()),
@@ -340,19 +403,25 @@ impl Wakes {
             self.sql.query_one("SELECT min(next_at) AS time FROM realgar_events WHERE started_at IS NULL", ())?;
         let running: Next = self.sql.query_one(
             "SELECT min(started_at) AS time FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
-            (Self::now(),),
+            (Self::now() + SKEW_MS,),
         )?;
         let limit = self.settings.get().time_limit.as_millis() as u64;
         Ok([waiting.time, running.time.map(|_| Self::now() + limit)].into_iter().flatten().min())
     }
 
-    /// The program's own alarm.
+    /// The program's own alarm. Returns whether that is all there is to do.
     pub(crate) fn set_alarm(&self, time: u64) -> Result<bool> {
+        if !self.handlers.get().alarm {
+            return Err("nothing would handle the alarm: implement `OnAlarm` for the class of this object".into());
+        }
+        if time > TIME_MAX {
+            return Err(NEVER.into());
+        }
         if self.frozen {
             self.need_table()?;
         }
         if !self.has_table()? {
-            self.plain.set(Some(time));
+            self.plain.set(Plain::Set(time));
             return Ok(false);
         }
         self.insert(ALARM, time, time, None, "null")?;
@@ -361,11 +430,11 @@ impl Wakes {
 
     /// Returns whether that is all there is to do.
     pub(crate) fn delete_alarm(&self) -> Result<bool> {
-        self.plain.set(None);
+        self.plain.set(Plain::None);
         if !self.has_table()? {
             return Ok(false);
         }
-        self.cancel(ALARM)?;
+        self.sql.execute("DELETE FROM realgar_events WHERE id IN (?, ?)", (ALARM, RETRY))?;
         Ok(true)
     }
 
@@ -381,7 +450,7 @@ impl Wakes {
     }
 
     pub(super) fn cancel(&self, id: &str) -> Result<bool> {
-        if !self.has_table()? {
+        if is_reserved(id) || !self.has_table()? {
             return Ok(false);
         }
         self.read_until.set(None);
@@ -389,7 +458,7 @@ impl Wakes {
     }
 
     pub(super) fn run_now(&self, id: &str) -> Result<bool> {
-        if !self.has_table()? {
+        if is_reserved(id) || !self.has_table()? {
             return Ok(false);
         }
         let now = Self::now();
@@ -404,7 +473,7 @@ impl Wakes {
     }
 
     pub(super) fn get(&self, id: &str) -> Result<Option<Listed>> {
-        if id == ALARM || !self.has_table()? {
+        if is_reserved(id) || !self.has_table()? {
             return Ok(None);
         }
         let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
@@ -417,9 +486,8 @@ impl Wakes {
             return Ok(Vec::new());
         }
         let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
-                         FROM realgar_events WHERE id <> ? \
-                         ORDER BY next_at, seq LIMIT ?";
-        self.sql.query(statement, (ALARM, limit))
+                         FROM realgar_events WHERE id NOT IN (?, ?) ORDER BY next_at, seq LIMIT ?";
+        self.sql.query(statement, (ALARM, RETRY, limit))
     }
 
     pub(super) fn dead_letters(&self, limit: u32) -> Result<Vec<Dead>> {
@@ -449,12 +517,13 @@ impl Wakes {
 
 /// What a wake does with rows.
 impl Wakes {
-    /// Says that a wake begins. Returns whether it is not within another one.
-    pub(super) fn begin_wake(&self) {
+    /// Says that a wake begins.
+    pub(super) fn begin_wake(&self) -> Result<()> {
         self.waking.set(self.waking.get() + 1);
         // The platform's alarm has gone off, or is about to be set again.
         self.armed.set(None);
         self.read_until.set(None);
+        self.heal()
     }
 
     /// Says that it ends, and sets the alarm to what comes next.
@@ -467,14 +536,45 @@ impl Wakes {
         self.settings.get()
     }
 
-    /// The program's own alarm has gone off, while there is no table.
-    pub(super) fn plain_alarm_fired(&self) {
-        self.plain.set(None);
+    /// Calls the program's alarm handler, while there is no table. It may make one.
+    pub(super) async fn plain_alarm(&self, alarm: Alarm, handling: impl Future<Output = Result<()>>) -> Result<()> {
+        self.plain.set(Plain::Running(alarm));
+        let outcome = handling.await;
+        if self.has_table()? {
+            if let Some(row) = self.own_row()? {
+                self.settle(&row, Self::now(), outcome);
+            }
+            self.rearm()?;
+            return Ok(());
+        }
+        // Unless it has set another one.
+        if self.plain.get() == Plain::Running(alarm) {
+            self.plain.set(if outcome.is_ok() { Plain::None } else { Plain::Failed(alarm) });
+        }
+        outcome
+    }
+
+    /// The row of the program's own alarm, if it runs.
+    fn own_row(&self) -> Result<Option<Row>> {
+        let statement = "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, runs \
+                         FROM realgar_events WHERE id = ? AND started_at IS NOT NULL";
+        Ok(self.sql.query(statement, (ALARM,))?.pop())
+    }
+
+    /// Whether nothing has been tried yet since the object was started: then it may be that what is tried now ended it.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh.get()
+    }
+
+    /// Waits until what is tried is written down for good.
+    pub(super) async fn sync(&self) -> Result<()> {
+        self.fresh.set(false);
+        crate::storage::settled(js::invoke0(&self.storage, "sync")).await.map(drop)
     }
 
     /// The next events that are due at `now`, in order.
     pub(super) fn due(&self, now: u64) -> Result<Vec<Row>> {
-        let statement = "SELECT id, seq, coalesce(due, next_at), coalesce(anchor, next_at), attempts, plan, payload, runs \
+        let statement = "SELECT id, seq, coalesce(due, next_at), coalesce(anchor, next_at), attempts, plan, runs \
                          FROM realgar_events WHERE next_at <= ? AND started_at IS NULL ORDER BY next_at, seq LIMIT ?";
         let rows = js::event_rows(self.sql.raw(), statement, now, BATCH).map_err(Error::from_js)?;
         let rows = codec::json::decode(rows.as_bytes())?;
@@ -487,47 +587,76 @@ impl Wakes {
         self.read_until.get().is_some()
     }
 
-    /// Writes that an event is tried. `None` if it is not to run any more, or not yet.
-    pub(super) fn begin(&self, mut row: Row, now: u64) -> Result<Option<Row>> {
+    /// Writes that an event is tried, and returns its payload. `None` if it is not to run any more, or not yet.
+    pub(super) fn begin(&self, row: &mut Row, now: u64) -> Result<Option<String>> {
+        if row.plan.is_some() && row.plan().is_err() {
+            // Of a version that this one has taken the place of: it waits for one that can read it.
+            js::log(
+                "error",
+                &format!("Realgar: this version of the program cannot read when `{}` runs; it waits", row.id),
+            );
+            return self.put_off(row, now + UNPROCESSED_PAUSE_MS).map(|()| None);
+        }
         if row.repeats() && row.attempts == 0 {
             let plan = row.plan()?;
             match plan.run_at(row.anchor, row.due, now) {
-                Ok(due) if due > now => return self.put_off(&row, due).map(|()| None),
+                Ok(due) if due > now => return self.put_off(row, due).map(|()| None),
                 Ok(due) if due > row.due => {
-                    let statement = "UPDATE realgar_events SET due = ? WHERE id = ? AND seq = ?";
+                    let statement = "UPDATE realgar_events SET due = ? WHERE id = ? AND seq = ? AND started_at IS NULL";
                     self.sql.execute(statement, (due, &row.id, row.seq))?;
                     row.due = due;
                 }
                 Ok(_) => {}
-                Err(error) => return self.bury(&row, &error.to_string(), None).map(|()| None),
+                Err(error) => return self.bury(row, &error.to_string(), None).map(|()| None),
             }
             if plan.overlap == Overlap::Allow {
-                return self.begin_beside(&row, &plan).map(|()| None);
+                return self.begin_beside(row, &plan).map(|()| None);
             }
         }
         let statement = "UPDATE realgar_events SET attempts = attempts + 1, started_at = ?3 \
-                         WHERE id = ?1 AND seq = ?2 AND started_at IS NULL";
+                         WHERE id = ?1 AND seq = ?2 AND started_at IS NULL RETURNING payload";
         row.attempts += 1;
-        let found = js::event_begin(self.sql.raw(), statement, (&row.id, row.seq), now).map_err(Error::from_js)?;
-        Ok(found.then_some(row))
+        js::event_begin(self.sql.raw(), statement, (&row.id, row.seq), now).map_err(Error::from_js)
     }
 
     fn put_off(&self, row: &Row, due: u64) -> Result<()> {
-        let statement = "UPDATE realgar_events SET next_at = ?, due = NULL WHERE id = ? AND seq = ?";
+        let statement =
+            "UPDATE realgar_events SET next_at = ?, due = NULL WHERE id = ? AND seq = ? AND started_at IS NULL";
         self.sql.execute(statement, (due, &row.id, row.seq))?;
         self.changed(due)
     }
 
-    /// Makes an event of its own of a run, and goes on to the next one.
+    /// Makes an event of its own of a run, if it is still to run, and goes on to the next one.
     fn begin_beside(&self, row: &Row, plan: &Plan) -> Result<()> {
         let own = Plan { retry: plan.retry, ..Plan::default() };
         let own = if own == Plan::default() { None } else { Some(to_json(&own)?) };
-        self.insert(&format!("{}@{}", row.id, row.due), row.due, row.due, own.as_deref(), &row.payload)?;
+        let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload, plan) \
+                         SELECT ?, ?, ?, payload, ? FROM realgar_events WHERE id = ? AND seq = ?";
+        let id = format!("{}@{}", row.id, row.due);
+        self.sql.execute(statement, (id, self.seq(), row.due, own, &row.id, row.seq))?;
+        self.changed(row.due)?;
         self.advance(row, plan, None)
     }
 
-    /// An event has run.
-    pub(super) fn succeed(&self, row: &Row, started: u64) -> Result<()> {
+    /// Says that an event is being handled.
+    pub(super) fn take_in_hand(&self, row: &Row) {
+        self.in_hand.borrow_mut().push(row.seq);
+    }
+
+    /// Writes how the run of an event ended. If that is not possible, it runs again.
+    pub(super) fn settle(&self, row: &Row, started: u64, outcome: Result<()>) {
+        self.in_hand.borrow_mut().retain(|seq| *seq != row.seq);
+        match outcome {
+            Ok(()) => {
+                if let Err(error) = self.succeed(row, started) {
+                    self.put_back(row, &error);
+                }
+            }
+            Err(error) => self.fail(row, started, &error.to_string()),
+        }
+    }
+
+    fn succeed(&self, row: &Row, started: u64) -> Result<()> {
         if row.repeats() {
             let (plan, ended) = (row.plan()?, Self::now());
             let run = Run { due_ms: row.due, started_ms: started, ended_ms: ended, attempt: row.attempts, error: None };
@@ -537,7 +666,28 @@ impl Wakes {
     }
 
     /// An event has failed: it is tried again, or becomes a dead letter.
-    pub(super) fn fail(&self, row: &Row, started: u64, error: &str) -> Result<()> {
+    fn fail(&self, row: &Row, started: u64, error: &str) {
+        if let Err(error) = self.try_fail(row, started, &shortened(error)) {
+            self.put_back(row, &error);
+        }
+    }
+
+    /// What could not be written of an event is lost; the event itself is not.
+    fn put_back(&self, row: &Row, error: &Error) {
+        if !self.has_table().unwrap_or(true) {
+            // Everything has been deleted.
+            return;
+        }
+        js::log("error", &format!("Realgar: how `{}` ended could not be stored: {error}", row.id));
+        let statement =
+            "UPDATE realgar_events SET next_at = ?, due = ?, started_at = NULL, runs = NULL WHERE id = ? AND seq = ?";
+        let again = Self::now() + UNPROCESSED_PAUSE_MS;
+        if let Err(error) = self.sql.execute(statement, (again, row.due, &row.id, row.seq)) {
+            js::log("error", &format!("Realgar: `{}` could not be put back: {error}", row.id));
+        }
+    }
+
+    fn try_fail(&self, row: &Row, started: u64, error: &str) -> Result<()> {
         let (now, plan) = (Self::now(), row.plan().unwrap_or_default());
         let retry = if row.is_alarm() { ALARM_RETRY } else { plan.retry.unwrap_or(self.settings.get().retry) };
         let error_run = Some(error.to_string());
@@ -548,38 +698,58 @@ impl Wakes {
             js::log("error", &format!("Realgar: `{id}` failed at its last attempt, and is given up: {error}"));
             return self.bury(row, error, Some(runs));
         }
-        let pause = retry.pause(row.attempts, js_sys::Math::random());
-        let (attempt, of) = (row.attempts, retry.attempts);
+        let again = now.saturating_add(retry.pause(row.attempts, js_sys::Math::random())).min(TIME_MAX);
+        let (attempt, of, pause) = (row.attempts, retry.attempts, again - now);
         js::log("error", &format!("Realgar: `{id}` failed, attempt {attempt} of {of}, again in {pause} ms: {error}"));
         let statement =
             "UPDATE realgar_events SET next_at = ?, due = ?, started_at = NULL, runs = ? WHERE id = ? AND seq = ?";
-        self.sql.execute(statement, (now + pause, row.due, runs, id, row.seq))?;
-        self.changed(now + pause)
+        self.sql.execute(statement, (again, row.due, runs, id, row.seq))?;
+        self.changed(again)
     }
 
-    /// The program's alarm handler failed, when it was not for its own alarm that it ran.
+    /// The program's alarm handler has failed, when it was not for an alarm of its own that it was called: it is called again.
     pub(super) fn alarm_failed(&self, error: &str) -> Result<()> {
         let pause = ALARM_RETRY.pause(1, js_sys::Math::random());
         js::log("error", &format!("Realgar: the alarm failed, again in {pause} ms: {error}"));
         let time = Self::now() + pause;
-        if self.alarm()?.is_some_and(|set| set <= time) {
-            return Ok(());
-        }
-        self.insert(ALARM, time, time, None, "null")
+        self.insert(RETRY, time, time, None, "null")
     }
 
-    /// Where the program's alarm handler has left events alone that are due: so that it is not called for them again and again at once.
-    pub(super) fn put_off_unprocessed(&self) -> Result<()> {
-        if self.is_current() || self.due(Self::now())?.iter().all(Row::is_alarm) {
+    /// Begins the program's own alarm, if it is due; and whether anything else is.
+    pub(super) fn begin_alarm(&self, now: u64) -> Result<(Option<Row>, bool)> {
+        let mut own = None;
+        let mut events = false;
+        for mut row in self.due(now)? {
+            if !row.is_alarm() {
+                events = true;
+            } else if own.is_none() && self.begin(&mut row, now)?.is_some() {
+                own = Some(row);
+            }
+        }
+        self.processed.set(false);
+        Ok((own, events))
+    }
+
+    pub(super) fn processes(&self) {
+        self.processed.set(true);
+    }
+
+    /// Where the program's alarm handler has failed before it worked its events off, or did not: so that it is not called for them again
+    /// and again at once.
+    pub(super) fn put_off_unprocessed(&self, failed: bool) -> Result<()> {
+        if self.processed.get() && !failed {
             return Ok(());
         }
-        js::log(
-            "error",
-            "Realgar: events are due, and the alarm handler did not process them: call `process_scheduled_events` in it",
-        );
-        let statement = "UPDATE realgar_events SET next_at = ? WHERE next_at <= ? AND started_at IS NULL AND id <> ?";
         let now = Self::now();
-        self.sql.execute(statement, (now + UNPROCESSED_PAUSE_MS, now, ALARM)).map(drop)
+        let pause = if failed { ALARM_RETRY.first_ms } else { UNPROCESSED_PAUSE_MS };
+        let statement = "UPDATE realgar_events SET due = coalesce(due, next_at), next_at = ? \
+                         WHERE next_at <= ? AND started_at IS NULL AND id NOT IN (?, ?)";
+        let left = self.sql.execute(statement, (now + pause, now, ALARM, RETRY))?;
+        if left > 0 && !failed {
+            let call = "call `process_scheduled_events` in it";
+            js::log("error", &format!("Realgar: events are due, and the alarm handler did not process them: {call}"));
+        }
+        Ok(())
     }
 
     /// Makes a dead letter of an event, unless another has taken its place. A repeating one goes on.
@@ -610,37 +780,21 @@ impl Wakes {
     }
 }
 
-/// Transactions, which may take a table and an alarm back.
+/// Transactions, which may take a table and the program's alarm back. The platform's alarm goes back with them by itself.
 impl Wakes {
-    pub(crate) fn before_transaction(&self) {
-        self.touched.set(false);
+    /// What is not stored, and so does not go back by itself.
+    pub(crate) fn before_transaction(&self) -> Plain {
+        self.plain.get()
     }
 
-    /// Looks again at what is there, where a transaction was rolled back that had a part in it.
-    pub(crate) fn after_rollback(&self) {
-        if !self.touched.replace(false) {
-            return;
-        }
+    pub(crate) fn after_rollback(&self, before: Plain) {
+        self.plain.set(before);
         self.forget();
-        let again = match (self.has_table(), self.plain.get()) {
-            (Ok(true), _) => self.rearm(),
-            (Ok(false), Some(time)) => self.arm(time),
-            (Ok(false), None) if !self.frozen => {
-                js::invoke0(&self.storage, "deleteAlarm").map(drop).map_err(Error::from_js)
-            }
-            (outcome, _) => outcome.map(drop),
-        };
-        if let Err(error) = again {
-            js::log(
-                "error",
-                &format!("Realgar: the alarm could not be set after a transaction was rolled back: {error}"),
-            );
-        }
     }
 
     /// Everything has been deleted.
     pub(crate) fn forget_all(&self) {
-        self.plain.set(None);
+        self.plain.set(Plain::None);
         self.forget();
     }
 
@@ -649,4 +803,14 @@ impl Wakes {
         self.armed.set(None);
         self.read_until.set(None);
     }
+}
+
+fn is_reserved(id: &str) -> bool {
+    id == ALARM || id == RETRY
+}
+
+/// What is kept of the text of an error.
+fn shortened(error: &str) -> String {
+    let end = error.char_indices().map(|(index, _)| index).find(|index| *index >= ERROR_SIZE_MAX);
+    end.map_or_else(|| error.into(), |end| format!("{}…", &error[..end]))
 }

@@ -17,6 +17,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::Poll,
+    time::Duration,
 };
 
 /// How many events one wake begins. Their handlers may never wait, and the platform limits the time that it computes for one alarm
@@ -44,9 +45,7 @@ pub struct RawEvent {
 }
 
 impl RawEvent {
-    /// Takes the payload of `row` along, which nobody else needs.
-    fn take(row: &mut Row) -> Self {
-        let payload = std::mem::take(&mut row.payload);
+    fn new(row: &Row, payload: String) -> Self {
         Self { id: row.id.clone(), payload, due: row.due, attempt: row.attempts }
     }
 
@@ -69,25 +68,22 @@ struct InHand {
 
 impl InHand {
     fn new(wakes: &Rc<Wakes>, row: Row, now: u64) -> Self {
+        wakes.take_in_hand(&row);
         Self { wakes: wakes.clone(), row: Some(row), started: now }
     }
 
     /// Says how it ended.
-    fn settle(mut self, outcome: Result<()>) -> Result<()> {
-        let Some(row) = self.row.take() else { return Ok(()) };
-        match outcome {
-            Ok(()) => self.wakes.succeed(&row, self.started),
-            Err(error) => self.wakes.fail(&row, self.started, &error.to_string()),
+    fn settle(mut self, outcome: Result<()>) {
+        if let Some(row) = self.row.take() {
+            self.wakes.settle(&row, self.started, outcome);
         }
     }
 }
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        if let Some(row) = self.row.take()
-            && let Err(error) = self.wakes.fail(&row, self.started, "it was dropped while it ran")
-        {
-            js::log("error", &format!("Realgar: `{}` could not be put back: {error}", row.id));
+        if let Some(row) = self.row.take() {
+            self.wakes.settle(&row, self.started, Err("it was dropped while it ran".into()));
         }
     }
 }
@@ -96,9 +92,11 @@ impl Drop for InHand {
 struct Wake(Rc<Wakes>);
 
 impl Wake {
-    fn begin(wakes: &Rc<Wakes>) -> Self {
-        wakes.begin_wake();
-        Self(wakes.clone())
+    fn begin(wakes: &Rc<Wakes>) -> Result<Self> {
+        // Before anything can fail: it counts how many there are.
+        let wake = Self(wakes.clone());
+        wakes.begin_wake()?;
+        Ok(wake)
     }
 }
 
@@ -120,8 +118,13 @@ impl Queue {
         Self { rows: Vec::new().into_iter() }
     }
 
-    /// Begins the next one that `wanted` takes.
-    fn begin_next(&mut self, wakes: &Rc<Wakes>, now: u64, wanted: impl Fn(&Row) -> bool) -> Result<Option<Row>> {
+    /// Begins the next one that `wanted` takes, and returns it with its payload.
+    fn begin_next(
+        &mut self,
+        wakes: &Rc<Wakes>,
+        now: u64,
+        wanted: impl Fn(&Row) -> bool,
+    ) -> Result<Option<(Row, String)>> {
         loop {
             if !wakes.is_current() || self.rows.as_slice().is_empty() {
                 let rows: Vec<Row> = wakes.due(now)?.into_iter().filter(&wanted).collect();
@@ -130,10 +133,10 @@ impl Queue {
                 }
                 self.rows = rows.into_iter();
             }
-            if let Some(row) = self.rows.next()
-                && let Some(row) = wakes.begin(row, now)?
+            if let Some(mut row) = self.rows.next()
+                && let Some(payload) = wakes.begin(&mut row, now)?
             {
-                return Ok(Some(row));
+                return Ok(Some((row, payload)));
             }
         }
     }
@@ -146,7 +149,7 @@ struct Running {
 
 impl Running {
     /// Waits until one of them has ended, or the time is up. Returns whether it is.
-    async fn next(&mut self, time_up: &mut Pin<Box<Sleep>>) -> Result<bool> {
+    async fn next(&mut self, time_up: &mut Pin<Box<Sleep>>) -> bool {
         let ended = poll_fn(|cx| {
             for (index, (_, handling)) in self.handlers.iter_mut().enumerate() {
                 if let Poll::Ready(outcome) = handling.as_mut().poll(cx) {
@@ -156,8 +159,11 @@ impl Running {
             time_up.as_mut().poll(cx).map(|()| None)
         });
         match ended.await {
-            Some((index, outcome)) => self.handlers.remove(index).0.settle(outcome).map(|()| false),
-            None => Ok(true),
+            Some((index, outcome)) => {
+                self.handlers.remove(index).0.settle(outcome);
+                false
+            }
+            None => true,
         }
     }
 
@@ -167,8 +173,9 @@ impl Running {
             state.wait_until(async move {
                 let wakes = in_hand.wakes.clone();
                 let outcome = handling.await;
-                if let Err(error) = in_hand.settle(outcome).and_then(|()| wakes.rearm()) {
-                    js::log("error", &format!("Realgar: an event could not be settled: {error}"));
+                in_hand.settle(outcome);
+                if let Err(error) = wakes.rearm() {
+                    js::log("error", &format!("Realgar: the alarm could not be set: {error}"));
                 }
             });
         }
@@ -179,13 +186,12 @@ impl Running {
 pub(crate) async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
     let wakes = state.wakes().clone();
     if !wakes.has_table()? {
-        wakes.plain_alarm_fired();
         return match handlers.alarm {
-            Some(handler) => handler(alarm).await,
+            Some(handler) => wakes.plain_alarm(alarm, handler(alarm)).await,
             None => Ok(()),
         };
     }
-    let _wake = Wake::begin(&wakes);
+    let _wake = Wake::begin(&wakes)?;
     if handlers.event.is_none() {
         return wake_program(&wakes, &handlers, alarm).await;
     }
@@ -201,45 +207,54 @@ pub(crate) async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Resu
         if free
             && begun < EVENTS_MAX
             && now < end
-            && let Some(row) = queue.begin_next(&wakes, now, |_| true)?
+            && let Some((row, payload)) = queue.begin_next(&wakes, now, |_| true)?
         {
             begun += 1;
-            begin(&wakes, &handlers, row, now, &mut running).await?;
+            let in_hand = InHand::new(&wakes, row, now);
+            write_down(&wakes, alarm).await?;
+            begin(&handlers, in_hand, payload, &mut running).await;
             continue;
         }
         if running.handlers.is_empty() {
             return Ok(());
         }
         let time_up = time_up.get_or_insert_with(|| Box::pin(sleep(settings.budget)));
-        if running.next(time_up).await? {
+        if running.next(time_up).await {
             running.leave(&state);
             return Ok(());
         }
     }
 }
 
+/// What ends the machine that runs it may do so before anything is stored. So where an event may have done that already, that it is
+/// tried is stored before it is tried again; otherwise that is stored together with what it does.
+async fn write_down(wakes: &Wakes, alarm: Alarm) -> Result<()> {
+    if wakes.is_fresh() || alarm.retries > 0 { wakes.sync().await } else { Ok(()) }
+}
+
 /// Polls the handler of an event. Most are done then.
-async fn begin(wakes: &Rc<Wakes>, handlers: &Handlers, mut row: Row, now: u64, running: &mut Running) -> Result<()> {
+async fn begin(handlers: &Handlers, in_hand: InHand, payload: String, running: &mut Running) {
+    let Some(row) = &in_hand.row else { return };
     let handling = match (&handlers.alarm, &handlers.event) {
-        (Some(handler), _) if row.is_alarm() => Some(handler(alarm_of(&row))),
-        (_, Some(handler)) if !row.is_alarm() => Some(handler(RawEvent::take(&mut row))),
+        (Some(handler), _) if row.is_alarm() => Some(handler(alarm_of(row))),
+        (_, Some(handler)) if !row.is_alarm() => Some(handler(RawEvent::new(row, payload))),
         // The class had an alarm once.
         _ => None,
     };
-    let in_hand = InHand::new(wakes, row, now);
     let Some(mut handling) = handling else { return in_hand.settle(Ok(())) };
     match poll_fn(|cx| Poll::Ready(handling.as_mut().poll(cx))).await {
         Poll::Ready(outcome) => in_hand.settle(outcome),
         Poll::Pending => {
-            let limit = wakes.settings().time_limit;
-            let limited = Box::pin(async move {
-                let outcome = deadline::until(deadline::at(limit.as_millis() as f64), handling).await;
-                outcome.unwrap_or_else(|| Err(format!("it took longer than {} ms", limit.as_millis()).into()))
-            });
+            let limited = Box::pin(limited(in_hand.wakes.settings().time_limit, handling));
             running.handlers.push((in_hand, limited));
-            Ok(())
         }
     }
+}
+
+/// Gives a handler up that takes too long.
+async fn limited(limit: Duration, handling: impl Future<Output = Result<()>>) -> Result<()> {
+    let outcome = deadline::until(deadline::at(limit.as_millis() as f64), handling).await;
+    outcome.unwrap_or_else(|| Err(format!("it took longer than {} ms", limit.as_millis()).into()))
 }
 
 fn alarm_of(row: &Row) -> Alarm {
@@ -250,17 +265,21 @@ fn alarm_of(row: &Row) -> Alarm {
 async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> Result<()> {
     let Some(handler) = &handlers.alarm else { return Ok(()) };
     let now = Wakes::now();
-    let own = Queue::new().begin_next(wakes, now, Row::is_alarm)?;
-    let alarm = own.as_ref().map_or(Alarm { retries: 0, ..alarm }, alarm_of);
+    let (own, events) = wakes.begin_alarm(now)?;
+    if own.is_none() && !events {
+        return Ok(());
+    }
+    let own_alarm = own.as_ref().map_or(Alarm { retries: 0, ..alarm }, alarm_of);
     let in_hand = own.map(|row| InHand::new(wakes, row, now));
-    let outcome = handler(alarm).await;
+    write_down(wakes, alarm).await?;
+    let outcome = handler(own_alarm).await;
+    wakes.put_off_unprocessed(outcome.is_err())?;
     match (in_hand, outcome) {
-        (Some(in_hand), outcome) => in_hand.settle(outcome)?,
+        (Some(in_hand), outcome) => in_hand.settle(outcome),
         (None, Ok(())) => {}
-        // It is called again, as for an alarm of its own.
         (None, Err(error)) => wakes.alarm_failed(&error.to_string())?,
     }
-    wakes.put_off_unprocessed()
+    Ok(())
 }
 
 /// Works off what is due with `handler`. Returns how many events it handled.
@@ -268,28 +287,30 @@ pub(super) async fn process<P: DeserializeOwned>(
     wakes: &Rc<Wakes>,
     handler: impl AsyncFn(Event<P>) -> Result<()>,
 ) -> Result<u64> {
+    wakes.processes();
     if !wakes.has_table()? {
         return Ok(0);
     }
-    let _wake = Wake::begin(wakes);
+    let _wake = Wake::begin(wakes)?;
     let mut queue = Queue::new();
-    let end = Wakes::now() + wakes.settings().budget.as_millis() as u64;
+    let settings = wakes.settings();
+    let end = Wakes::now() + settings.budget.as_millis() as u64;
     let (mut begun, mut handled) = (0, 0);
     while begun < EVENTS_MAX {
         let now = Wakes::now();
         if now >= end {
             break;
         }
-        let Some(mut row) = queue.begin_next(wakes, now, |row| !row.is_alarm())? else { break };
+        let Some((row, payload)) = queue.begin_next(wakes, now, |row| !row.is_alarm())? else { break };
         begun += 1;
-        let event = RawEvent::take(&mut row);
+        let event = RawEvent::new(&row, payload).decode();
         let in_hand = InHand::new(wakes, row, now);
-        let outcome = match event.decode() {
-            Ok(event) => handler(event).await,
+        let outcome = match event {
+            Ok(event) => limited(settings.time_limit, handler(event)).await,
             Err(error) => Err(error),
         };
         handled += u64::from(outcome.is_ok());
-        in_hand.settle(outcome)?;
+        in_hand.settle(outcome);
     }
     Ok(handled)
 }

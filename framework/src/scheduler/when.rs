@@ -3,7 +3,7 @@
 use super::cron::Cron;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
 /// When an event runs: once, or again and again.
 #[derive(Clone, Debug, PartialEq)]
@@ -206,6 +206,7 @@ impl When {
     /// When it runs for the first time.
     pub(super) fn first_run(&self, now: u64) -> Result<u64> {
         let time = match &self.start {
+            Start::At(time) if *time > TIME_MAX => None,
             Start::At(time) => match &self.plan.repeat {
                 // Whether there is such a time zone.
                 Some(Repeat::Cron(cron)) => cron.next(*time).map(|_| Some(*time))?,
@@ -220,14 +221,24 @@ impl When {
                 None => Some(now),
             },
         };
-        time.filter(|time| *time <= TIME_MAX).ok_or_else(|| Error::from("the event would never run"))
+        time.filter(|time| *time <= TIME_MAX).ok_or_else(|| Error::from(NEVER))
+    }
+
+    /// From when on an interval is counted, where that was said, and the interval.
+    pub(super) fn phase(&self) -> Option<(u64, u64)> {
+        match (&self.start, &self.plan.repeat) {
+            (Start::At(first), Some(Repeat::EveryMs(interval))) => Some((*first, *interval)),
+            _ => None,
+        }
     }
 }
 
 const NO_INTERVAL: &str = "an event cannot repeat every 0 ms";
 
-/// The last millisecond that JavaScript's `Date` has.
-const TIME_MAX: u64 = 8_640_000_000_000_000;
+/// The last time that an alarm can have: the platform counts in nanoseconds, and ends in the year 2262.
+pub(super) const TIME_MAX: u64 = 9_000_000_000_000;
+pub(super) const NEVER: &str =
+    "that is beyond the year 2255, and would never run: times are in milliseconds since 1970";
 
 impl Plan {
     /// The run after the one that was due at `due`, which ended at `now`. `None` if there is none.
@@ -272,17 +283,23 @@ impl Repeat {
                 Ok(due + missed.saturating_sub(u64::from(count - 1)) * interval)
             }
             Self::Cron(_) => {
-                // A cron expression tells only what comes next.
-                let mut last = std::collections::VecDeque::from([due]);
+                // A cron expression tells only what comes next: look back, further each time, until there are enough.
+                let mut back = 60_000 * u64::from(count);
                 loop {
-                    let next = self.next(anchor, last.back().copied().unwrap_or(due))?;
-                    if next > now {
+                    let from = due.max(now.saturating_sub(back));
+                    let mut last = VecDeque::new();
+                    let mut next = if from == due { due } else { self.next(anchor, from)? };
+                    while next <= now {
+                        last.push_back(next);
+                        if last.len() > count as usize {
+                            last.pop_front();
+                        }
+                        next = self.next(anchor, next)?;
+                    }
+                    if last.len() == count as usize || from == due {
                         return Ok(last.front().copied().unwrap_or(due));
                     }
-                    last.push_back(next);
-                    if last.len() > count as usize {
-                        last.pop_front();
-                    }
+                    back = back.saturating_mul(2);
                 }
             }
         }
@@ -378,7 +395,11 @@ mod tests {
         let runs = |missed| cron(missed).run_at(0, MINUTE, now).unwrap() / MINUTE;
         assert_eq!(runs(Missed::RunOnce), 10);
         assert_eq!(runs(Missed::CatchUp { at_most: 3 }), 8);
+        assert_eq!(runs(Missed::CatchUp { at_most: 100 }), 1);
         assert_eq!(runs(Missed::Skip { later_than_ms: 1000 }), 11);
+        // Since 1970, and at once.
+        let long = cron(Missed::CatchUp { at_most: 2 }).run_at(0, 0, 30_000_000 * MINUTE).unwrap();
+        assert_eq!(long, 29_999_999 * MINUTE);
     }
 
     #[test]
@@ -405,6 +426,8 @@ mod tests {
         assert!(When::every(Duration::ZERO).first_run(0).is_err());
         assert!(When::after(Duration::MAX).first_run(0).is_err());
         assert!(When::at(u64::MAX).first_run(0).is_err());
+        let cron = When::cron(Cron::checked("* * * * *", "UTC"));
+        assert!(cron.starting_at(u64::MAX).first_run(0).is_err());
         assert_eq!(When::every(Duration::from_secs(1)).starting_at(5).first_run(9).unwrap(), 5);
     }
 }

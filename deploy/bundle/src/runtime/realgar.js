@@ -375,6 +375,10 @@ function failureFrame(format, started, { code, message }) {
   return frame;
 }
 
+/** When an object with a schedule is tried again that does not start: at first, and at most. */
+const START_PAUSE_MS = 1_000;
+const START_PAUSE_MAX_MS = 300_000;
+
 /** Whether a test has every event find a new instance of its object. */
 const EVICT = globalThis.__realgarTestEvict === true;
 
@@ -385,6 +389,8 @@ export class Shell {
   #life;
   #starting;
   #failed;
+  /** How often in turn the alarm found an object that does not start. */
+  #failures = 0;
   /** How many are under way; counted where a test has objects evicted between them. */
   #events = 0;
 
@@ -466,15 +472,29 @@ export class Shell {
     }
   }
 
-  /** After an instance died in an alarm: an object with a schedule has written down what it tried, and sets the alarm as it starts. */
+  /**
+   * After an alarm failed: whether a schedule sees to what comes next. The platform would give up after six retries, and nobody would
+   * wake the object again.
+   */
   async #goesOn() {
-    if (!this.#life?.dead) return false;
     try {
-      await this.#ready();
-      return this.#handle()?.scheduled() ?? false;
+      // It writes down what was tried, and sets the alarm, as it starts.
+      if (this.#life?.dead) {
+        await this.#ready();
+        if (this.#handle()?.scheduled()) {
+          this.#failures = 0;
+          return true;
+        }
+      }
     } catch {
-      return false;
+      // It does not start.
     }
+    const { sql } = this.#ctx.storage;
+    if (sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'realgar_events'").toArray().length === 0) return false;
+    const pause = Math.min(START_PAUSE_MS * 2 ** this.#failures, START_PAUSE_MAX_MS);
+    this.#failures += 1;
+    await this.#ctx.storage.setAlarm(Date.now() + pause);
+    return true;
   }
 
   webSocketMessage(socket, message) {

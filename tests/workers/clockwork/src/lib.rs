@@ -6,7 +6,11 @@ use realgar::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::{
+    future::{Future, poll_fn},
+    task::Poll,
+    time::Duration,
+};
 
 /// What an event is to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -85,6 +89,13 @@ pub enum Command {
     SetAlarm(u64),
     DeleteAlarm,
     Alarm,
+    /// Has the alarm handler, or the start of the object, fail so many times.
+    FailAlarm(u32),
+    FailStart(u32),
+    /// Schedules in a transaction within another one, which fails.
+    SetNested(String, Job),
+    /// Schedules in a transaction that is given up.
+    SetAndGiveUp(String, Job),
 }
 
 /// What was noted.
@@ -95,6 +106,17 @@ pub struct Note {
     due: u64,
     attempt: u32,
     now: u64,
+}
+
+/// Fails if it is still to.
+fn fails(state: &State, what: &str) -> Result<()> {
+    let kv = state.storage().kv();
+    let left: u32 = kv.get(what)?.unwrap_or(0);
+    if left == 0 {
+        return Ok(());
+    }
+    kv.put(what, &(left - 1))?;
+    Err(format!("the {what} fails").into())
 }
 
 struct Notes<'a>(&'a State);
@@ -123,6 +145,7 @@ pub struct Clock {
 impl DurableObject for Clock {
     fn init(_cx: &mut Init) -> impl Instantiate<Self> {
         |state: State| async {
+            fails(&state, "start")?;
             Notes(&state).create()?;
             Ok(Clock { state })
         }
@@ -152,6 +175,7 @@ impl OnEvent for Clock {
 
 impl OnAlarm for Clock {
     async fn alarm(&self, alarm: Alarm) -> Result<()> {
+        fails(&self.state, "alarm")?;
         Notes(&self.state).write("alarm", "own", alarm.time_ms.unwrap_or(0), alarm.retries)
     }
 }
@@ -184,6 +208,7 @@ impl Bell {
 
 impl OnAlarm for Bell {
     async fn alarm(&self, alarm: Alarm) -> Result<()> {
+        fails(&self.state, "alarm")?;
         let schedule = self.state.schedule_of();
         let rung = self
             .state
@@ -229,7 +254,7 @@ async fn run(state: &State, schedule: &Schedule<Job>, command: Command) -> Resul
         }
         Command::Get(id) => match schedule.get(&id)? {
             Some(event) => json!({
-                "due": event.due_ms(), "next": event.next_ms(), "attempts": event.attempts(), "repeat": event.repeat(),
+                "due": event.due_ms(), "next": event.next_ms(), "attempts": event.attempts(), "repeat": event.repeat()?,
                 "history": event.history(), "payload": event.payload()?,
             }),
             None => Value::Null,
@@ -250,6 +275,25 @@ async fn run(state: &State, schedule: &Schedule<Job>, command: Command) -> Resul
         Command::Wipe => {
             state.storage().delete_all().await?;
             json!(Notes(state).create()?)
+        }
+        Command::FailAlarm(times) => json!(state.storage().kv().put("alarm", &times)?),
+        Command::FailStart(times) => json!(state.storage().kv().put("start", &times)?),
+        Command::SetNested(id, job) => {
+            let outcome: Result<()> = state.storage().transaction_sync(|| {
+                state.storage().transaction_sync(|| schedule.set(&id, When::at(0), &job))?;
+                Err("rolled back".into())
+            });
+            json!(outcome.is_err())
+        }
+        Command::SetAndGiveUp(id, job) => {
+            let (inner, when) = (schedule.clone(), When::after(Duration::from_secs(1)));
+            let storage = state.storage();
+            let mut transaction = Box::pin(storage.transaction(async move |_| {
+                inner.set(&id, when, &job)?;
+                sleep(Duration::from_millis(50)).await;
+                Ok(())
+            }));
+            poll_fn(|cx| Poll::Ready(transaction.as_mut().poll(cx).is_pending())).await.into()
         }
         Command::SetAlarm(time) => json!(state.storage().set_alarm(time).await?),
         Command::DeleteAlarm => json!(state.storage().delete_alarm().await?),
