@@ -164,3 +164,56 @@ fn a_room_remembers_what_was_said_and_knows_who_is_there() {
     }
     assert_eq!(seen, [json!({"joined": "eve"}), json!({"joined": "bob"}), json!({"left": "bob"})], "and left once");
 }
+
+#[test]
+fn a_reminder_comes_once_or_every_morning_and_is_not_lost_without_an_address() {
+    let app = App::builder().worker("examples/reminders").test_clock().start();
+    let start = app.now_ms();
+    let remind = |wish: Value| app.post("/ada/reminders").json(&wish).send();
+    let overview = || app.get("/ada").send().expect_status(200).json::<Value>();
+    let _ = remind(json!({"id": "tea", "text": "tea", "after_seconds": 180})).expect_status(201);
+    let _ = remind(json!({"id": "cake", "text": "cake", "after_seconds": 240})).expect_status(201);
+    let bad = remind(json!({"id": "bad", "text": "", "cron": "61 * * * *"})).expect_status(400).text();
+    assert!(bad.contains("a minute is 0 to 59"), "{bad}");
+    let _ = app.request("DELETE", "reminders", "/ada/reminders/cake").send().expect_status(204);
+    let _ = app.request("DELETE", "reminders", "/ada/reminders/cake").send().expect_status(404);
+    assert_eq!(overview()["waiting"], json!([{"id": "tea", "next_ms": start + 180_000}]));
+    // Nobody knows the address: after four attempts it is given up.
+    app.advance(Duration::from_mins(10));
+    assert_eq!(
+        overview(),
+        json!({"waiting": [], "sent": [], "undelivered": [{"id": "tea", "why": "nobody knows the address"}]})
+    );
+    let _ = app.request("PUT", "reminders", "/ada/address").body("ada@example.com").send().expect_status(204);
+    assert_eq!(app.post("/ada/replay").send().text(), "1");
+    app.advance(Duration::ZERO);
+    assert_eq!(overview()["sent"][0]["text"], "tea");
+    let daily = json!({"id": "up", "text": "get up", "cron": "30 7 * * *", "zone": "America/New_York"});
+    let _ = remind(daily).expect_status(201);
+    app.restart();
+    app.advance(Duration::from_hours(3 * 24));
+    let sent = overview()["sent"].as_array().unwrap().iter().filter(|sent| sent["text"] == "get up").count();
+    assert_eq!(sent, 3);
+}
+
+#[test]
+fn a_transfer_is_done_whole_and_once() {
+    let app = App::start("examples/ledger");
+    for name in ["ada", "bob"] {
+        let _ = app.request("PUT", "bank", &format!("/accounts/{name}")).send().expect_status(204);
+    }
+    let transfer = |id: &str, payee: &str, cents: i64| {
+        app.post("/transfers").json(&json!({"id": id, "payer": "ada", "payee": payee, "cents": cents})).send()
+    };
+    let cents =
+        |name: &str| app.get(&format!("/accounts/{name}")).send().expect_status(200).json::<Value>()["cents"].clone();
+    assert_eq!(transfer("1", "bob", 2_500).expect_status(200).text(), "true");
+    assert_eq!(transfer("1", "bob", 2_500).expect_status(200).text(), "false");
+    assert_eq!(transfer("1", "bob", 99).expect_status(409).text(), "the transfer `1` is there, and is another one");
+    assert_eq!(transfer("2", "bob", 7_501).expect_status(409).text(), "`ada` has 7500 cents only");
+    assert_eq!(transfer("3", "eve", 1).expect_status(404).text(), "there is no account `eve`");
+    assert_eq!(transfer("4", "bob", 0).expect_status(409).text(), "a transfer moves at least one cent");
+    app.kill();
+    assert_eq!((cents("ada"), cents("bob")), (json!(7_500), json!(12_500)), "what failed left nothing behind");
+    assert_eq!(transfer("1", "bob", 2_500).expect_status(200).text(), "false");
+}
