@@ -8,6 +8,9 @@ pub(crate) fn run() -> Result<Vec<Row>, String> {
     let ours = [
         ("hello", bundle("bench/workers/hello", Profile::Release)?),
         ("counter", bundle("examples/counter", Profile::Release)?),
+        // An object with methods and a schedule; and one with all that an object lives from.
+        ("timers", bundle("bench/workers/timers", Profile::Release)?),
+        ("everything", bundle("bench/workers/everything", Profile::Release)?),
     ];
     // worker-build keeps the names of all functions in the module; without them is the like for like.
     let (stock, stripped) = (size(&bare)?, stripped_size(&bare)?);
@@ -23,7 +26,12 @@ pub(crate) fn run() -> Result<Vec<Row>, String> {
 }
 
 fn raw(case: &str) -> &'static str {
-    if case == "hello" { "hello-raw" } else { "counter-raw" }
+    match case {
+        "hello" => "hello-raw",
+        "counter" => "counter-raw",
+        "timers" => "timers-raw",
+        _ => "everything-raw",
+    }
 }
 
 fn size(bundle: &Bundle) -> Result<(f64, f64), String> {

@@ -38,7 +38,11 @@ export const host = {
   setAlarm(storage, time) {
     storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
   },
-  query: (sql, statement, params) => sql.exec(statement, ...params).toArray(),
+  query,
+  rowObjects(table) {
+    const [columns, ...rows] = typeof table === "string" ? JSON.parse(table) : table;
+    return rows.map((row) => Object.fromEntries(row.map((value, index) => [columns[index], value])));
+  },
   sockets,
   broadcast(state, tag, except, message) {
     let count = 0;
@@ -113,6 +117,25 @@ export const host = {
     }
   },
 };
+
+/** The columns and rows of a query: as JSON, unless there are values that it does not have. */
+function query(sql, statement, params) {
+  const cursor = sql.exec(statement, ...params);
+  const table = [cursor.columnNames];
+  let plain = true;
+  for (const row of cursor.raw()) {
+    table.push(row);
+    for (const value of row) plain &&= isPlain(value);
+  }
+  return plain ? JSON.stringify(table) : table;
+}
+
+function isPlain(value) {
+  if (typeof value === "number") {
+    return Number.isInteger(value) ? Number.isSafeInteger(value) && !Object.is(value, -0) : Number.isFinite(value);
+  }
+  return typeof value === "string" || value === null;
+}
 
 const zones = new Map();
 const MINUTE_MS = 60_000;

@@ -109,6 +109,10 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = query)]
     fn raw_query(sql: &JsValue, statement: &JsValue, params: &js_sys::Array) -> Result<JsValue, JsValue>;
 
+    /// What [`query`] returned, as a list of objects.
+    #[wasm_bindgen(js_namespace = __realgar, js_name = rowObjects)]
+    pub(crate) fn row_objects(table: &JsValue) -> JsValue;
+
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventRows)]
     fn raw_event_rows(sql: &JsValue, statement: &JsValue, time: f64, limit: u32) -> Result<String, JsValue>;
 
@@ -276,7 +280,7 @@ pub(crate) fn execute(sql: &JsValue, statement: &'static str, params: &js_sys::A
     raw_execute(sql, &name(statement), params)
 }
 
-/// The rows of a query.
+/// The columns and rows of a query: as JSON, or as a list of lists.
 pub(crate) fn query(sql: &JsValue, statement: &'static str, params: &js_sys::Array) -> Result<JsValue, JsValue> {
     raw_query(sql, &name(statement), params)
 }

@@ -80,7 +80,10 @@ impl Sql {
     /// it wrote stays, unless it was in a transaction.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let rows = js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
-        Ok(codec::from_rows(&rows).map_err(|error| error.inside("rows"))?)
+        if let Some(decoded) = rows.as_string().and_then(|text| codec::rows::from_text(&text)) {
+            return Ok(decoded);
+        }
+        Ok(codec::from_rows(&js::row_objects(&rows)).map_err(|error| error.inside("rows"))?)
     }
 
     /// The row of a query that has exactly one.

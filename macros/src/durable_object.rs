@@ -103,6 +103,7 @@ fn expand(model: &Model) -> TokenStream {
                     fetch: (&#krate::__private::Probe::<Self>::NEW).fetch(),
                     alarm: (&#krate::__private::Probe::<Self>::NEW).alarm(),
                     event: (&#krate::__private::Probe::<Self>::NEW).event(),
+                    waking: (&#krate::__private::Probe::<Self>::NEW).alarm_waking().or((&#krate::__private::Probe::<Self>::NEW).event_waking()),
                     message: (&#krate::__private::Probe::<Self>::NEW).message(),
                     close: (&#krate::__private::Probe::<Self>::NEW).close(),
                     error: (&#krate::__private::Probe::<Self>::NEW).error(),

@@ -7,7 +7,7 @@ use crate::{
     Scheduled, ScheduledEvent, State, WebSocket,
     init::Record,
     rpc::{Arguments, Failure},
-    scheduler::{self, Handled, Handlers, Handling, RawEvent},
+    scheduler::{self, Handled, Handlers, Handling, RawEvent, Waking},
     websocket::{self, SocketEvent},
 };
 use std::{future::Future, marker::PhantomData, pin::Pin, rc::Rc};
@@ -83,6 +83,8 @@ pub struct ObjectTable<T: 'static> {
     pub alarm: Option<fn(Rc<T>, Alarm) -> Handling>,
     /// Its handler of events, and how they run.
     pub event: Option<EventHandler<T>>,
+    /// What wakes it for one of these.
+    pub waking: Option<Waking>,
     /// Its handlers of WebSockets: of messages,
     pub message: Option<SocketHandler<T>>,
     /// of closes,
@@ -219,6 +221,8 @@ impl<T> FetchAbsent<T> for &Probe<T> {}
 pub trait AlarmPresent<T> {
     /// How.
     fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Handling>;
+    /// What wakes it.
+    fn alarm_waking(&self) -> Option<Waking>;
     /// The names of the handlers this stands for.
     fn describe_alarm(&self) -> Vec<String>;
 }
@@ -226,6 +230,10 @@ pub trait AlarmPresent<T> {
 impl<T: OnAlarm> AlarmPresent<T> for Probe<T> {
     fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Handling> {
         Some(|object, alarm| Box::pin(async move { object.alarm(alarm).await }))
+    }
+
+    fn alarm_waking(&self) -> Option<Waking> {
+        Some(scheduler::WAKING)
     }
 
     fn describe_alarm(&self) -> Vec<String> {
@@ -237,6 +245,10 @@ impl<T: OnAlarm> AlarmPresent<T> for Probe<T> {
 pub trait AlarmAbsent<T: 'static> {
     /// Not.
     fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Handling> {
+        None
+    }
+    /// Nothing.
+    fn alarm_waking(&self) -> Option<Waking> {
         None
     }
     /// None.
@@ -251,6 +263,8 @@ impl<T: 'static> AlarmAbsent<T> for &Probe<T> {}
 pub trait EventPresent<T> {
     /// How.
     fn event(&self) -> Option<EventHandler<T>>;
+    /// What wakes it.
+    fn event_waking(&self) -> Option<Waking>;
     /// The names of the handlers this stands for.
     fn describe_event(&self) -> Vec<String>;
 }
@@ -262,6 +276,10 @@ impl<T: OnEvent> EventPresent<T> for Probe<T> {
         Some((handler, T::SCHEDULE))
     }
 
+    fn event_waking(&self) -> Option<Waking> {
+        Some(scheduler::WAKING)
+    }
+
     fn describe_event(&self) -> Vec<String> {
         vec!["alarm".into()]
     }
@@ -271,6 +289,10 @@ impl<T: OnEvent> EventPresent<T> for Probe<T> {
 pub trait EventAbsent<T: 'static> {
     /// Not.
     fn event(&self) -> Option<EventHandler<T>> {
+        None
+    }
+    /// Nothing.
+    fn event_waking(&self) -> Option<Waking> {
         None
     }
     /// None.
@@ -440,10 +462,10 @@ impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
         let instantiate = self.instantiate.clone();
         Box::pin(async move {
             // Before Phase 2, which may schedule something.
-            if table.alarm.is_some() || table.event.is_some() {
+            if let Some(waking) = table.waking {
                 let settings = table.event.map_or_else(ScheduleSettings::new, |(_, settings)| settings);
                 let handled = Handled { events: table.event.is_some(), alarm: table.alarm.is_some() };
-                state.wakes().start(handled, settings).await?;
+                (waking.start)(state.wakes().clone(), handled, settings).await?;
             }
             let object = Rc::new(instantiate.instantiate(state).await?);
             let instance: Rc<dyn Instance> = Rc::new(Hosted { object, table, turns: Turns::default() });
@@ -478,9 +500,7 @@ impl<T: LiveObject> Instance for Hosted<T> {
     }
 
     fn alarm(&self, state: State, alarm: Alarm) -> Reply {
-        if self.table.alarm.is_none() && self.table.event.is_none() {
-            return other_build();
-        }
+        let Some(waking) = self.table.waking else { return other_build() };
         let (object, own) = (self.object.clone(), self.object.clone());
         let handlers = Handlers {
             event: self.table.event.map(|(handler, _)| -> Box<dyn Fn(RawEvent) -> Handling> {
@@ -491,7 +511,7 @@ impl<T: LiveObject> Instance for Hosted<T> {
             }),
         };
         Reply(Box::pin(async move {
-            scheduler::wake(state, handlers, alarm).await.map_err(Failure::from)?;
+            (waking.wake)(state, handlers, alarm).await.map_err(Failure::from)?;
             Ok(JsValue::UNDEFINED)
         }))
     }

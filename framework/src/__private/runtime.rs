@@ -215,11 +215,6 @@ impl ObjectHandle {
         start(record, call, || self.scope("alarm", None), || self.instance.alarm(self.state.clone(), alarm));
     }
 
-    /// Whether what the object is woken for is in its storage, and so survives this instance.
-    pub fn scheduled(&self) -> bool {
-        self.state.wakes().has_table().unwrap_or(false)
-    }
-
     /// Handles a message on a WebSocket.
     #[wasm_bindgen(js_name = socketMessage)]
     pub fn socket_message(&self, record: JsValue, call: u32, socket: JsValue, message: JsValue) {

@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod finite;
 pub(crate) mod json;
+pub(crate) mod rows;
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;

@@ -4,8 +4,8 @@
 //! ends meanwhile, that attempt has failed.
 
 use super::{
-    Event,
-    table::{Row, Wakes},
+    Event, ScheduleSettings,
+    table::{Handled, Row, Wakes},
 };
 use crate::{
     Alarm, Result, State, codec, deadline, js,
@@ -34,6 +34,20 @@ pub(crate) struct Handlers {
     /// Of the program's own alarm.
     pub(crate) alarm: Option<Box<dyn Fn(Alarm) -> Handling>>,
 }
+
+/// What it takes to wake an object. A class that is never woken does not refer to it, and so does not ship it.
+#[derive(Clone, Copy, Debug)]
+pub struct Waking {
+    /// To be called when the object starts.
+    pub(crate) start: fn(Rc<Wakes>, Handled, ScheduleSettings) -> Handling,
+    /// To be called when its alarm goes off.
+    pub(crate) wake: fn(State, Handlers, Alarm) -> Handling,
+}
+
+pub(crate) const WAKING: Waking = Waking {
+    start: |wakes, handled, settings| Box::pin(async move { wakes.start(handled, settings).await }),
+    wake: |state, handlers, alarm| Box::pin(wake(state, handlers, alarm)),
+};
 
 /// An event whose payload has not been decoded.
 #[derive(Debug)]
@@ -183,7 +197,7 @@ impl Running {
 }
 
 /// Handles the alarm of the platform.
-pub(crate) async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
+async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
     let wakes = state.wakes().clone();
     if !wakes.has_table()? {
         return match handlers.alarm {

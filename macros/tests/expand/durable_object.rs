@@ -55,6 +55,9 @@ impl ::realgar::LiveObject for Counter {
             fetch: (&::realgar::__private::Probe::<Self>::NEW).fetch(),
             alarm: (&::realgar::__private::Probe::<Self>::NEW).alarm(),
             event: (&::realgar::__private::Probe::<Self>::NEW).event(),
+            waking: (&::realgar::__private::Probe::<Self>::NEW)
+                .alarm_waking()
+                .or((&::realgar::__private::Probe::<Self>::NEW).event_waking()),
             message: (&::realgar::__private::Probe::<Self>::NEW).message(),
             close: (&::realgar::__private::Probe::<Self>::NEW).close(),
             error: (&::realgar::__private::Probe::<Self>::NEW).error(),

@@ -477,20 +477,15 @@ export class Shell {
    * wake the object again.
    */
   async #goesOn() {
-    try {
-      // It writes down what was tried, and sets the alarm, as it starts.
-      if (this.#life?.dead) {
-        await this.#ready();
-        if (this.#handle()?.scheduled()) {
-          this.#failures = 0;
-          return true;
-        }
-      }
-    } catch {
-      // It does not start.
-    }
+    const died = this.#life?.dead;
+    // It writes down what was tried, and sets the alarm, as it starts.
+    if (died) await this.#ready().catch(() => {});
     const { sql } = this.#ctx.storage;
     if (sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'realgar_events'").toArray().length === 0) return false;
+    if (died && this.#handle() !== undefined) {
+      this.#failures = 0;
+      return true;
+    }
     const pause = Math.min(START_PAUSE_MS * 2 ** this.#failures, START_PAUSE_MAX_MS);
     this.#failures += 1;
     await this.#ctx.storage.setAlarm(Date.now() + pause);

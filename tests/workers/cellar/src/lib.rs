@@ -122,7 +122,8 @@ impl Cellar {
     pub async fn take_twice(&self) -> Result<String> {
         let own = self.cellars.get_by_name("one");
         let inner = deadline(Duration::from_millis(100), own.take_alone()).await;
-        Ok(format!("{:?}", inner.is_err()))
+        // Whichever end gives up first.
+        Ok(format!("{:?}", !matches!(inner, Ok(Ok(_)))))
     }
 
     /// How the alarm was called.
