@@ -63,6 +63,12 @@ impl Sql {
         &self.raw
     }
 
+    /// The rows of a query whose values are numbers and text: see [`codec::rows`].
+    pub(crate) fn query_text(&self, statement: &'static str, params: impl Params) -> Result<String> {
+        let rows = js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
+        Ok(rows.as_string().unwrap_or_default())
+    }
+
     /// Runs a statement for its effect. Returns how many rows it wrote, rows of indexes included.
     ///
     /// # Errors

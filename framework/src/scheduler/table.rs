@@ -4,8 +4,8 @@
 //! table, and so no event, the program's alarm is the platform's. Once there is one, the program's alarm is a row of it.
 
 use super::when::{NEVER, Overlap, Plan, Retry, ScheduleSettings, TIME_MAX, When};
-use crate::{Alarm, Error, Result, Sql, codec, js, now_ms};
-use serde::{Deserialize, Serialize};
+use crate::{Alarm, Error, Params, Result, Sql, codec, js, now_ms};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     cell::{Cell, RefCell},
     future::Future,
@@ -187,6 +187,7 @@ pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     String::from_utf8(buffer).map_err(|error| error.to_string().into())
 }
 
+/// One number.
 #[derive(Deserialize)]
 struct Next {
     time: Option<u64>,
@@ -229,7 +230,7 @@ impl Wakes {
         }
         if self.frozen {
             // Time does not tell what was scheduled first.
-            let last: Next = self.sql.query_one("SELECT max(seq) AS time FROM realgar_events", ())?;
+            let last: Next = self.row("SELECT max(seq) AS time FROM realgar_events", ())?;
             self.last_seq.set(last.time.unwrap_or(0));
         }
         // One that has passed may never come.
@@ -243,19 +244,30 @@ impl Wakes {
 
     /// Puts back what is said to run and does not.
     fn heal(&self) -> Result<()> {
-        let started: Vec<Row> = self.sql.query(
+        let started: Vec<Row> = self.rows(
             "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, runs \
              FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
             (Self::now() + SKEW_MS,),
         )?;
         for row in started {
             if !self.in_hand.borrow().contains(&row.seq) {
-                let began: Next =
-                    self.sql.query_one("SELECT started_at AS time FROM realgar_events WHERE id = ?", (&row.id,))?;
+                let began: Next = self.row("SELECT started_at AS time FROM realgar_events WHERE id = ?", (&row.id,))?;
                 self.fail(&row, began.time.unwrap_or(row.due), DIED);
             }
         }
         Ok(())
+    }
+
+    /// The rows of a query of our own, whose values are numbers and text.
+    fn rows<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
+        let text = self.sql.query_text(statement, params)?;
+        codec::rows::from_text(&text).ok_or_else(|| format!("`{statement}` returned what it never should").into())
+    }
+
+    /// The only row of one.
+    fn row<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<T> {
+        let row = self.rows(statement, params)?.pop();
+        row.ok_or_else(|| format!("`{statement}` returned nothing").into())
     }
 
     /// Whether there is a table of events.
@@ -263,14 +275,10 @@ impl Wakes {
         if let Some(known) = self.table.get() {
             return Ok(known);
         }
-        #[derive(Deserialize)]
-        struct Count {
-            count: u32,
-        }
-        let count: Count =
-            self.sql.query_one("SELECT count(*) AS count FROM sqlite_master WHERE name = 'realgar_events'", ())?;
-        self.table.set(Some(count.count > 0));
-        Ok(count.count > 0)
+        let count: Next = self.row("SELECT count(*) AS time FROM sqlite_master WHERE name = 'realgar_events'", ())?;
+        let found = count.time.is_some_and(|count| count > 0);
+        self.table.set(Some(found));
+        Ok(found)
     }
 
     fn need_table(&self) -> Result<()> {
@@ -399,9 +407,8 @@ impl Wakes {
 
     /// When something runs next. What is under way will set the alarm itself when it has ended; if it never does, somebody has to look.
     fn next(&self) -> Result<Option<u64>> {
-        let waiting: Next =
-            self.sql.query_one("SELECT min(next_at) AS time FROM realgar_events WHERE started_at IS NULL", ())?;
-        let running: Next = self.sql.query_one(
+        let waiting: Next = self.row("SELECT min(next_at) AS time FROM realgar_events WHERE started_at IS NULL", ())?;
+        let running: Next = self.row(
             "SELECT min(started_at) AS time FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
             (Self::now() + SKEW_MS,),
         )?;
@@ -440,13 +447,9 @@ impl Wakes {
 
     /// When the program's own alarm is.
     pub(crate) fn alarm(&self) -> Result<Option<u64>> {
-        #[derive(Deserialize)]
-        struct Due {
-            next_at: u64,
-        }
-        let rows: Vec<Due> =
-            self.sql.query("SELECT next_at FROM realgar_events WHERE id = ? AND started_at IS NULL", (ALARM,))?;
-        Ok(rows.first().map(|row| row.next_at))
+        let rows: Vec<Next> =
+            self.rows("SELECT next_at AS time FROM realgar_events WHERE id = ? AND started_at IS NULL", (ALARM,))?;
+        Ok(rows.first().and_then(|row| row.time))
     }
 
     pub(super) fn cancel(&self, id: &str) -> Result<bool> {
@@ -478,7 +481,7 @@ impl Wakes {
         }
         let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
              FROM realgar_events WHERE id = ?";
-        Ok(self.sql.query(statement, (id,))?.pop())
+        Ok(self.rows(statement, (id,))?.pop())
     }
 
     pub(super) fn list(&self, limit: u32) -> Result<Vec<Listed>> {
@@ -487,7 +490,7 @@ impl Wakes {
         }
         let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
                          FROM realgar_events WHERE id NOT IN (?, ?) ORDER BY next_at, seq LIMIT ?";
-        self.sql.query(statement, (ALARM, RETRY, limit))
+        self.rows(statement, (ALARM, RETRY, limit))
     }
 
     pub(super) fn dead_letters(&self, limit: u32) -> Result<Vec<Dead>> {
@@ -495,7 +498,7 @@ impl Wakes {
             return Ok(Vec::new());
         }
         let statement = "SELECT number, id, due, attempts, error, payload, died_at, runs FROM realgar_dead_letters ORDER BY number LIMIT ?";
-        self.sql.query(statement, (limit,))
+        self.rows(statement, (limit,))
     }
 
     /// Schedules a dead letter to run now. One that has the id of an event that waits would take its place, so it gets one of its own.
@@ -504,7 +507,7 @@ impl Wakes {
             return Ok(false);
         }
         let statement = "SELECT number, id, due, attempts, error, payload, died_at, runs FROM realgar_dead_letters WHERE number = ?";
-        let Some(letter) = self.sql.query::<Dead>(statement, (number,))?.pop() else { return Ok(false) };
+        let Some(letter) = self.rows::<Dead>(statement, (number,))?.pop() else { return Ok(false) };
         let id = if self.get(&letter.id)?.is_some() { format!("{}#{number}", letter.id) } else { letter.id };
         self.insert(&id, Self::now(), letter.due, None, &letter.payload)?;
         self.drop_dead_letter(number)
@@ -558,7 +561,7 @@ impl Wakes {
     fn own_row(&self) -> Result<Option<Row>> {
         let statement = "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, runs \
                          FROM realgar_events WHERE id = ? AND started_at IS NOT NULL";
-        Ok(self.sql.query(statement, (ALARM,))?.pop())
+        Ok(self.rows(statement, (ALARM,))?.pop())
     }
 
     /// Whether nothing has been tried yet since the object was started: then it may be that what is tried now ended it.

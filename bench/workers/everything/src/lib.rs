@@ -75,7 +75,7 @@ impl Worker for BenchEverything {
     }
 
     async fn fetch(&self, request: Request, _cx: &Context) -> Result<Response> {
-        self.rooms.get_by_name("one").fetch(request).await
+        Ok(self.rooms.get_by_name("one").fetch(request).await?)
     }
 }
 
