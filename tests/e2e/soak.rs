@@ -1,5 +1,6 @@
 //! Schedules and storage under chance: what was acknowledged is neither lost nor stuck.
 
+use crate::common::{kitchen, menu};
 use realgar_test::{App, Random};
 use serde_json::{Value, json};
 use std::{
@@ -200,4 +201,32 @@ fn operate(app: &App, path: &str, model: &mut Model, random: &mut Random) {
         14 => app.evict_all(),
         _ => app.kill(),
     }
+}
+
+/// Keys and values in any order, with evictions, restarts and kills between them.
+#[test]
+fn storage_has_what_was_acknowledged() {
+    let app = kitchen();
+    let mut random = Random::new();
+    let mut model: BTreeMap<String, u64> = BTreeMap::new();
+    let on = |method: &str, args: Value| menu(&app, "storage", method, args).value();
+    for _ in 0..300 {
+        let key = format!("{}:{}", random.choose(&["a", "b", "naïve 🦀", "it's \"quoted\""]), random.below(8));
+        match random.below(12) {
+            0..5 => {
+                let value = random.below(1 << 32);
+                let _ = on("put", json!([key, value]));
+                model.insert(key, value);
+            }
+            5..7 => assert_eq!(on("deleteKey", json!([key])), model.remove(&key).is_some()),
+            7..9 => assert_eq!(on("getKey", json!([key])), json!(model.get(&key))),
+            9 => {
+                let found: Vec<_> = model.iter().filter(|(key, _)| key.starts_with("a:")).collect();
+                assert_eq!(on("listKeys", json!(["a:", 100, false])), json!(found));
+            }
+            10 => app.evict_all(),
+            _ => random.choose::<fn(&App)>(&[App::kill, App::restart])(&app),
+        }
+    }
+    assert_eq!(on("listKeys", json!(["", 100, false])), json!(model.iter().collect::<Vec<_>>()));
 }
