@@ -3,13 +3,12 @@
 //! The platform's alarm is always set to the earliest of: the next event, and the alarm that the program set itself. While there is no
 //! table, and so no event, the program's alarm is the platform's. Once there is one, the program's alarm is a row of it.
 
-use super::when::{NEVER, Overlap, Plan, Retry, ScheduleSettings, TIME_MAX, When};
+mod runs;
+
+use super::when::{NEVER, Plan, Retry, ScheduleSettings, TIME_MAX, When};
 use crate::{Alarm, Error, Params, Result, Sql, codec, js, now_ms};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    cell::{Cell, RefCell},
-    future::Future,
-};
+use std::cell::{Cell, RefCell};
 use wasm_bindgen::JsValue;
 
 /// The id of the program's own alarm.
@@ -22,8 +21,6 @@ const ALARM_RETRY: Retry = Retry { attempts: 7, first_ms: 2_000, longest_ms: 64_
 const UNPROCESSED_PAUSE_MS: u64 = 30_000;
 /// How much clocks of machines may differ.
 const SKEW_MS: u64 = 60_000;
-/// How much of an error is kept, in bytes.
-const ERROR_SIZE_MAX: usize = 1_000;
 const DIED: &str = "the object ended while it ran: it panicked, was killed or evicted";
 /// How many runs an event remembers.
 const RUNS_MAX: usize = 10;
@@ -518,271 +515,6 @@ impl Wakes {
     }
 }
 
-/// What a wake does with rows.
-impl Wakes {
-    /// Says that a wake begins.
-    pub(super) fn begin_wake(&self) -> Result<()> {
-        self.waking.set(self.waking.get() + 1);
-        // The platform's alarm has gone off, or is about to be set again.
-        self.armed.set(None);
-        self.read_until.set(None);
-        self.heal()
-    }
-
-    /// Says that it ends, and sets the alarm to what comes next.
-    pub(super) fn end_wake(&self) -> Result<()> {
-        self.waking.set(self.waking.get() - 1);
-        self.rearm()
-    }
-
-    pub(super) fn settings(&self) -> ScheduleSettings {
-        self.settings.get()
-    }
-
-    /// Calls the program's alarm handler, while there is no table. It may make one.
-    pub(super) async fn plain_alarm(&self, alarm: Alarm, handling: impl Future<Output = Result<()>>) -> Result<()> {
-        self.plain.set(Plain::Running(alarm));
-        let outcome = handling.await;
-        if self.has_table()? {
-            if let Some(row) = self.own_row()? {
-                self.settle(&row, Self::now(), outcome);
-            }
-            self.rearm()?;
-            return Ok(());
-        }
-        // Unless it has set another one.
-        if self.plain.get() == Plain::Running(alarm) {
-            self.plain.set(if outcome.is_ok() { Plain::None } else { Plain::Failed(alarm) });
-        }
-        outcome
-    }
-
-    /// The row of the program's own alarm, if it runs.
-    fn own_row(&self) -> Result<Option<Row>> {
-        let statement = "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, runs \
-                         FROM realgar_events WHERE id = ? AND started_at IS NOT NULL";
-        Ok(self.rows(statement, (ALARM,))?.pop())
-    }
-
-    /// Whether nothing has been tried yet since the object was started: then it may be that what is tried now ended it.
-    pub(super) fn is_fresh(&self) -> bool {
-        self.fresh.get()
-    }
-
-    /// Waits until what is tried is written down for good.
-    pub(super) async fn sync(&self) -> Result<()> {
-        self.fresh.set(false);
-        crate::storage::settled(js::invoke0(&self.storage, "sync")).await.map(drop)
-    }
-
-    /// The next events that are due at `now`, in order.
-    pub(super) fn due(&self, now: u64) -> Result<Vec<Row>> {
-        let statement = "SELECT id, seq, coalesce(due, next_at), coalesce(anchor, next_at), attempts, plan, runs \
-                         FROM realgar_events WHERE next_at <= ? AND started_at IS NULL ORDER BY next_at, seq LIMIT ?";
-        let rows = js::event_rows(self.sql.raw(), statement, now, BATCH).map_err(Error::from_js)?;
-        let rows = codec::json::decode(rows.as_bytes())?;
-        self.read_until.set(Some(now));
-        Ok(rows)
-    }
-
-    /// Whether what [`Wakes::due`] returned is still what comes next.
-    pub(super) fn is_current(&self) -> bool {
-        self.read_until.get().is_some()
-    }
-
-    /// Writes that an event is tried, and returns its payload. `None` if it is not to run any more, or not yet.
-    pub(super) fn begin(&self, row: &mut Row, now: u64) -> Result<Option<String>> {
-        if row.plan.is_some() && row.plan().is_err() {
-            // Of a version that this one has taken the place of: it waits for one that can read it.
-            js::log(
-                "error",
-                &format!("Realgar: this version of the program cannot read when `{}` runs; it waits", row.id),
-            );
-            return self.put_off(row, now + UNPROCESSED_PAUSE_MS).map(|()| None);
-        }
-        if row.repeats() && row.attempts == 0 {
-            let plan = row.plan()?;
-            match plan.run_at(row.anchor, row.due, now) {
-                Ok(due) if due > now => return self.put_off(row, due).map(|()| None),
-                Ok(due) if due > row.due => {
-                    let statement = "UPDATE realgar_events SET due = ? WHERE id = ? AND seq = ? AND started_at IS NULL";
-                    self.sql.execute(statement, (due, &row.id, row.seq))?;
-                    row.due = due;
-                }
-                Ok(_) => {}
-                Err(error) => return self.bury(row, &error.to_string(), None).map(|()| None),
-            }
-            if plan.overlap == Overlap::Allow {
-                return self.begin_beside(row, &plan).map(|()| None);
-            }
-        }
-        let statement = "UPDATE realgar_events SET attempts = attempts + 1, started_at = ?3 \
-                         WHERE id = ?1 AND seq = ?2 AND started_at IS NULL RETURNING payload";
-        row.attempts += 1;
-        js::event_begin(self.sql.raw(), statement, (&row.id, row.seq), now).map_err(Error::from_js)
-    }
-
-    fn put_off(&self, row: &Row, due: u64) -> Result<()> {
-        let statement =
-            "UPDATE realgar_events SET next_at = ?, due = NULL WHERE id = ? AND seq = ? AND started_at IS NULL";
-        self.sql.execute(statement, (due, &row.id, row.seq))?;
-        self.changed(due)
-    }
-
-    /// Makes an event of its own of a run, if it is still to run, and goes on to the next one.
-    fn begin_beside(&self, row: &Row, plan: &Plan) -> Result<()> {
-        let own = Plan { retry: plan.retry, ..Plan::default() };
-        let own = if own == Plan::default() { None } else { Some(to_json(&own)?) };
-        let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload, plan) \
-                         SELECT ?, ?, ?, payload, ? FROM realgar_events WHERE id = ? AND seq = ?";
-        let id = format!("{}@{}", row.id, row.due);
-        self.sql.execute(statement, (id, self.seq(), row.due, own, &row.id, row.seq))?;
-        self.changed(row.due)?;
-        self.advance(row, plan, None)
-    }
-
-    /// Says that an event is being handled.
-    pub(super) fn take_in_hand(&self, row: &Row) {
-        self.in_hand.borrow_mut().push(row.seq);
-    }
-
-    /// Writes how the run of an event ended. If that is not possible, it runs again.
-    pub(super) fn settle(&self, row: &Row, started: u64, outcome: Result<()>) {
-        self.in_hand.borrow_mut().retain(|seq| *seq != row.seq);
-        match outcome {
-            Ok(()) => {
-                if let Err(error) = self.succeed(row, started) {
-                    self.put_back(row, &error);
-                }
-            }
-            Err(error) => self.fail(row, started, &error.to_string()),
-        }
-    }
-
-    fn succeed(&self, row: &Row, started: u64) -> Result<()> {
-        if row.repeats() {
-            let (plan, ended) = (row.plan()?, Self::now());
-            let run = Run { due_ms: row.due, started_ms: started, ended_ms: ended, attempt: row.attempts, error: None };
-            return self.advance(row, &plan, Some(row.runs_with(run)?));
-        }
-        self.delete(row)
-    }
-
-    /// An event has failed: it is tried again, or becomes a dead letter.
-    fn fail(&self, row: &Row, started: u64, error: &str) {
-        if let Err(error) = self.try_fail(row, started, &shortened(error)) {
-            self.put_back(row, &error);
-        }
-    }
-
-    /// What could not be written of an event is lost; the event itself is not.
-    fn put_back(&self, row: &Row, error: &Error) {
-        if !self.has_table().unwrap_or(true) {
-            // Everything has been deleted.
-            return;
-        }
-        js::log("error", &format!("Realgar: how `{}` ended could not be stored: {error}", row.id));
-        let statement =
-            "UPDATE realgar_events SET next_at = ?, due = ?, started_at = NULL, runs = NULL WHERE id = ? AND seq = ?";
-        let again = Self::now() + UNPROCESSED_PAUSE_MS;
-        if let Err(error) = self.sql.execute(statement, (again, row.due, &row.id, row.seq)) {
-            js::log("error", &format!("Realgar: `{}` could not be put back: {error}", row.id));
-        }
-    }
-
-    fn try_fail(&self, row: &Row, started: u64, error: &str) -> Result<()> {
-        let (now, plan) = (Self::now(), row.plan().unwrap_or_default());
-        let retry = if row.is_alarm() { ALARM_RETRY } else { plan.retry.unwrap_or(self.settings.get().retry) };
-        let error_run = Some(error.to_string());
-        let run = Run { due_ms: row.due, started_ms: started, ended_ms: now, attempt: row.attempts, error: error_run };
-        let runs = row.runs_with(run)?;
-        let id = &row.id;
-        if row.attempts >= retry.attempts {
-            js::log("error", &format!("Realgar: `{id}` failed at its last attempt, and is given up: {error}"));
-            return self.bury(row, error, Some(runs));
-        }
-        let again = now.saturating_add(retry.pause(row.attempts, js_sys::Math::random())).min(TIME_MAX);
-        let (attempt, of, pause) = (row.attempts, retry.attempts, again - now);
-        js::log("error", &format!("Realgar: `{id}` failed, attempt {attempt} of {of}, again in {pause} ms: {error}"));
-        let statement =
-            "UPDATE realgar_events SET next_at = ?, due = ?, started_at = NULL, runs = ? WHERE id = ? AND seq = ?";
-        self.sql.execute(statement, (again, row.due, runs, id, row.seq))?;
-        self.changed(again)
-    }
-
-    /// The program's alarm handler has failed, when it was not for an alarm of its own that it was called: it is called again.
-    pub(super) fn alarm_failed(&self, error: &str) -> Result<()> {
-        let pause = ALARM_RETRY.pause(1, js_sys::Math::random());
-        js::log("error", &format!("Realgar: the alarm failed, again in {pause} ms: {error}"));
-        let time = Self::now() + pause;
-        self.insert(RETRY, time, time, None, "null")
-    }
-
-    /// Begins the program's own alarm, if it is due; and whether anything else is.
-    pub(super) fn begin_alarm(&self, now: u64) -> Result<(Option<Row>, bool)> {
-        let mut own = None;
-        let mut events = false;
-        for mut row in self.due(now)? {
-            if !row.is_alarm() {
-                events = true;
-            } else if own.is_none() && self.begin(&mut row, now)?.is_some() {
-                own = Some(row);
-            }
-        }
-        self.processed.set(false);
-        Ok((own, events))
-    }
-
-    pub(super) fn processes(&self) {
-        self.processed.set(true);
-    }
-
-    /// Where the program's alarm handler has failed before it worked its events off, or did not: so that it is not called for them again
-    /// and again at once.
-    pub(super) fn put_off_unprocessed(&self, failed: bool) -> Result<()> {
-        if self.processed.get() && !failed {
-            return Ok(());
-        }
-        let now = Self::now();
-        let pause = if failed { ALARM_RETRY.first_ms } else { UNPROCESSED_PAUSE_MS };
-        let statement = "UPDATE realgar_events SET due = coalesce(due, next_at), next_at = ? \
-                         WHERE next_at <= ? AND started_at IS NULL AND id NOT IN (?, ?)";
-        let left = self.sql.execute(statement, (now + pause, now, ALARM, RETRY))?;
-        if left > 0 && !failed {
-            let call = "call `process_scheduled_events` in it";
-            js::log("error", &format!("Realgar: events are due, and the alarm handler did not process them: {call}"));
-        }
-        Ok(())
-    }
-
-    /// Makes a dead letter of an event, unless another has taken its place. A repeating one goes on.
-    fn bury(&self, row: &Row, error: &str, runs: Option<String>) -> Result<()> {
-        let letter = "INSERT INTO realgar_dead_letters (id, due, attempts, error, payload, runs, died_at) \
-                      SELECT id, coalesce(due, next_at), ?, ?, payload, ?, ? FROM realgar_events WHERE id = ? AND seq = ?";
-        if !row.is_alarm() {
-            self.sql.execute(letter, (row.attempts, error, runs.as_deref(), Self::now(), &row.id, row.seq))?;
-        }
-        if row.repeats() && row.plan()?.run_at(row.anchor, row.due, Self::now()).is_ok() {
-            return self.advance(row, &row.plan()?, runs);
-        }
-        self.delete(row)
-    }
-
-    fn delete(&self, row: &Row) -> Result<()> {
-        let statement = "DELETE FROM realgar_events WHERE id = ? AND seq = ?";
-        js::event_end(self.sql.raw(), statement, (&row.id, row.seq)).map_err(Error::from_js)
-    }
-
-    /// Puts a repeating event forward to its next run.
-    fn advance(&self, row: &Row, plan: &Plan, runs: Option<String>) -> Result<()> {
-        let Some(due) = plan.next_run(row.anchor, row.due, Self::now())? else { return Ok(()) };
-        let statement = "UPDATE realgar_events SET next_at = ?, due = NULL, attempts = 0, started_at = NULL, \
-                         runs = coalesce(?, runs) WHERE id = ? AND seq = ?";
-        self.sql.execute(statement, (due, runs, &row.id, row.seq))?;
-        self.changed(due)
-    }
-}
-
 /// Transactions, which may take a table and the program's alarm back. The platform's alarm goes back with them by itself.
 impl Wakes {
     /// What is not stored, and so does not go back by itself.
@@ -810,10 +542,4 @@ impl Wakes {
 
 fn is_reserved(id: &str) -> bool {
     id == ALARM || id == RETRY
-}
-
-/// What is kept of the text of an error.
-fn shortened(error: &str) -> String {
-    let end = error.char_indices().map(|(index, _)| index).find(|index| *index >= ERROR_SIZE_MAX);
-    end.map_or_else(|| error.into(), |end| format!("{}…", &error[..end]))
 }
