@@ -23,14 +23,9 @@ export const host = {
     cursor.toArray();
     return cursor.rowsWritten;
   },
-  // The statements of a schedule, each with what it takes: see `scheduler/table.rs`.
-  eventRows: (sql, statement, time, limit) => JSON.stringify(sql.exec(statement, time, limit).raw().toArray()),
+  /** The statement of a schedule that runs most. */
   eventInsert(sql, statement, id, seq, due, payload) {
     sql.exec(statement, id, seq, due, payload);
-  },
-  eventBegin: (sql, statement, id, seq, time) => sql.exec(statement, id, seq, time).toArray()[0]?.payload,
-  eventEnd(sql, statement, id, seq) {
-    sql.exec(statement, id, seq);
   },
   zoneOffset,
   clockIsFrozen: () => globalThis.__realgarTestClock !== undefined,
@@ -179,6 +174,65 @@ function kind(value) {
   if (value instanceof Date) return 9;
   const prototype = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null || value instanceof Error ? 10 : 11;
+}
+
+/**
+ * What a wake of an object has done with its events in this turn and not yet told the database: which it tries, and which are done. It is
+ * here, because it has to be told if the instance that works them off dies meanwhile.
+ */
+export class Ledger {
+  #ledgers;
+  #sql;
+  #read;
+  #try;
+  #remove;
+  #rows = [];
+  #tried;
+  #triedAt;
+  #done = [];
+
+  /** `ledgers` has it while there is something to write. The statements are in `scheduler/table/runs.rs`. */
+  constructor(ledgers, sql, read, tryOne, removeAll) {
+    this.#ledgers = ledgers;
+    this.#sql = sql;
+    this.#read = read;
+    this.#try = tryOne;
+    this.#remove = removeAll;
+  }
+
+  /** The first events that are due at `time`, as JSON. Of each the first is its id, and the second its number. */
+  read(time, limit) {
+    this.#rows = this.#sql.exec(this.#read, time, limit).raw().toArray();
+    return JSON.stringify(this.#rows);
+  }
+
+  /** The event at `index` of what was read last is tried. */
+  try(index, time) {
+    this.#ledgers.add(this);
+    this.#tried = this.#rows[index];
+    this.#triedAt = time;
+  }
+
+  /** What is tried has ended: it is `done`, or the database was told in another way. */
+  end(done) {
+    if (done) this.#done.push(this.#tried);
+    this.#tried = undefined;
+  }
+
+  write() {
+    if (this.#done.length > 0) {
+      const numbers = Object.create(null);
+      for (const [id, number] of this.#done) numbers[id] = number;
+      this.#sql.exec(this.#remove, JSON.stringify(numbers));
+      this.#done = [];
+    }
+    if (this.#tried !== undefined) {
+      const [id, number] = this.#tried;
+      this.#sql.exec(this.#try, id, number, this.#triedAt);
+      this.#tried = undefined;
+    }
+    this.#ledgers.delete(this);
+  }
 }
 
 /** The reader of a stream of bytes, which hands out one chunk at a time. */

@@ -113,9 +113,6 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar, js_name = rowObjects)]
     pub(crate) fn row_objects(table: &JsValue) -> JsValue;
 
-    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventRows)]
-    fn raw_event_rows(sql: &JsValue, statement: &JsValue, time: f64, limit: u32) -> Result<String, JsValue>;
-
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventInsert)]
     fn raw_event_insert(
         sql: &JsValue,
@@ -126,17 +123,28 @@ extern "C" {
         payload: &str,
     ) -> Result<(), JsValue>;
 
-    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventBegin)]
-    fn raw_event_begin(
-        sql: &JsValue,
-        statement: &JsValue,
-        id: &str,
-        seq: f64,
-        time: f64,
-    ) -> Result<Option<String>, JsValue>;
+    /// With the statements that read what is due, that say that one event is tried, and that delete those that are done.
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn ledger(sql: &JsValue, read: &str, try_one: &str, remove_all: &str) -> Ledger;
 
-    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventEnd)]
-    fn raw_event_end(sql: &JsValue, statement: &JsValue, id: &str, seq: f64) -> Result<(), JsValue>;
+    /// What a wake has done with events and not yet told the database: `Ledger` in `host.js`.
+    #[derive(Debug)]
+    pub(crate) type Ledger;
+
+    /// The first events that are due at `time`, as a list of lists in JSON.
+    #[wasm_bindgen(method, catch)]
+    pub(crate) fn read(this: &Ledger, time: f64, limit: u32) -> Result<String, JsValue>;
+
+    /// The event at `index` of what was read last is tried.
+    #[wasm_bindgen(method, js_name = "try")]
+    pub(crate) fn try_event(this: &Ledger, index: u32, time: f64);
+
+    /// What is tried has ended: it is `done`, or was told the database in another way.
+    #[wasm_bindgen(method)]
+    pub(crate) fn end(this: &Ledger, done: bool);
+
+    #[wasm_bindgen(method, catch, js_name = write)]
+    pub(crate) fn write(this: &Ledger) -> Result<(), JsValue>;
 
     /// How many milliseconds the clocks of `zone` are ahead of UTC at `time`. Throws where there is no such zone.
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = zoneOffset)]
@@ -285,11 +293,6 @@ pub(crate) fn query(sql: &JsValue, statement: &'static str, params: &js_sys::Arr
     raw_query(sql, &name(statement), params)
 }
 
-/// The rows of a query for events up to `time`, as a list of lists in JSON.
-pub(crate) fn event_rows(sql: &JsValue, statement: &'static str, time: u64, limit: u32) -> Result<String, JsValue> {
-    raw_event_rows(sql, &name(statement), time as f64, limit)
-}
-
 /// Inserts an event: its id and number, when it is due, and its payload.
 pub(crate) fn event_insert(
     sql: &JsValue,
@@ -299,21 +302,6 @@ pub(crate) fn event_insert(
     payload: &str,
 ) -> Result<(), JsValue> {
     raw_event_insert(sql, &name(statement), id, seq as f64, due as f64, payload)
-}
-
-/// Begins a run of an event at `time`. Returns its payload, if it is still there.
-pub(crate) fn event_begin(
-    sql: &JsValue,
-    statement: &'static str,
-    (id, seq): (&str, u64),
-    time: u64,
-) -> Result<Option<String>, JsValue> {
-    raw_event_begin(sql, &name(statement), id, seq as f64, time as f64)
-}
-
-/// Ends the only run of an event.
-pub(crate) fn event_end(sql: &JsValue, statement: &'static str, (id, seq): (&str, u64)) -> Result<(), JsValue> {
-    raw_event_end(sql, &name(statement), id, seq as f64)
 }
 
 /// `env[name]`.

@@ -36,13 +36,13 @@ impl State {
     /// The transactional key-value storage of this object.
     #[must_use]
     pub fn storage(&self) -> Storage {
-        Storage::new(self.raw.clone(), js::field(&self.raw, "storage"), self.wakes.clone())
+        Storage::new(self.raw.clone(), self.wakes.storage().clone(), self.wakes.clone())
     }
 
     /// The SQLite database of this object.
     #[must_use]
     pub fn sql(&self) -> Sql {
-        Sql::new(js::field(&self.raw, "storage"))
+        self.wakes.sql().clone()
     }
 
     /// The WebSockets of this object.

@@ -80,7 +80,7 @@ impl Storage {
                 }),
             );
         });
-        let before = self.wakes.before_transaction();
+        let before = self.wakes.before_transaction()?;
         let promise = js::transaction(&self.state, call, &run).map_err(Error::from_js)?;
         let mut abandoned = Abandoned { wakes: self.wakes.clone(), before, promise: Some(promise.clone()) };
         let ended = promise::settled(&promise).await;
@@ -108,6 +108,7 @@ impl Storage {
     /// # Errors
     /// When the storage fails.
     pub async fn delete_all(&self) -> Result<()> {
+        self.wakes.write()?;
         let deleted = js::invoke0(&self.entries.raw, "deleteAll");
         self.wakes.forget_all();
         settled(deleted).await.map(drop)
@@ -153,7 +154,7 @@ impl Storage {
     /// What `body` fails with, or the storage.
     pub fn transaction_sync<T, E: From<Error>>(&self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let (mut body, mut outcome) = (Some(body), None);
-        let before = self.wakes.before_transaction();
+        let before = self.wakes.before_transaction()?;
         let ended = js::transaction_sync(&self.entries.raw, &mut || {
             let result = body.take().map(|body| body());
             let commit = matches!(result, Some(Ok(_)));

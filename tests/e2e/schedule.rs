@@ -348,7 +348,7 @@ fn runs_may_overlap_where_the_event_says_so() {
 #[test]
 fn a_handler_schedules_and_cancels_also_itself() {
     let app = frozen();
-    set(&app, "1", json!({}), json!({"Then": ["other", {"Note": "other"}]}));
+    set(&app, "1", json!({}), json!({"Then": ["other", {}, {"Note": "other"}]}));
     set(&app, "2", json!({}), json!({"Again": HOUR}));
     set(&app, "3", json!({}), json!({"Cancel": "4"}));
     set(&app, "4", json!({}), json!({"Note": "never"}));
@@ -365,6 +365,90 @@ fn a_handler_schedules_and_cancels_also_itself() {
             ("2", "again"),
         ])
     );
+    assert_eq!(pending(&app, "/clock/one"), 0);
+}
+
+#[test]
+fn what_a_handler_changes_counts_for_those_behind_it() {
+    let app = frozen();
+    let later = json!({"after": HOUR});
+    set(&app, "1", json!({}), json!({"Then": ["2", later, {"Note": "put off"}]}));
+    set(&app, "2", json!({}), json!({"Note": "too early"}));
+    set(&app, "3", json!({}), json!({"Then": ["4", {}, {"Note": "new payload"}]}));
+    set(&app, "4", json!({}), json!({"Note": "old payload"}));
+    set(&app, "5", json!({}), json!({"Then": ["6", {"every": HOUR, "at": 0}, {"Note": "new"}]}));
+    set(&app, "6", json!({"every": HOUR, "at": 0}), json!({"Note": "old"}));
+    app.advance(Duration::ZERO);
+    let scheduled = "scheduled another";
+    assert_eq!(
+        notes(&app, "/clock/one"),
+        pairs(&[("1", scheduled), ("3", scheduled), ("5", scheduled), ("6", "new"), ("4", "new payload")])
+    );
+    app.advance(Duration::from_hours(1));
+    assert_eq!(notes(&app, "/clock/one")[5..].iter().filter(|(id, what)| id == "2" && what == "put off").count(), 1);
+}
+
+#[test]
+fn a_handler_sees_that_it_runs_and_that_those_before_it_are_gone() {
+    let app = frozen();
+    for id in ["1", "2", "3"] {
+        set(&app, id, json!({}), json!("Look"));
+    }
+    app.advance(Duration::ZERO);
+    let seen = |left: u32| format!("Some((1, true)), {left} in all");
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("1", &seen(3)), ("2", &seen(2)), ("3", &seen(1))]));
+}
+
+/// Among events that run without waiting, in one turn: those before it are done for good, and only the one that panics is tried again.
+#[test]
+fn a_panic_in_the_midst_of_many_is_counted_for_the_one_event() {
+    let app = running();
+    let mut jobs: Vec<Value> = (0..40).map(|number| json!([format!("{number:02}"), {}, {"Note": "well"}])).collect();
+    jobs[7][2] = json!({"PanicAtOnce": 1});
+    jobs[23][2] = json!({"PanicAtOnce": 99});
+    let _ = ask(&app, "/clock/one", &json!({ "SetAll": jobs }));
+    eventually("all of it is over", || ask_late(&app, &json!("List"))["count"] == 0);
+    let all = log(&app, "/clock/one");
+    for number in 0..40 {
+        let attempts = all.iter().filter(|note| note["id"] == format!("{number:02}"));
+        let attempts: Vec<u64> = attempts.map(|note| self::number(&note["attempt"])).collect();
+        let expected: &[u64] = match number {
+            7 => &[1, 2],
+            23 => &[1, 2, 3, 4],
+            _ => &[1],
+        };
+        assert_eq!(attempts, expected, "event {number}");
+    }
+    assert_eq!(ask(&app, "/clock/one", &json!("DeadLetters"))[0]["id"], "23");
+}
+
+/// Ids of any kind are found again when many events are deleted at once, and large payloads come one by one.
+#[test]
+fn ids_of_any_kind_and_large_payloads_run_once() {
+    let app = frozen();
+    let ids = [
+        "",
+        "a\"b",
+        "a\\b\\u0041",
+        "a\nb\t\u{1}",
+        "é😀\u{2028}",
+        "__proto__",
+        "constructor",
+        "1",
+        "null",
+        "'; --",
+        "%s?1",
+    ];
+    for id in ids {
+        set(&app, id, json!({}), json!({"Note": id}));
+    }
+    let large = "x".repeat(1_500_000);
+    set(&app, "large", json!({}), json!({"Note": large}));
+    app.advance(Duration::ZERO);
+    app.advance(Duration::from_hours(1));
+    let mut expected: Vec<(String, String)> = ids.iter().map(|id| ((*id).into(), (*id).into())).collect();
+    expected.push(("large".into(), large));
+    assert_eq!(notes(&app, "/clock/one"), expected);
     assert_eq!(pending(&app, "/clock/one"), 0);
 }
 
@@ -470,6 +554,8 @@ fn what_cannot_be_scheduled_is_refused_with_the_reason() {
     assert!(refuses(json!({"after": 9_000_000_000_000_000_u64})).contains("would never run"));
     let taken = refused(&app, &json!({"Set": ["realgar:alarm", {}, {"Note": ""}]}));
     assert!(taken.contains("the id `realgar:alarm` is taken"), "{taken}");
+    let nul = refused(&app, &json!({"Set": ["a\0b", {}, {"Note": ""}]}));
+    assert!(nul.contains("the id \"a\\0b\" has a NUL in it"), "{nul}");
     let large = refused(&app, &json!({"Set": ["one", {}, {"Note": "x".repeat(2_000_001)}]}));
     assert!(
         large.contains("the payload of `one` has 2000012 bytes, and the platform stores at most 2000000"),

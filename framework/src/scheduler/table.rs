@@ -8,7 +8,10 @@ mod runs;
 use super::when::{NEVER, Plan, Retry, ScheduleSettings, TIME_MAX, When};
 use crate::{Alarm, Error, Params, Result, Sql, codec, js, now_ms};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, OnceCell, RefCell},
+    collections::VecDeque,
+};
 use wasm_bindgen::JsValue;
 
 /// The id of the program's own alarm.
@@ -19,8 +22,6 @@ const RETRY: &str = "realgar:retry";
 const ALARM_RETRY: Retry = Retry { attempts: 7, first_ms: 2_000, longest_ms: 64_000 };
 /// How long events wait that an alarm handler left alone, or that this version cannot read.
 const UNPROCESSED_PAUSE_MS: u64 = 30_000;
-/// How much clocks of machines may differ.
-const SKEW_MS: u64 = 60_000;
 const DIED: &str = "the object ended while it ran: it panicked, was killed or evicted";
 /// How many runs an event remembers.
 const RUNS_MAX: usize = 10;
@@ -48,12 +49,20 @@ pub(crate) struct Wakes {
     waking: Cell<u32>,
     /// The numbers of the events that are being handled.
     in_hand: RefCell<Vec<u64>>,
-    /// Whether no event has been tried since the object was started.
-    fresh: Cell<bool>,
+    /// What the database is to be told when something else looks, or this turn ends.
+    ledger: OnceCell<js::Ledger>,
+    /// Whether there is something in it.
+    unwritten: Cell<bool>,
+    /// The number of the event that is tried according to it.
+    tried: Cell<Option<u64>>,
+    /// Whether what is tried next may have ended the machine before, or the one after it.
+    care: Cell<Care>,
     /// Whether the program has worked its events off since its alarm handler was called.
     processed: Cell<bool>,
     last_seq: Cell<u64>,
-    /// Up to when events have been read, by a wake that works them off.
+    /// Events that have been read, and have not been begun.
+    ahead: RefCell<VecDeque<Row>>,
+    /// Up to when they have been read. `None`: they have to be read again.
     read_until: Cell<Option<u64>>,
     settings: Cell<ScheduleSettings>,
     /// Under a clock that a test advances, it is the test that wakes.
@@ -65,6 +74,16 @@ pub(crate) struct Wakes {
 pub(crate) struct Handled {
     pub(crate) events: bool,
     pub(crate) alarm: bool,
+}
+
+/// Whether it is stored for good that an event is tried, before it is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Care {
+    /// Of the first one after the object was started.
+    First,
+    /// Of each in this wake, because one has ended the machine, or the instance, and it may be any.
+    Each,
+    None,
 }
 
 /// The program's own alarm, as the platform has it.
@@ -88,6 +107,12 @@ pub(crate) struct Row {
     pub(crate) attempts: u32,
     plan: Option<String>,
     runs: Option<String>,
+    /// If it was read with it.
+    #[serde(default)]
+    payload: Option<String>,
+    /// Its place among those that were read.
+    #[serde(skip)]
+    index: u32,
 }
 
 /// A run of an event that is over.
@@ -201,13 +226,25 @@ impl Wakes {
             armed: Cell::default(),
             waking: Cell::default(),
             in_hand: RefCell::default(),
-            fresh: Cell::new(true),
+            ledger: OnceCell::new(),
+            unwritten: Cell::default(),
+            tried: Cell::default(),
+            care: Cell::new(Care::First),
             processed: Cell::default(),
             last_seq: Cell::default(),
+            ahead: RefCell::default(),
             read_until: Cell::default(),
             settings: Cell::default(),
             frozen: js::clock_is_frozen(),
         }
+    }
+
+    pub(crate) fn storage(&self) -> &JsValue {
+        &self.storage
+    }
+
+    pub(crate) fn sql(&self) -> &Sql {
+        &self.sql
     }
 
     pub(crate) fn now() -> u64 {
@@ -243,11 +280,12 @@ impl Wakes {
     fn heal(&self) -> Result<()> {
         let started: Vec<Row> = self.rows(
             "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, runs \
-             FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
-            (Self::now() + SKEW_MS,),
+             FROM realgar_events WHERE started_at IS NOT NULL",
+            (),
         )?;
         for row in started {
             if !self.in_hand.borrow().contains(&row.seq) {
+                self.care.set(Care::Each);
                 let began: Next = self.row("SELECT started_at AS time FROM realgar_events WHERE id = ?", (&row.id,))?;
                 self.fail(&row, began.time.unwrap_or(row.due), DIED);
             }
@@ -293,6 +331,7 @@ impl Wakes {
              due INTEGER, anchor INTEGER, attempts INTEGER NOT NULL DEFAULT 0, started_at INTEGER, plan TEXT, \
              payload TEXT NOT NULL, runs TEXT) WITHOUT ROWID",
             "CREATE INDEX IF NOT EXISTS realgar_events_next ON realgar_events (next_at, seq)",
+            "CREATE INDEX IF NOT EXISTS realgar_events_running ON realgar_events (started_at) WHERE started_at IS NOT NULL",
             "CREATE TABLE IF NOT EXISTS realgar_dead_letters (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, \
              due INTEGER NOT NULL, attempts INTEGER NOT NULL, error TEXT NOT NULL, payload TEXT NOT NULL, runs TEXT, \
              died_at INTEGER NOT NULL)",
@@ -325,6 +364,9 @@ impl Wakes {
         if is_reserved(id) {
             return Err(format!("the id `{id}` is taken: it stands for the alarm of the object itself").into());
         }
+        if id.contains('\0') {
+            return Err(format!("the id {id:?} has a NUL in it, which SQL cannot look for").into());
+        }
         if payload.len() > PAYLOAD_SIZE_MAX {
             let size = payload.len();
             return Err(format!(
@@ -343,6 +385,7 @@ impl Wakes {
             let phase = when.phase();
             let (first, interval) = (phase.map(|(first, _)| first), phase.map_or(1, |(_, interval)| interval));
             if self.sql.execute(keep, (payload, id, plan, first, interval))? > 0 {
+                self.forget_ahead(id);
                 return Ok(());
             }
         }
@@ -359,7 +402,15 @@ impl Wakes {
                 self.sql.execute(statement, (id, seq, due, payload, anchor, plan)).map(drop)?;
             }
         }
+        self.forget_ahead(id);
         self.changed(due)
+    }
+
+    /// What was read of this event is not true any more.
+    fn forget_ahead(&self, id: &str) {
+        if self.ahead.borrow().iter().any(|row| row.id == id) {
+            self.read_until.set(None);
+        }
     }
 
     /// A number above all that were given. It says which of two events that are due at the same time comes first, and tells an event from
@@ -404,11 +455,10 @@ impl Wakes {
 
     /// When something runs next. What is under way will set the alarm itself when it has ended; if it never does, somebody has to look.
     fn next(&self) -> Result<Option<u64>> {
+        self.write()?;
         let waiting: Next = self.row("SELECT min(next_at) AS time FROM realgar_events WHERE started_at IS NULL", ())?;
-        let running: Next = self.row(
-            "SELECT min(started_at) AS time FROM realgar_events WHERE next_at <= ? AND started_at IS NOT NULL",
-            (Self::now() + SKEW_MS,),
-        )?;
+        let running: Next =
+            self.row("SELECT min(started_at) AS time FROM realgar_events WHERE started_at IS NOT NULL", ())?;
         let limit = self.settings.get().time_limit.as_millis() as u64;
         Ok([waiting.time, running.time.map(|_| Self::now() + limit)].into_iter().flatten().min())
     }
@@ -438,12 +488,14 @@ impl Wakes {
         if !self.has_table()? {
             return Ok(false);
         }
+        self.read_until.set(None);
         self.sql.execute("DELETE FROM realgar_events WHERE id IN (?, ?)", (ALARM, RETRY))?;
         Ok(true)
     }
 
     /// When the program's own alarm is.
     pub(crate) fn alarm(&self) -> Result<Option<u64>> {
+        self.write()?;
         let rows: Vec<Next> =
             self.rows("SELECT next_at AS time FROM realgar_events WHERE id = ? AND started_at IS NULL", (ALARM,))?;
         Ok(rows.first().and_then(|row| row.time))
@@ -453,6 +505,7 @@ impl Wakes {
         if is_reserved(id) || !self.has_table()? {
             return Ok(false);
         }
+        self.write()?;
         self.read_until.set(None);
         Ok(self.sql.execute("DELETE FROM realgar_events WHERE id = ?", (id,))? > 0)
     }
@@ -461,6 +514,7 @@ impl Wakes {
         if is_reserved(id) || !self.has_table()? {
             return Ok(false);
         }
+        self.write()?;
         let now = Self::now();
         let found = self.sql.execute(
             "UPDATE realgar_events SET next_at = ?1, due = min(coalesce(due, next_at), ?1) WHERE id = ?2 AND started_at IS NULL",
@@ -476,6 +530,7 @@ impl Wakes {
         if is_reserved(id) || !self.has_table()? {
             return Ok(None);
         }
+        self.write()?;
         let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
              FROM realgar_events WHERE id = ?";
         Ok(self.rows(statement, (id,))?.pop())
@@ -485,6 +540,7 @@ impl Wakes {
         if !self.has_table()? {
             return Ok(Vec::new());
         }
+        self.write()?;
         let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
                          FROM realgar_events WHERE id NOT IN (?, ?) ORDER BY next_at, seq LIMIT ?";
         self.rows(statement, (ALARM, RETRY, limit))
@@ -517,9 +573,10 @@ impl Wakes {
 
 /// Transactions, which may take a table and the program's alarm back. The platform's alarm goes back with them by itself.
 impl Wakes {
-    /// What is not stored, and so does not go back by itself.
-    pub(crate) fn before_transaction(&self) -> Plain {
-        self.plain.get()
+    /// Writes what a transaction is not to take back, and returns what is not stored, and so does not go back by itself.
+    pub(crate) fn before_transaction(&self) -> Result<Plain> {
+        self.write()?;
+        Ok(self.plain.get())
     }
 
     pub(crate) fn after_rollback(&self, before: Plain) {

@@ -46,7 +46,12 @@ pub struct Waking {
 
 pub(crate) const WAKING: Waking = Waking {
     start: |wakes, handled, settings| Box::pin(async move { wakes.start(handled, settings).await }),
-    wake: |state, handlers, alarm| Box::pin(wake(state, handlers, alarm)),
+    wake: |state, handlers, alarm| {
+        Box::pin(async move {
+            let wakes = state.wakes().clone();
+            wakes.written(wake(state, handlers, alarm)).await
+        })
+    },
 };
 
 /// An event whose payload has not been decoded.
@@ -122,40 +127,6 @@ impl Drop for Wake {
     }
 }
 
-/// Those that are due, one by one, read some at a time.
-struct Queue {
-    rows: std::vec::IntoIter<Row>,
-}
-
-impl Queue {
-    fn new() -> Self {
-        Self { rows: Vec::new().into_iter() }
-    }
-
-    /// Begins the next one that `wanted` takes, and returns it with its payload.
-    fn begin_next(
-        &mut self,
-        wakes: &Rc<Wakes>,
-        now: u64,
-        wanted: impl Fn(&Row) -> bool,
-    ) -> Result<Option<(Row, String)>> {
-        loop {
-            if !wakes.is_current() || self.rows.as_slice().is_empty() {
-                let rows: Vec<Row> = wakes.due(now)?.into_iter().filter(&wanted).collect();
-                if rows.is_empty() {
-                    return Ok(None);
-                }
-                self.rows = rows.into_iter();
-            }
-            if let Some(mut row) = self.rows.next()
-                && let Some(payload) = wakes.begin(&mut row, now)?
-            {
-                return Ok(Some((row, payload)));
-            }
-        }
-    }
-}
-
 /// The handlers under way in one wake.
 struct Running {
     handlers: Vec<(InHand, Handling)>,
@@ -211,7 +182,6 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
     }
     let settings = wakes.settings();
     let mut running = Running { handlers: Vec::new() };
-    let mut queue = Queue::new();
     let mut time_up: Option<Pin<Box<Sleep>>> = None;
     let end = Wakes::now() + settings.budget.as_millis() as u64;
     let mut begun = 0;
@@ -221,11 +191,11 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
         if free
             && begun < EVENTS_MAX
             && now < end
-            && let Some((row, payload)) = queue.begin_next(&wakes, now, |_| true)?
+            && let Some((row, payload)) = wakes.begin_next(now, |_| true)?
         {
             begun += 1;
             let in_hand = InHand::new(&wakes, row, now);
-            write_down(&wakes, alarm).await?;
+            wakes.take_care(alarm).await?;
             begin(&handlers, in_hand, payload, &mut running).await;
             continue;
         }
@@ -238,12 +208,6 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
             return Ok(());
         }
     }
-}
-
-/// What ends the machine that runs it may do so before anything is stored. So where an event may have done that already, that it is
-/// tried is stored before it is tried again; otherwise that is stored together with what it does.
-async fn write_down(wakes: &Wakes, alarm: Alarm) -> Result<()> {
-    if wakes.is_fresh() || alarm.retries > 0 { wakes.sync().await } else { Ok(()) }
 }
 
 /// Polls the handler of an event. Most are done then.
@@ -285,7 +249,7 @@ async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> R
     }
     let own_alarm = own.as_ref().map_or(Alarm { retries: 0, ..alarm }, alarm_of);
     let in_hand = own.map(|row| InHand::new(wakes, row, now));
-    write_down(wakes, alarm).await?;
+    wakes.take_care(alarm).await?;
     let outcome = handler(own_alarm).await;
     wakes.put_off_unprocessed(outcome.is_err())?;
     match (in_hand, outcome) {
@@ -305,8 +269,14 @@ pub(super) async fn process<P: DeserializeOwned>(
     if !wakes.has_table()? {
         return Ok(0);
     }
+    wakes.written(process_due(wakes, handler)).await
+}
+
+async fn process_due<P: DeserializeOwned>(
+    wakes: &Rc<Wakes>,
+    handler: impl AsyncFn(Event<P>) -> Result<()>,
+) -> Result<u64> {
     let _wake = Wake::begin(wakes)?;
-    let mut queue = Queue::new();
     let settings = wakes.settings();
     let end = Wakes::now() + settings.budget.as_millis() as u64;
     let (mut begun, mut handled) = (0, 0);
@@ -315,7 +285,7 @@ pub(super) async fn process<P: DeserializeOwned>(
         if now >= end {
             break;
         }
-        let Some((row, payload)) = queue.begin_next(wakes, now, |row| !row.is_alarm())? else { break };
+        let Some((row, payload)) = wakes.begin_next(now, |row| !row.is_alarm())? else { break };
         begun += 1;
         let event = RawEvent::new(&row, payload).decode();
         let in_hand = InHand::new(wakes, row, now);

@@ -7,7 +7,7 @@
 
 import { waitUntil } from "cloudflare:workers";
 import { instantiate } from "./glue.js";
-import { host, Reader } from "./host.js";
+import { host, Ledger, Reader } from "./host.js";
 
 /** How often a section behind a closed input gate looks whether its instance is still alive, in milliseconds. */
 const WATCH_INTERVAL_MS = 25;
@@ -41,6 +41,8 @@ class Life {
   sleeping = new Set();
   /** The streams that are read here. */
   readers = new Set();
+  /** What the database is still to be told of events: that of the object that a wake works for in this turn. */
+  ledgers = new Set();
   // What is known of the death: the call, the panic's text, the exception.
   call = 0;
   text = undefined;
@@ -92,11 +94,13 @@ class Life {
     this.call ||= call;
     if (this.dead) return;
     this.dead = true;
+    this.writeLedgers();
     // Not below the frames of the dead instance; and by then the exception of the trap has been reported.
     queueMicrotask(() => {
       // The glue wraps an exception of an import in an error of its own.
       const why = this.text ?? String(this.cause?.cause ?? this.cause ?? "the instance was aborted");
       console.error(`Realgar: a wasm instance died: ${why}`);
+      this.writeLedgers();
       for (const record of this.records) record.reject(deathOf(this, record, why));
       this.records.clear();
       for (const pump of this.pumps.values()) pump.deref()?.fail(deathOf(this, pump, why));
@@ -105,6 +109,17 @@ class Life {
       this.glue = undefined;
       this.handles = undefined;
     });
+  }
+
+  /** Which event was tried has to be known when the object starts again. The second time there is room on the stack for sure. */
+  writeLedgers() {
+    for (const ledger of this.ledgers) {
+      try {
+        ledger.write();
+      } catch (error) {
+        console.error(`Realgar: what a schedule did could not be stored: ${error?.message ?? error}`);
+      }
+    }
   }
 
   /** Stops the timers that nobody waits for any more. Only those of the object or event that this is called in: others are not found. */
@@ -199,6 +214,7 @@ function hostOf(life) {
       return sleeping;
     },
     reader: (stream) => new Reader(life.readers, stream),
+    ledger: (sql, ...statements) => new Ledger(life.ledgers, sql, ...statements),
     contract: (binding, method) => contracts.get(binding)?.get(method),
     read(reader, number) {
       reader.read((fulfilled, value) => life.settled(number, fulfilled, value));

@@ -1,11 +1,22 @@
 //! What a wake does with rows: it begins runs of events, and writes how they end.
 
-use super::{ALARM, ALARM_RETRY, BATCH, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, to_json};
+use super::{ALARM, ALARM_RETRY, BATCH, Care, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, to_json};
 use crate::{
     Alarm, Error, Result, codec, js,
     scheduler::when::{Overlap, Plan, ScheduleSettings, TIME_MAX},
 };
-use std::future::Future;
+use serde::Deserialize;
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+};
+
+/// What is due, with payloads that are not large.
+const READ_DUE: &str = "SELECT id, seq, coalesce(due, next_at), coalesce(anchor, next_at), attempts, plan, runs, \
+                        CASE WHEN octet_length(payload) < 8192 THEN payload END \
+                        FROM realgar_events WHERE next_at <= ? AND started_at IS NULL ORDER BY next_at, seq LIMIT ?";
+const TRY_ONE: &str = "UPDATE realgar_events SET attempts = attempts + 1, started_at = ?3 WHERE id = ?1 AND seq = ?2";
+const REMOVE_ALL: &str = "DELETE FROM realgar_events WHERE (id, seq) IN (SELECT key, value FROM json_each(?))";
 
 /// How much of an error is kept, in bytes.
 const ERROR_SIZE_MAX: usize = 1_000;
@@ -23,6 +34,7 @@ impl Wakes {
     /// Says that it ends, and sets the alarm to what comes next.
     pub(in crate::scheduler) fn end_wake(&self) -> Result<()> {
         self.waking.set(self.waking.get() - 1);
+        self.care.set(Care::None);
         self.rearm()
     }
 
@@ -59,34 +71,65 @@ impl Wakes {
         Ok(self.rows(statement, (ALARM,))?.pop())
     }
 
-    /// Whether nothing has been tried yet since the object was started: then it may be that what is tried now ended it.
-    pub(in crate::scheduler) fn is_fresh(&self) -> bool {
-        self.fresh.get()
-    }
-
-    /// Waits until what is tried is written down for good.
-    pub(in crate::scheduler) async fn sync(&self) -> Result<()> {
-        self.fresh.set(false);
+    /// Waits until it is stored for good what is tried, where that may have ended the machine before: that may happen before anything
+    /// else is stored. Otherwise it is stored together with what the handler does.
+    pub(in crate::scheduler) async fn take_care(&self, alarm: Alarm) -> Result<()> {
+        if alarm.retries == 0 && self.care.get() == Care::None {
+            return Ok(());
+        }
+        if self.care.get() == Care::First {
+            self.care.set(Care::None);
+        }
+        self.write()?;
         crate::storage::settled(js::invoke0(&self.storage, "sync")).await.map(drop)
     }
 
-    /// The next events that are due at `now`, in order.
-    pub(in crate::scheduler) fn due(&self, now: u64) -> Result<Vec<Row>> {
-        let statement = "SELECT id, seq, coalesce(due, next_at), coalesce(anchor, next_at), attempts, plan, runs \
-                         FROM realgar_events WHERE next_at <= ? AND started_at IS NULL ORDER BY next_at, seq LIMIT ?";
-        let rows = js::event_rows(self.sql.raw(), statement, now, BATCH).map_err(Error::from_js)?;
-        let rows = codec::json::decode(rows.as_bytes())?;
-        self.read_until.set(Some(now));
+    fn ledger(&self) -> &js::Ledger {
+        self.ledger.get_or_init(|| js::ledger(self.sql.raw(), READ_DUE, TRY_ONE, REMOVE_ALL))
+    }
+
+    /// The next events that are due at `now`, in order. What was read before counts no more.
+    fn due(&self, now: u64) -> Result<Vec<Row>> {
+        self.write()?;
+        self.read_until.set(None);
+        let rows = self.ledger().read(now as f64, BATCH).map_err(Error::from_js)?;
+        let mut rows: Vec<Row> = codec::json::decode(rows.as_bytes())?;
+        rows.iter_mut().zip(0..).for_each(|(row, index)| row.index = index);
         Ok(rows)
     }
 
-    /// Whether what [`Wakes::due`] returned is still what comes next.
-    pub(in crate::scheduler) fn is_current(&self) -> bool {
-        self.read_until.get().is_some()
+    /// Begins the next event that is due and that `wanted` takes, and returns it with its payload.
+    pub(in crate::scheduler) fn begin_next(
+        &self,
+        now: u64,
+        wanted: impl Fn(&Row) -> bool,
+    ) -> Result<Option<(Row, String)>> {
+        loop {
+            let Some(mut row) = self.take_next(now, &wanted)? else { return Ok(None) };
+            if let Some(payload) = self.begin(&mut row, now)? {
+                return Ok(Some((row, payload)));
+            }
+        }
     }
 
-    /// Writes that an event is tried, and returns its payload. `None` if it is not to run any more, or not yet.
-    pub(in crate::scheduler) fn begin(&self, row: &mut Row, now: u64) -> Result<Option<String>> {
+    fn take_next(&self, now: u64, wanted: impl Fn(&Row) -> bool) -> Result<Option<Row>> {
+        let take = || {
+            let mut ahead = self.ahead.borrow_mut();
+            let first = ahead.iter().position(&wanted)?;
+            ahead.remove(first)
+        };
+        if self.read_until.get().is_some()
+            && let Some(row) = take()
+        {
+            return Ok(Some(row));
+        }
+        *self.ahead.borrow_mut() = self.due(now)?.into();
+        self.read_until.set(Some(now));
+        Ok(take())
+    }
+
+    /// Says that an event is tried, and returns its payload. `None` if it is not to run any more, or not yet.
+    fn begin(&self, row: &mut Row, now: u64) -> Result<Option<String>> {
         if row.plan.is_some() && row.plan().is_err() {
             // Of a version that this one has taken the place of: it waits for one that can read it.
             js::log(
@@ -111,10 +154,61 @@ impl Wakes {
                 return self.begin_beside(row, &plan).map(|()| None);
             }
         }
-        let statement = "UPDATE realgar_events SET attempts = attempts + 1, started_at = ?3 \
-                         WHERE id = ?1 AND seq = ?2 AND started_at IS NULL RETURNING payload";
+        let payload = match row.payload.take() {
+            Some(payload) => payload,
+            None => match self.rows::<Payload>("SELECT payload FROM realgar_events WHERE id = ?", (&row.id,))?.pop() {
+                Some(row) => row.payload,
+                None => return Ok(None),
+            },
+        };
         row.attempts += 1;
-        js::event_begin(self.sql.raw(), statement, (&row.id, row.seq), now).map_err(Error::from_js)
+        self.try_event(row, now)?;
+        Ok(Some(payload))
+    }
+
+    /// Says that an event is tried. The database is told before another one is tried, and before this turn ends, if it is not done then:
+    /// most are, and so cost no more than what they write themselves, and a part of a statement that deletes many.
+    fn try_event(&self, row: &Row, now: u64) -> Result<()> {
+        if self.tried.get().is_some() {
+            self.write()?;
+        }
+        self.ledger().try_event(row.index, now as f64);
+        self.tried.set(Some(row.seq));
+        self.unwritten.set(true);
+        Ok(())
+    }
+
+    /// An event has ended that is `done`, or that the database is told of otherwise. Returns whether that it was tried is not written.
+    fn ended(&self, row: &Row, done: bool) -> bool {
+        let unwritten = self.tried.get() == Some(row.seq);
+        if unwritten {
+            self.tried.set(None);
+            self.ledger().end(done);
+        }
+        unwritten
+    }
+
+    /// Tells the database which event is tried, and which are done.
+    pub(crate) fn write(&self) -> Result<()> {
+        if let (true, Some(ledger)) = (self.unwritten.get(), self.ledger.get()) {
+            ledger.write().map_err(Error::from_js)?;
+            self.unwritten.set(false);
+            self.tried.set(None);
+        }
+        Ok(())
+    }
+
+    /// Has the database told before each turn of `work` ends.
+    pub(in crate::scheduler) async fn written<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            let poll = work.as_mut().poll(cx);
+            if let Err(error) = self.write() {
+                js::log("error", &format!("Realgar: what a schedule did could not be stored: {error}"));
+            }
+            poll
+        })
+        .await
     }
 
     fn put_off(&self, row: &Row, due: u64) -> Result<()> {
@@ -158,13 +252,15 @@ impl Wakes {
         if row.repeats() {
             let (plan, ended) = (row.plan()?, Self::now());
             let run = Run { due_ms: row.due, started_ms: started, ended_ms: ended, attempt: row.attempts, error: None };
+            self.ended(row, false);
             return self.advance(row, &plan, Some(row.runs_with(run)?));
         }
-        self.delete(row)
+        if self.ended(row, true) { Ok(()) } else { self.delete(row) }
     }
 
     /// An event has failed: it is tried again, or becomes a dead letter.
     pub(super) fn fail(&self, row: &Row, started: u64, error: &str) {
+        self.ended(row, false);
         if let Err(error) = self.try_fail(row, started, &shortened(error)) {
             self.put_back(row, &error);
         }
@@ -199,9 +295,9 @@ impl Wakes {
         let again = now.saturating_add(retry.pause(row.attempts, js_sys::Math::random())).min(TIME_MAX);
         let (attempt, of, pause) = (row.attempts, retry.attempts, again - now);
         js::log("error", &format!("Realgar: `{id}` failed, attempt {attempt} of {of}, again in {pause} ms: {error}"));
-        let statement =
-            "UPDATE realgar_events SET next_at = ?, due = ?, started_at = NULL, runs = ? WHERE id = ? AND seq = ?";
-        self.sql.execute(statement, (again, row.due, runs, id, row.seq))?;
+        let statement = "UPDATE realgar_events SET next_at = ?, due = ?, attempts = ?, started_at = NULL, runs = ? \
+                         WHERE id = ? AND seq = ?";
+        self.sql.execute(statement, (again, row.due, attempt, runs, id, row.seq))?;
         self.changed(again)
     }
 
@@ -238,6 +334,7 @@ impl Wakes {
         if self.processed.get() && !failed {
             return Ok(());
         }
+        self.write()?;
         let now = Self::now();
         let pause = if failed { ALARM_RETRY.first_ms } else { UNPROCESSED_PAUSE_MS };
         let statement = "UPDATE realgar_events SET due = coalesce(due, next_at), next_at = ? \
@@ -265,7 +362,7 @@ impl Wakes {
 
     fn delete(&self, row: &Row) -> Result<()> {
         let statement = "DELETE FROM realgar_events WHERE id = ? AND seq = ?";
-        js::event_end(self.sql.raw(), statement, (&row.id, row.seq)).map_err(Error::from_js)
+        self.sql.execute(statement, (&row.id, row.seq)).map(drop)
     }
 
     /// Puts a repeating event forward to its next run.
@@ -276,6 +373,11 @@ impl Wakes {
         self.sql.execute(statement, (due, runs, &row.id, row.seq))?;
         self.changed(due)
     }
+}
+
+#[derive(Deserialize)]
+struct Payload {
+    payload: String,
 }
 
 /// What is kept of the text of an error.

@@ -20,19 +20,23 @@ pub enum Job {
     Fail(u32),
     /// The same, by a panic.
     Panic(u32),
+    /// The same, in the turn that it begins in.
+    PanicAtOnce(u32),
     /// Takes so many milliseconds.
     Slow(u64),
     /// Never ends.
     Hang,
     /// Schedules another.
-    Then(String, Box<Job>),
+    Then(String, Wish, Box<Job>),
+    /// Notes what the schedule says of it.
+    Look,
     /// Schedules itself again, so many milliseconds from now.
     Again(u64),
     Cancel(String),
 }
 
 /// When a test wants it.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Wish {
     at: Option<u64>,
@@ -318,6 +322,14 @@ async fn handle(state: &State, schedule: &Schedule<Job>, event: Event<Job>) -> R
             state.storage().sync().await?;
             assert!(attempt > times, "panic {attempt}");
         }
+        Job::PanicAtOnce(times) => {
+            note("tried")?;
+            assert!(attempt > times, "panic {attempt}");
+        }
+        Job::Look => {
+            let found = schedule.get(&id)?.map(|event| (event.attempts(), event.is_running()));
+            note(&format!("{found:?}, {} in all", schedule.list(10)?.len()))?;
+        }
         Job::Slow(milliseconds) => {
             note("began")?;
             sleep(Duration::from_millis(milliseconds)).await;
@@ -327,8 +339,8 @@ async fn handle(state: &State, schedule: &Schedule<Job>, event: Event<Job>) -> R
             note("began")?;
             std::future::pending::<()>().await;
         }
-        Job::Then(other, job) => {
-            schedule.set(&other, When::at(0), &job)?;
+        Job::Then(other, wish, job) => {
+            schedule.set(&other, wish.when()?, &job)?;
             note("scheduled another")?;
         }
         Job::Again(milliseconds) => {
