@@ -19,7 +19,7 @@ export const host = {
   },
   /** A cursor that is not read to its end has not run to its end. */
   execute(sql, statement, params) {
-    const cursor = sql.exec(statement, ...params);
+    const cursor = exec(sql, statement, params);
     cursor.toArray();
     return cursor.rowsWritten;
   },
@@ -115,14 +115,76 @@ export const host = {
 
 /** The columns and rows of a query: as JSON, unless there are values that it does not have. */
 function query(sql, statement, params) {
-  const cursor = sql.exec(statement, ...params);
+  const cursor = exec(sql, statement, params);
   const table = [cursor.columnNames];
+  const rounded = new Set();
   let plain = true;
   for (const row of cursor.raw()) {
     table.push(row);
-    for (const value of row) plain &&= isPlain(value);
+    for (let column = 0; column < row.length; column++) {
+      if (isPlain(row[column])) continue;
+      plain = false;
+      if (isRounded(row[column])) rounded.add(column);
+    }
   }
-  return plain ? JSON.stringify(table) : table;
+  if (plain) return JSON.stringify(table);
+  return rounded.size > 0 ? exactly(sql, statement, params, table, rounded) : table;
+}
+
+/** Whether it may be an integer that the runtime has rounded: it hands all numbers out as floats. */
+const isRounded = (value) => typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+
+/**
+ * A table again, with large integers as they are stored, by a query around the query. Of a statement that writes, which cannot stand there,
+ * the table as it is.
+ */
+function exactly(sql, statement, params, table, rounded) {
+  const names = table[0].map((_, index) => `c${index}`);
+  // With what tells an integer from a text.
+  const columns = names.map((name, index) =>
+    rounded.has(index) ? `CASE typeof(${name}) WHEN 'integer' THEN 'i' || ${name} WHEN 'text' THEN 't' || ${name} ELSE ${name} END` : name,
+  );
+  const inner = statement.replace(/[;\s]+$/, "");
+  const value = (cell, index) => {
+    if (!rounded.has(index) || typeof cell !== "string") return cell;
+    if (cell[0] === "t") return cell.slice(1);
+    const number = Number(cell.slice(1));
+    return isRounded(number) ? BigInt(cell.slice(1)) : number;
+  };
+  try {
+    const outer = `WITH realgar(${names}) AS (${inner}\n) SELECT ${columns} FROM realgar`;
+    const rows = exec(sql, outer, params).raw().toArray();
+    return [table[0], ...rows.map((row) => row.map(value))];
+  } catch {
+    return table;
+  }
+}
+
+/** Runs a statement. The runtime takes no `BigInt`, but a text that the statement makes an integer of. */
+function exec(sql, statement, params) {
+  if (!params.some((value) => typeof value === "bigint")) return sql.exec(statement, ...params);
+  const large = params.map((value) => typeof value === "bigint");
+  return sql.exec(casting(statement, large), ...params.map((value, index) => (large[index] ? `${value}` : value)));
+}
+
+/** Texts, quoted names, comments, words, and parameters of SQL. */
+const TOKENS =
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--.*|\/\*[^]*?(?:\*\/|$)|\?\d*|[:@$]?[\w$\u0080-\uffff]+(?:::[\w$]+)*/g;
+
+/** A statement with a `CAST` around the parameters that are `large`. They are numbered as SQLite does. */
+function casting(statement, large) {
+  const named = new Map();
+  let last = 0;
+  return statement.replace(TOKENS, (token) => {
+    let number;
+    if (token === "?") number = last + 1;
+    else if (token[0] === "?") number = Number(token.slice(1));
+    else if (/^[:@$]/.test(token)) number = named.get(token) ?? last + 1;
+    else return token;
+    named.set(token[0] === "?" ? `?${number}` : token, number);
+    last = Math.max(last, number);
+    return large[number - 1] ? `CAST(${token} AS INTEGER)` : token;
+  });
 }
 
 function isPlain(value) {

@@ -81,9 +81,11 @@ impl Sql {
     /// All rows of a query. A row is a struct with a field for each column; 0 and 1 are read as `bool` where it says so.
     ///
     /// # Errors
-    /// What SQLite reports, with the statement; or the row and column that does not fit `T`. An integer beyond 2^53 - 1 is
-    /// an error, because the platform hands it out rounded: select `CAST(column AS TEXT)`. The statement has run by then; what
+    /// What SQLite reports, with the statement; or the row and column that does not fit `T`. The statement has run by then; what
     /// it wrote stays, unless it was in a transaction.
+    ///
+    /// The platform hands integers out rounded that are beyond 2^53 - 1. A `SELECT` with such ones runs twice, so that they are exact;
+    /// those that a statement which writes is `RETURNING` are an error: return `CAST(column AS TEXT)`, or select them.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let rows = js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
         if let Some(decoded) = rows.as_string().and_then(|text| codec::rows::from_text(&text)) {
@@ -170,13 +172,36 @@ impl Sql {
     }
 }
 
+/// How many parameters a statement can have (Cloudflare, "Durable Objects limits", like all that follow).
+const PARAMS_MAX: usize = 100;
+/// How large a text, a blob or a row can be. The platform says 2 MB, and does not say which.
+const VALUE_SIZE_MAX: usize = 2 << 20;
+
+/// What the platform reports where a limit is exceeded, and does not say which.
+const LIMITS: [(&str, &str); 4] = [
+    ("statement too long", "a statement has at most 100 KB"),
+    ("too many columns", "a table has at most 100"),
+    ("pattern too complex", "a pattern of LIKE or GLOB has at most 50 bytes"),
+    ("string or blob too big", "a text, a blob or a row has at most 2 MB"),
+];
+
 fn list(params: impl Params) -> Result<Array> {
-    params.into_values().into_iter().map(SqlValue::into_js).collect()
+    let values = params.into_values();
+    if values.len() > PARAMS_MAX {
+        let given = values.len();
+        return Err(format!(
+            "a statement takes at most {PARAMS_MAX} parameters, not {given}; pass a list as one JSON text, and read it with `json_each(?)`"
+        )
+        .into());
+    }
+    values.into_iter().map(SqlValue::into_js).collect()
 }
 
 fn failed(statement: &str, thrown: JsValue) -> Error {
-    let exception = crate::Exception::from(thrown);
-    Error::Message(format!("{}, in `{statement}`", exception.message))
+    let message = crate::Exception::from(thrown).message;
+    let limit = LIMITS.iter().find(|(reported, _)| message.contains(reported));
+    let limit = limit.map_or(String::new(), |(_, limit)| format!(" ({limit})"));
+    Error::Message(format!("{message}{limit}, in `{statement}`"))
 }
 
 /// A value that SQLite stores.
@@ -184,13 +209,13 @@ fn failed(statement: &str, thrown: JsValue) -> Error {
 pub enum SqlValue {
     /// `NULL`.
     Null,
-    /// An integer. The platform takes integers up to 2^53 - 1; a larger one is an error, not a rounded one.
+    /// An integer, of 64 bits with a sign. A larger one is an error.
     Integer(i128),
     /// A floating-point number. One that is not finite is an error: the platform would store NULL.
     Real(f64),
-    /// Text.
+    /// Text, of at most 2 MB.
     Text(String),
-    /// Bytes.
+    /// Bytes, at most 2 MB.
     Blob(Vec<u8>),
 }
 
@@ -198,23 +223,32 @@ impl SqlValue {
     pub(crate) fn into_js(self) -> Result<JsValue> {
         Ok(match self {
             Self::Null => JsValue::NULL,
-            Self::Integer(v) if v.unsigned_abs() > u128::from(codec::SAFE_INTEGER_MAX) => {
-                return Err(format!(
-                    "the integer {v} is beyond 2^53 - 1, which the platform would round; store it as text"
-                )
-                .into());
-            }
-            Self::Integer(v) => JsValue::from_f64(v as f64),
+            Self::Integer(v) if v.unsigned_abs() <= u128::from(codec::SAFE_INTEGER_MAX) => JsValue::from_f64(v as f64),
+            Self::Integer(v) => match i64::try_from(v) {
+                Ok(v) => v.into(),
+                Err(_) => {
+                    return Err(format!(
+                        "the integer {v} is beyond those of SQLite, which end at 2^63 - 1; store it as text"
+                    )
+                    .into());
+                }
+            },
             Self::Real(v) if !v.is_finite() => {
                 return Err(
                     format!("the number {v} cannot be stored: SQL has no such number, and would keep NULL").into()
                 );
             }
             Self::Real(v) => v.into(),
+            Self::Text(ref v) if v.len() > VALUE_SIZE_MAX => return Err(too_large("text", v.len())),
+            Self::Blob(ref v) if v.len() > VALUE_SIZE_MAX => return Err(too_large("blob", v.len())),
             Self::Text(v) => v.into(),
             Self::Blob(v) => Uint8Array::from(v.as_slice()).unchecked_into::<js_sys::Object>().into(),
         })
     }
+}
+
+fn too_large(what: &str, size: usize) -> Error {
+    format!("a {what} has {size} bytes, and the platform stores at most 2 MB").into()
 }
 
 macro_rules! sql_values {

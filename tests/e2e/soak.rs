@@ -230,3 +230,52 @@ fn storage_has_what_was_acknowledged() {
     }
     assert_eq!(on("listKeys", json!(["", 100, false])), json!(model.iter().collect::<Vec<_>>()));
 }
+
+/// Texts that somebody might read as something else.
+const TEXTS: [&str; 8] = [
+    "",
+    "it's \"quoted\" `thrice` [or] more",
+    "'; DROP TABLE kegs; --",
+    "naïve 🦀",
+    "a\0b",
+    "?1 :a @b $c",
+    "i9",
+    "\u{feff}\r\n",
+];
+const NUMBERS: [i64; 9] =
+    [i64::MIN, i64::MIN + 1, -(1 << 53) - 1, -1, 0, (1 << 53) - 1, (1 << 53) + 1, i64::MAX - 1, i64::MAX];
+const REALS: [f64; 6] = [0.5, -1e300, 1e-320, 9_007_199_254_740_994.0, f64::MAX, 3.0];
+
+/// Rows of every type in any order, likewise.
+#[test]
+fn sql_has_what_was_acknowledged() {
+    let app = App::start("tests/workers/cellar");
+    let mut random = Random::new();
+    let mut model: BTreeMap<i64, Value> = BTreeMap::new();
+    let on = |tap: Value| -> Value { app.post("/tap").json(&tap).send().expect_status(200).json() };
+    for _ in 0..300 {
+        let id = *random.choose(&NUMBERS);
+        let bytes: Vec<u8> = (0..*random.choose(&[0, 1, 3, 200, 100_000])).map(|_| random.below(256) as u8).collect();
+        let keg = json!({
+            "id": id, "number": random.choose(&[None, Some(i64::MIN), Some(i64::MAX), Some(7)]),
+            "large": random.choose(&[0, 1 << 53, u64::MAX]), "real": random.choose(&REALS), "text": random.choose(&TEXTS),
+            "bytes": bytes,
+        });
+        match random.below(12) {
+            0..4 => {
+                let _ = on(json!({ "Put": keg }));
+                model.insert(id, keg);
+            }
+            4 => assert_eq!(on(json!({ "PutAndFail": keg })), json!([])),
+            5..7 => {
+                let _ = on(json!({ "Delete": id }));
+                model.remove(&id);
+            }
+            7..9 => assert_eq!(on(json!({ "Get": id })), json!(Vec::from_iter(model.get(&id)))),
+            9 => assert_eq!(on(json!("All")), json!(model.values().rev().collect::<Vec<_>>())),
+            10 => app.evict_all(),
+            _ => random.choose::<fn(&App)>(&[App::kill, App::restart])(&app),
+        }
+    }
+    assert_eq!(on(json!("All")), json!(model.values().rev().collect::<Vec<_>>()));
+}

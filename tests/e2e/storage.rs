@@ -53,16 +53,11 @@ fn rows_are_typed_and_values_never_mix_into_text() {
 }
 
 #[test]
-fn sql_errors_name_the_statement_and_nothing_is_rounded() {
+fn sql_errors_name_the_statement() {
     let app = kitchen();
     let fails = |what: &str| menu(&app, "sql", "sqlBad", json!([what])).thrown().message;
     assert_eq!(fails("syntax"), "near \"SELEKT\": syntax error at offset 0: SQLITE_ERROR, in `SELEKT 1`");
     assert!(fails("lazy").starts_with("integer overflow"), "{}", fails("lazy"));
-    assert_eq!(
-        fails("large"),
-        "the integer 9223372036854775807 is beyond 2^53 - 1, which the platform would round; store it as text"
-    );
-    assert!(fails("rounded").contains("beyond 2^53 - 1"), "{}", fails("rounded"));
     assert_eq!(fails("none"), "expected one row, got none from `SELECT id FROM dishes WHERE id = ?`");
 }
 
@@ -95,6 +90,38 @@ fn migrations_run_once_in_order_and_a_failed_one_leaves_the_schema_as_it_was() {
     assert!(
         fails("reordered").contains("migration 0 is `before`, and was `wines` when it ran; add new ones at the end")
     );
+}
+
+/// The runtime takes and hands out floats only.
+#[test]
+fn integers_of_64_bits_are_exact_in_sql() {
+    let (app, ask) = cellar();
+    let edge = |what: &str| ask(&app, &format!("/edges/{what}"))["Ok"].as_str().unwrap_or_default().to_string();
+    assert_eq!(edge("largest"), "9223372036854775807 -9223372036854775808");
+    assert_eq!(edge("computed"), "9223372036854775806");
+    assert_eq!(edge("texts"), "\"?:ai9\" 9223372036854775807");
+    assert_eq!(edge("numbered"), "-9223372036854775808");
+    assert_eq!(edge("floats"), "1e+300 9007199254740994.0");
+    assert_eq!(edge("mixed"), "9007199254740993 \"i5\" null 7");
+}
+
+#[test]
+fn limits_of_sql_are_named() {
+    let (app, ask) = cellar();
+    let fails = |what: &str| ask(&app, &format!("/edges/{what}"))["Err"].as_str().unwrap_or_default().to_string();
+    let expected = [
+        ("u64", "the integer 18446744073709551615 is beyond those of SQLite, which end at 2^63 - 1; store it as text"),
+        ("params", "a statement takes at most 100 parameters, not 101; pass a list as one JSON text"),
+        ("few", "Wrong number of parameter bindings for SQL query., in `SELECT ?, ?`"),
+        ("text", "a text has 2200000 bytes, and the platform stores at most 2 MB"),
+        ("blob", "a blob has 2200000 bytes, and the platform stores at most 2 MB"),
+        ("pattern", "(a pattern of LIKE or GLOB has at most 50 bytes), in `SELECT 'a' LIKE ?`"),
+        ("returning", "beyond 2^53 - 1"),
+    ];
+    let _ = ask(&app, "/edges/large");
+    for (what, reason) in expected {
+        assert!(fails(what).contains(reason), "{what}: {}", fails(what));
+    }
 }
 
 #[test]

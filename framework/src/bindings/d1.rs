@@ -86,9 +86,21 @@ impl D1Client {
 }
 
 fn bind(database: &JsValue, statement: &'static str, params: Vec<SqlValue>) -> Result<JsValue> {
-    let values = params.into_iter().map(|value| value.into_js()).collect::<Result<Array>>()?;
+    let values = params.into_iter().map(value).collect::<Result<Array>>()?;
     let prepared = js::invoke1(database, "prepare", &statement.into()).map_err(Error::from_js)?;
     js::invoke(&prepared, "bind", &values).map_err(Error::from_js)
+}
+
+fn value(value: SqlValue) -> Result<JsValue> {
+    let value = value.into_js()?;
+    if value.is_bigint() {
+        let number = js::display(&value);
+        return Err(format!(
+            "the integer {number} is beyond 2^53 - 1, which D1 does not take; pass it as text, to `CAST(? AS INTEGER)`"
+        )
+        .into());
+    }
+    Ok(value)
 }
 
 fn changes(result: &JsValue) -> u64 {

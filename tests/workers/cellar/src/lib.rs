@@ -46,6 +46,53 @@ pub struct Bottle {
     year: Option<u16>,
 }
 
+/// A row of every type.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Keg {
+    id: i64,
+    number: Option<i64>,
+    large: u64,
+    real: f64,
+    text: String,
+    bytes: Vec<u8>,
+}
+
+/// A `u64` beyond SQLite's integers is stored as text.
+#[derive(Deserialize)]
+struct StoredKeg {
+    id: i64,
+    number: Option<i64>,
+    large: String,
+    real: f64,
+    text: String,
+    bytes: Vec<u8>,
+}
+
+impl TryFrom<StoredKeg> for Keg {
+    type Error = realgar::Error;
+
+    fn try_from(StoredKeg { id, number, large, real, text, bytes }: StoredKeg) -> Result<Self> {
+        let large = large.parse().map_err(|_| "not a number")?;
+        Ok(Self { id, number, large, real, text, bytes })
+    }
+}
+
+/// What a test does with them.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Tap {
+    Put(Keg),
+    Delete(i64),
+    Get(i64),
+    All,
+    /// In a transaction that is rolled back.
+    PutAndFail(Keg),
+}
+
+#[derive(Deserialize)]
+struct Exact<T> {
+    value: T,
+}
+
 fn bottle(number: u32) -> (String, Bottle) {
     (format!("bottle:{number:04}"), Bottle { name: format!("no. {number}"), year: Some(1900) })
 }
@@ -143,6 +190,69 @@ impl Cellar {
         self.state.storage().bookmark().await
     }
 
+    pub fn tap(&self, tap: Tap) -> Result<Vec<Keg>> {
+        let sql = self.state.sql();
+        let create = "CREATE TABLE IF NOT EXISTS kegs (id INTEGER PRIMARY KEY, number INTEGER, large TEXT NOT NULL, real REAL NOT NULL, \
+                      text TEXT NOT NULL, bytes BLOB NOT NULL)";
+        sql.execute(create, ())?;
+        let put = |keg: Keg| {
+            let insert =
+                "INSERT OR REPLACE INTO kegs (id, number, large, real, text, bytes) VALUES (?, ?2, :large, ?, ?, ?)";
+            sql.execute(insert, (keg.id, keg.number, keg.large.to_string(), keg.real, keg.text, keg.bytes))
+        };
+        let kegs: Vec<StoredKeg> = match tap {
+            Tap::Put(keg) => return put(keg).map(|_| Vec::new()),
+            Tap::PutAndFail(keg) => {
+                let outcome: Result<()> = self.state.storage().transaction_sync(|| {
+                    put(keg)?;
+                    Err("rolled back".into())
+                });
+                return if outcome.is_err() { Ok(Vec::new()) } else { Err("it was not rolled back".into()) };
+            }
+            Tap::Delete(id) => {
+                return sql.execute("DELETE FROM kegs WHERE id = ? -- ?", (id,)).map(|_| Vec::new());
+            }
+            Tap::Get(id) => sql.query("SELECT * FROM kegs WHERE id = ?;", (id,))?,
+            Tap::All => sql.query("SELECT * FROM kegs ORDER BY id DESC -- the largest first", ())?,
+        };
+        kegs.into_iter().map(Keg::try_from).collect()
+    }
+
+    /// Values at the edges, and what goes beyond them, each with the error it gets.
+    pub fn edges(&self, what: String) -> Result<String> {
+        let sql = self.state.sql();
+        let shown = |value: Result<Vec<Exact<serde_json::Value>>>| {
+            value.map(|rows| rows.into_iter().map(|row| row.value.to_string()).collect::<Vec<_>>().join(" "))
+        };
+        match what.as_str() {
+            "largest" => shown(sql.query("SELECT ? AS value UNION ALL SELECT ?", (i64::MAX, i64::MIN))),
+            "computed" => shown(sql.query("SELECT ? - 1 AS value", (i64::MAX,))),
+            "texts" => shown(sql.query("SELECT '?:a' || ? AS value UNION ALL SELECT \"?\" FROM (SELECT ? AS \"?\")", ("i9", i64::MAX))),
+            "numbered" => shown(sql.query("SELECT ?2 AS [?3] /* ? */, ?2 AS value WHERE ?1 = 1", (1, i64::MIN))),
+            "floats" => shown(sql.query("SELECT 1e300 AS value UNION ALL SELECT 9007199254740994.0", ())),
+            "mixed" => shown(sql.query(
+                "SELECT value FROM (SELECT 1 AS o, 9007199254740993 AS value UNION ALL SELECT 2, 'i5' UNION ALL SELECT 3, NULL UNION ALL SELECT 4, 7) ORDER BY o",
+                (),
+            )),
+            "returning" => {
+                self.tap(Tap::All)?;
+                let insert = "INSERT INTO kegs VALUES (?, 1, '0', 0.5, '', x'') RETURNING id AS value";
+                sql.query_one(insert, (i64::MAX,)).map(|row: Exact<i64>| row.value.to_string())
+            }
+            "u64" => sql.execute("SELECT ?", (u64::MAX,)).map(|_| String::new()),
+            "params" => sql.execute("SELECT ?", vec![1; 101]).map(|_| String::new()),
+            "few" => sql.execute("SELECT ?, ?", (1,)).map(|_| String::new()),
+            "text" => sql.execute("SELECT ?", ("x".repeat(2_200_000),)).map(|_| String::new()),
+            "blob" => sql.execute("SELECT ?", (vec![0_u8; 2_200_000],)).map(|_| String::new()),
+            "pattern" => sql.execute("SELECT 'a' LIKE ?", ("%".repeat(60),)).map(|_| String::new()),
+            _ => {
+                sql.execute("CREATE TABLE IF NOT EXISTS large (bytes BLOB)", ())?;
+                sql.execute("INSERT INTO large VALUES (?)", (vec![7_u8; 2_000_000],))?;
+                shown(sql.query("SELECT length(bytes) AS value FROM large", ()))
+            }
+        }
+    }
+
     /// Deletes everything, and returns the size before and after.
     pub async fn wipe(&self) -> Result<(u64, u64)> {
         let before = self.state.sql().database_size();
@@ -191,7 +301,7 @@ impl Worker for House {
         House { cellars: cx.bind(Cellar::from::<Self>()) }
     }
 
-    async fn fetch(&self, request: Request, _cx: &Context) -> Result<Response> {
+    async fn fetch(&self, mut request: Request, _cx: &Context) -> Result<Response> {
         let path = request.path();
         let (cellar, what) = (self.cellars.get_by_name("one"), path.trim_start_matches('/'));
         let answer = match what.split_once('/').unwrap_or((what, "")) {
@@ -210,6 +320,15 @@ impl Worker for House {
             ("take", "twice") => Response::from_json(&cellar.take_twice().await?)?,
             ("take", _) => Response::from_json(&try_join_all((0..5).map(|_| cellar.take())).await?)?,
             ("bookmark", _) => Response::from_json(&cellar.bookmark().await.map_err(|error| error.to_string()))?,
+            // `Request::json` and `Response::from_json` go through JavaScript's numbers.
+            ("tap", _) => {
+                let tap = serde_json::from_str(&request.text().await?).map_err(|error| error.to_string())?;
+                let kegs = cellar.tap(tap).await?;
+                Response::ok(serde_json::to_string(&kegs).map_err(|error| error.to_string())?)?
+            }
+            ("edges", what) => {
+                Response::from_json(&cellar.edges(what.into()).await.map_err(|error| error.to_string()))?
+            }
             ("wipe", _) => Response::from_json(&cellar.wipe().await?)?,
             _ => Response::error("no such thing", 404)?,
         };

@@ -196,14 +196,6 @@ impl Menu {
         match what.as_str() {
             "syntax" => sql.execute("SELEKT 1", ()),
             "lazy" => Ok(sql.query::<(u32,)>("SELECT abs(-9223372036854775808) AS a", ())?.len() as u64),
-            "large" => sql.execute("INSERT INTO dishes (id) VALUES (?)", (i64::MAX,)),
-            "rounded" => {
-                #[derive(Deserialize)]
-                struct Big {
-                    big: i64,
-                }
-                Ok(sql.query_one::<Big>("SELECT 9007199254740993 AS big", ())?.big as u64)
-            }
             "none" => sql.query_one("SELECT id FROM dishes WHERE id = ?", (-1,)).map(|Row { id, .. }| id as u64),
             _ => Ok(0),
         }
