@@ -198,10 +198,14 @@ fn list(params: impl Params) -> Result<Array> {
 }
 
 fn failed(statement: &str, thrown: JsValue) -> Error {
+    Error::Message(format!("{}, in `{statement}`", explained(thrown)))
+}
+
+/// What the platform reports, with the limit that was exceeded, if one was.
+pub(crate) fn explained(thrown: JsValue) -> String {
     let message = crate::Exception::from(thrown).message;
     let limit = LIMITS.iter().find(|(reported, _)| message.contains(reported));
-    let limit = limit.map_or(String::new(), |(_, limit)| format!(" ({limit})"));
-    Error::Message(format!("{message}{limit}, in `{statement}`"))
+    limit.map_or(message.clone(), |(_, limit)| format!("{message} ({limit})"))
 }
 
 /// A value that SQLite stores.

@@ -4,6 +4,7 @@ use crate::{
     __private::runtime,
     Error, Result, codec, executor, js, promise,
     scheduler::{Plain, Wakes},
+    sql,
     trace::Surroundings,
 };
 use js_sys::{Array, Object};
@@ -217,7 +218,8 @@ impl Kv {
     /// # Errors
     /// As [`Entries::put`].
     pub fn put<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
-        js::invoke2(&self.raw, "put", &key.into(), &encoded(key, value)?).map(drop).map_err(Error::from_js)
+        let stored = js::invoke2(&self.raw, "put", &key.into(), &encoded(key, value)?);
+        stored.map(drop).map_err(|thrown| sql::explained(thrown).into())
     }
 
     /// Deletes `key`. Says whether it existed.
@@ -237,7 +239,16 @@ impl Kv {
     }
 }
 
+/// Waits until something is stored.
+async fn stored(returned: Result<JsValue, JsValue>) -> Result<()> {
+    let failed = |thrown| Error::Message(sql::explained(thrown));
+    promise::settled(&returned.map_err(failed)?).await.map(drop).map_err(failed)
+}
+
 fn encoded<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<JsValue> {
+    if key.len() > KEY_SIZE_MAX {
+        return Err(format!("a key has {} bytes, and the platform takes at most {KEY_SIZE_MAX}", key.len()).into());
+    }
     let value = codec::to_js(value).map_err(|error| error.inside(key))?;
     // The platform treats `undefined` as no value at all; `null` decodes to the same types.
     Ok(if value.is_undefined() { JsValue::NULL } else { value })
@@ -312,7 +323,7 @@ impl Entries {
     /// # Errors
     /// When the value cannot be encoded, or key or value is over the limits.
     pub async fn put<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
-        settled(js::invoke2(&self.raw, "put", &key.into(), &encoded(key, value)?)).await.map(drop)
+        stored(js::invoke2(&self.raw, "put", &key.into(), &encoded(key, value)?)).await
     }
 
     /// Stores all of them, or, where one cannot be stored, none.
@@ -335,7 +346,7 @@ impl Entries {
             })
             .collect();
         for call in calls {
-            settled(call).await?;
+            stored(call).await?;
         }
         Ok(())
     }
@@ -373,6 +384,8 @@ impl Entries {
 
 /// How many keys the platform takes in one call.
 const KEYS_MAX: usize = 128;
+/// How large a key can be, in bytes (Cloudflare, "Durable Objects limits").
+const KEY_SIZE_MAX: usize = 2048;
 
 /// The keys, as the lists that the platform takes.
 fn calls(keys: impl Iterator<Item = JsValue>) -> Vec<Array> {

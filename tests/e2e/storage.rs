@@ -193,3 +193,12 @@ fn an_alarm_survives_a_kill() {
     let seen = alarms(&app, 1);
     assert_eq!(seen[0][1], true, "{seen}");
 }
+
+#[test]
+fn limits_of_entries_are_named() {
+    let app = kitchen();
+    let refused = |key: &str, value: Value| menu(&app, "storage", "putText", json!([key, value])).thrown().message;
+    assert_eq!(refused(&"k".repeat(2049), json!("v")), "a key has 2049 bytes, and the platform takes at most 2048");
+    let largest = "k".repeat(2048);
+    let _ = menu(&app, "storage", "putText", json!([largest, "v"])).value();
+}

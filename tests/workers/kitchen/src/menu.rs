@@ -182,6 +182,10 @@ impl Menu {
         self.state.storage().list(&options).await
     }
 
+    pub async fn put_text(&self, key: String, value: String) -> Result<()> {
+        self.state.storage().put(&key, &value).await
+    }
+
     pub fn sql_round_trip(&self) -> Result<Vec<Row>> {
         let sql = self.state.sql();
         let insert = "INSERT INTO dishes (id, name, price, photo) VALUES (?, ?, ?, ?)";
