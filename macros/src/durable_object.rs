@@ -13,6 +13,8 @@ struct Model {
     stub: Ident,
     /// The class it implements, if that is another type.
     of: Option<Path>,
+    /// Whether each object has a wasm instance of its own.
+    isolated: bool,
 }
 
 pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -32,7 +34,7 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
 }
 
 fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Model> {
-    let options = Options::parse(options, &["name", "of", "crate"], errors);
+    let options = Options::parse(options, &["name", "of", "isolation", "crate"], errors);
     let item = parse_struct("durable_object", item, errors)?;
     if let (Some(_), Some(name)) = (&options.of, &options.name) {
         errors.at(name, "the class that `of` names has its own name");
@@ -47,7 +49,14 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
             None => errors.at(&item.ident, problem),
         }
     }
-    Some(Model { krate: options.krate(), class, stub: stub_name(&item.ident), of: options.of, item })
+    Some(Model {
+        krate: options.krate(),
+        class,
+        stub: stub_name(&item.ident),
+        isolated: options.isolated,
+        of: options.of,
+        item,
+    })
 }
 
 /// The type of a class's stub: `CounterStub` for `Counter`.
@@ -78,8 +87,9 @@ pub(crate) fn parse_struct(attribute: &str, item: TokenStream, errors: &mut Erro
 }
 
 fn expand(model: &Model) -> TokenStream {
-    let Model { item, krate, of, .. } = model;
+    let Model { item, krate, of, isolated, .. } = model;
     let name = &item.ident;
+    let isolation = isolated.then(|| isolation_export(model));
     let (identity, class) = match of {
         Some(of) => (TokenStream::new(), of.to_token_stream()),
         None => (identity(model), name.to_token_stream()),
@@ -87,6 +97,7 @@ fn expand(model: &Model) -> TokenStream {
     quote! {
         #item
         #identity
+        #isolation
 
         impl #krate::Live for #name {
             type Class = #class;
@@ -126,9 +137,22 @@ fn expand(model: &Model) -> TokenStream {
                         (&#krate::__private::Probe::<Self>::NEW).describe_error(),
                     ]),
                     methods: (&#krate::__private::Probe::<#class>::NEW).describe_methods(),
+                    isolated: #isolated,
                 }
             }
         }
+    }
+}
+
+/// The export that tells the linker that a module with small stacks may be wanted. It does nothing.
+fn isolation_export(model: &Model) -> TokenStream {
+    let symbol = names::isolation_symbol(&model.item.to_token_stream().to_string());
+    quote! {
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            #[unsafe(export_name = #symbol)]
+            extern "C" fn isolated() {}
+        };
     }
 }
 
@@ -164,7 +188,7 @@ fn identity(model: &Model) -> TokenStream {
 
 /// The stub type, if the struct is a class of its own.
 fn stub(model: &Model) -> TokenStream {
-    let Model { item, krate, class, stub, of } = model;
+    let Model { item, krate, class, stub, of, .. } = model;
     if of.is_some() {
         return TokenStream::new();
     }

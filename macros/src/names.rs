@@ -126,16 +126,25 @@ pub(crate) fn script_name_problem(name: &str) -> Option<String> {
     })
 }
 
-/// The export that describes the interface in `source`. Two of one name would not link, so the package and the source are in
-/// it.
+/// The export that describes the interface in `source`.
 pub(crate) fn describe_symbol(source: &str) -> String {
+    symbol("interface", source)
+}
+
+/// The export that says that `source` has a wasm instance for each object.
+pub(crate) fn isolation_symbol(source: &str) -> String {
+    symbol("isolated", source)
+}
+
+/// Two of one name would not link, so the package and the source are in it.
+fn symbol(what: &str, source: &str) -> String {
     let package = |name| std::env::var(name).unwrap_or_default();
     let text = format!("{} {} {source}", package("CARGO_PKG_NAME"), package("CARGO_PKG_VERSION"));
     // FNV-1a.
     let hash = text
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    format!("__realgar_describe_interface_{hash:016x}")
+    format!("__realgar_describe_{what}_{hash:016x}")
 }
 
 fn is_js_identifier(name: &str) -> bool {

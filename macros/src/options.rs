@@ -24,6 +24,8 @@ pub(crate) struct Options {
     pub(crate) class: Option<Path>,
     /// `hosts(A, B)`
     pub(crate) hosts: Vec<Path>,
+    /// `isolation = "object"`
+    pub(crate) isolated: bool,
     krate: Option<Path>,
 }
 
@@ -57,6 +59,20 @@ impl Options {
                     errors.at(&meta.path, "`name` is given twice");
                 }
             }
+            "isolation" => {
+                let value: LitStr = meta.value()?.parse()?;
+                match value.value().as_str() {
+                    "object" => self.isolated = true,
+                    "isolate" => self.isolated = false,
+                    other => errors.at(
+                        &value,
+                        format!(
+                            "`{other}` is no kind of isolation: it is \"object\", with a wasm instance for each object, or \
+                             \"isolate\", the default, with one for all that run in an isolate"
+                        ),
+                    ),
+                }
+            }
             "native" => self.native = true,
             "idempotent" => self.idempotent = Some(meta.path.clone()),
             "exclusive" => self.exclusive = Some(meta.path.clone()),
@@ -79,6 +95,7 @@ fn usage(option: &str) -> &'static str {
     match option {
         "name" => "name = \"..\"",
         "hosts" => "hosts(A, B)",
+        "isolation" => "isolation = \"object\"",
         "native" => "native",
         "idempotent" => "idempotent",
         "exclusive" => "exclusive",

@@ -15,6 +15,11 @@ pub(crate) fn kitchen() -> App {
     App::builder().worker("tests/workers/kitchen").plain("tests/driver").start()
 }
 
+/// The same Worker, with a wasm instance for each object.
+pub(crate) fn isolated_kitchen() -> App {
+    App::builder().worker("tests/workers/kitchen-isolated").plain("tests/driver").start()
+}
+
 /// A call for the driver to make.
 pub(crate) fn call(class: &str, name: &str, method: &str, args: Value) -> Value {
     json!({ "class": class, "name": name, "method": method, "args": args })

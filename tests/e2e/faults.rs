@@ -1,6 +1,6 @@
 //! Panics and traps: whoever is hit gets a typed error at once, and everybody goes on from storage.
 
-use crate::common::{Outcome, call, drive, kitchen, logged};
+use crate::common::{Outcome, call, drive, isolated_kitchen, kitchen, logged};
 use realgar_test::App;
 use serde_json::{Value, json};
 
@@ -57,6 +57,67 @@ fn every_fault_is_a_typed_error_at_once_and_objects_go_on_from_storage() {
         assert_eq!(on(&app, "neighbour", "count", json!([])).value()[0], 1, "{fault}");
         let _ = app.get("/phase-1").send().expect_status(200);
     }
+}
+
+/// With `isolation = "object"` nobody else notices: calls under way end well, and what is in memory stays.
+#[test]
+fn in_isolation_a_fault_stays_in_its_object() {
+    let app = isolated_kitchen();
+    for (round, (fault, text)) in (1..).zip(FAULTS.into_iter().filter(|(fault, _)| *fault != "none")) {
+        let object = format!("culprit-{fault}");
+        let stored = on(&app, &object, "count", json!([])).value()[1].as_u64().unwrap();
+        let calls = [
+            call("Fragile", "neighbour", "wait", json!([400])),
+            call("Fragile", "neighbour in a transaction", "waitInTransaction", json!([400])),
+            call("Fragile", &object, "wait", json!([20_000])),
+            json!({"class": "Fragile", "name": object, "method": "fault", "args": [fault], "delay": 50}),
+        ];
+        let mut outcomes = drive(&app, &calls);
+        let thrown = outcomes.remove(3).thrown();
+        assert_eq!(thrown.code, "panicked", "{fault}: {thrown:?}");
+        assert!(thrown.message.contains(text), "{fault}: {thrown:?}");
+        let same = outcomes.remove(2);
+        assert!(same.ms < AT_ONCE_MS, "{fault}: {same:?}");
+        let thrown = same.thrown();
+        assert_eq!(
+            (&*thrown.code, &*thrown.message),
+            ("interrupted", "another call of this object broke its wasm instance")
+        );
+        assert_eq!(outcomes.remove(0).value(), 400, "{fault}");
+        let _ = outcomes.remove(0).value();
+        assert_eq!(on(&app, &object, "count", json!([])).value(), json!([1, stored + 1]), "{fault}");
+        assert_eq!(on(&app, "neighbour", "count", json!([])).value(), json!([round, round]), "{fault}");
+    }
+    assert_eq!(app.get("/phase-1").send().expect_status(200).json::<u32>(), 1, "the Worker's instance is the first");
+}
+
+#[test]
+fn in_isolation_an_object_starts_again_as_it_does_beside_others() {
+    let app = isolated_kitchen();
+    let _ = on(&app, "other", "count", json!([])).value();
+    let timer = drive(
+        &app,
+        &[
+            call("Fragile", "other", "wait", json!([300])),
+            json!({"class": "Fragile", "name": "culprit", "method": "fault", "args": ["panic-in-timer"], "delay": 50}),
+        ],
+    );
+    let codes: Vec<_> = timer.into_iter().map(|outcome| outcome.error.map(|thrown| thrown.code)).collect();
+    assert_eq!(codes, [None, Some("interrupted".into())]);
+    assert_eq!(on(&app, "other", "count", json!([])).value(), json!([2, 2]));
+
+    let _ = on(&app, "late", "planStart", json!(["panic"])).value();
+    app.object("kitchen", "Fragile", "late").evict();
+    let thrown = on(&app, "late", "count", json!([])).thrown();
+    assert!(thrown.code == "panicked" && thrown.message.contains("panic in Phase 2"), "{thrown:?}");
+    assert_eq!(on(&app, "late", "count", json!([])).value(), json!([1, 1]));
+    app.evict_all();
+    assert_eq!(on(&app, "late", "count", json!([])).value(), json!([1, 2]));
+    for fault in ["panic-in-transaction", "panic-in-transaction-sync"] {
+        assert_eq!(on(&app, "late", "fault", json!([fault])).thrown().code, "panicked");
+    }
+    assert_eq!(on(&app, "late", "count", json!([])).value(), json!([1, 3]));
+    assert_eq!(on(&app, "late", "brokenRows", json!([])).value(), 0);
 }
 
 #[test]

@@ -136,6 +136,9 @@ pub struct Object {
     pub handlers: Vec<String>,
     /// Its RPC methods. A call refers to a method by its index here.
     pub methods: Vec<Method>,
+    /// Whether each object has a wasm instance of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub isolated: bool,
 }
 
 /// An RPC method.

@@ -33,6 +33,8 @@ pub(crate) struct Package {
 pub(crate) struct Linked {
     pub(crate) describe: PathBuf,
     pub(crate) ship: PathBuf,
+    /// What to ship where objects have an instance each.
+    pub(crate) isolated: PathBuf,
 }
 
 impl Package {
@@ -194,7 +196,7 @@ pub(crate) fn link(
     }
     let messages = process::run(&mut command, "cargo build", progress)?;
     let ship = wasm_artifact(&messages, package)?;
-    Ok(Linked { describe: linker::describe_module(&ship), ship })
+    Ok(Linked { describe: linker::describe_module(&ship), isolated: linker::isolated_module(&ship), ship })
 }
 
 fn cargo_profile(profile: Profile) -> &'static str {

@@ -84,9 +84,10 @@ fn object_class(js: &mut String, index: usize, object: &Object, hashes: &Hashes)
     if !object.methods.is_empty() {
         let _ = writeln!(js, "  static #contract = {};", contract(hashes));
     }
+    let isolated = if object.isolated { ", true" } else { "" };
     let _ = write!(
         js,
-        "  #shell;\n\n  constructor(ctx, env) {{\n    super(ctx, env);\n    this.#shell = new __realgar.Shell({index}, ctx);\n  }}\n"
+        "  #shell;\n\n  constructor(ctx, env) {{\n    super(ctx, env);\n    this.#shell = new __realgar.Shell({index}, ctx{isolated});\n  }}\n"
     );
     for handler in &object.handlers {
         let _ = write!(js, "\n  {handler}(...event) {{\n    return this.#shell.{handler}(...event);\n  }}\n");
@@ -141,6 +142,7 @@ mod tests {
                 class: "Counter".into(),
                 handlers: vec!["fetch".into()],
                 methods: vec![method("increment"), method("get")],
+                isolated: false,
             }],
             bindings: vec![],
             crons: vec![],

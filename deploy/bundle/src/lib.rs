@@ -189,7 +189,8 @@ fn make(
     progress(Progress::Step("Reading the init phase".into()));
     let program = contract::program(&linked.describe, package, progress)?;
     progress(Progress::Step("Generating the glue and the entry module".into()));
-    let glue = bindgen::generate(&linked.ship, options.profile)?;
+    let isolated = program.description.objects.iter().any(|object| object.isolated);
+    let glue = bindgen::generate(if isolated { &linked.isolated } else { &linked.ship }, options.profile)?;
     let wasm = match &optimizer {
         Some(tools) => {
             progress(Progress::Step("Optimising the wasm".into()));

@@ -1,4 +1,4 @@
-//! Linking twice from the same objects: one module to describe, one to ship.
+//! Linking twice from the same objects: one module to describe, one to ship; and a third time for objects with an instance each.
 //!
 //! rustc passes each exported symbol to the linker as `--export NAME`, and the linker drops what nothing exported reaches.
 //! So the program in `linker/main.rs` stands in for the linker: it links once with the describe exports, beside the output,
@@ -28,8 +28,17 @@ const SOURCE: &str = include_str!("linker/main.rs");
 /// Where the linker puts the module to describe that belongs to the module `ship`. cargo links in the folder `deps`, and
 /// then makes the file one level up.
 pub(crate) fn describe_module(ship: &Path) -> PathBuf {
+    beside(ship, ".describe")
+}
+
+/// Where it puts the one with small stacks.
+pub(crate) fn isolated_module(ship: &Path) -> PathBuf {
+    beside(ship, ".isolated")
+}
+
+fn beside(ship: &Path, extension: &str) -> PathBuf {
     let mut name = ship.file_name().unwrap_or_default().to_os_string();
-    name.push(".describe");
+    name.push(extension);
     ship.with_file_name("deps").join(name)
 }
 

@@ -192,7 +192,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
 }
 
 fn plain_object(class: &str) -> Object {
-    Object { class: class.into(), handlers: Vec::new(), methods: Vec::new() }
+    Object { class: class.into(), handlers: Vec::new(), methods: Vec::new(), isolated: false }
 }
 
 fn bindings(path: &Path, config: &Wrangler) -> Vec<Binding> {

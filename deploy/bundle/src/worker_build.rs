@@ -35,6 +35,14 @@ pub(crate) fn make(
     let folder = if options.profile == Profile::Dev { "debug" } else { "release" };
     let ship = target(package).join(TARGET).join(folder).join(format!("{}.wasm", package.library.replace('-', "_")));
     let program = contract::program(&linker::describe_module(&ship), package, progress)?;
+    if let Some(object) = program.description.objects.iter().find(|object| object.isolated) {
+        let class = &object.class;
+        return Err(BuildError::BadDeclaration {
+            message: format!(
+                "`{class}` has `isolation = \"object\"`, and a bundle of worker-build has one wasm instance; build without `--builder worker-build`"
+            ),
+        });
+    }
     let index = read(&built.join("index.js"))?;
     let mut modules = vec![
         File::text("capture.js", CAPTURE.into()),

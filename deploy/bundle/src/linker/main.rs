@@ -13,18 +13,34 @@ const DESCRIBE_PREFIX: &str = "__realgar_describe";
 /// The module to describe is the output with this added.
 const DESCRIBE_EXTENSION: &str = ".describe";
 
+/// Symbols with this prefix say that some objects may have a wasm instance each.
+const ISOLATED_PREFIX: &str = "__realgar_describe_isolated_";
+
+/// The module for these, with small stacks, is the output with this added.
+const ISOLATED_EXTENSION: &str = ".isolated";
+
+/// The stack that rustc asks for, and the one that they get, in bytes. Memory is counted for each instance as a whole.
+const STACK: &str = "stack-size=1048576";
+const SMALL_STACK: &str = "stack-size=131072";
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).flat_map(expand).collect();
     let ship = without_describe_exports(&arguments);
-    let describe = to_describe(&arguments);
-    // What an earlier version of the program said of itself is not true of this one.
-    if let Some(output) = describe.iter().find(|argument| argument.ends_with(DESCRIBE_EXTENSION)) {
-        let _ = fs::remove_file(output);
+    let mut modules = Vec::new();
+    if ship.len() < arguments.len() {
+        modules.push((DESCRIBE_EXTENSION, arguments.clone()));
     }
-    if ship.len() < arguments.len() && !link(&describe) {
-        return ExitCode::FAILURE;
+    if arguments.iter().any(|argument| argument.starts_with(ISOLATED_PREFIX)) {
+        modules.push((ISOLATED_EXTENSION, with_small_stack(&ship)));
     }
-    if link(&ship) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    // What an earlier version of the program was is not true of this one.
+    for extension in [DESCRIBE_EXTENSION, ISOLATED_EXTENSION] {
+        if let Some(output) = beside(&arguments, extension).iter().find(|argument| argument.ends_with(extension)) {
+            let _ = fs::remove_file(output);
+        }
+    }
+    let linked = modules.iter().all(|(extension, arguments)| link(&beside(arguments, extension)));
+    if linked && link(&ship) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Long command lines come as a file: one argument a line, quoted where it has to be.
@@ -50,10 +66,16 @@ fn without_describe_exports(arguments: &[String]) -> Vec<String> {
     kept
 }
 
-fn to_describe(arguments: &[String]) -> Vec<String> {
+/// A stack of another size than rustc's own is what somebody wants.
+fn with_small_stack(arguments: &[String]) -> Vec<String> {
+    arguments.iter().map(|argument| if argument == STACK { SMALL_STACK } else { argument }.to_string()).collect()
+}
+
+/// With another output, beside the one that rustc wants.
+fn beside(arguments: &[String], extension: &str) -> Vec<String> {
     let mut after_output = false;
     let rename = |argument: &String| {
-        let renamed = if after_output { format!("{argument}{DESCRIBE_EXTENSION}") } else { argument.clone() };
+        let renamed = if after_output { format!("{argument}{extension}") } else { argument.clone() };
         after_output = argument == "-o";
         renamed
     };
@@ -110,6 +132,12 @@ mod tests {
 
     #[test]
     fn the_described_module_lies_beside_it() {
-        assert_eq!(to_describe(&strings(&ALL)).last().unwrap(), "out.wasm.describe");
+        assert_eq!(beside(&strings(&ALL), DESCRIBE_EXTENSION).last().unwrap(), "out.wasm.describe");
+    }
+
+    #[test]
+    fn only_the_stack_that_rustc_asks_for_becomes_small() {
+        let small = with_small_stack(&strings(&["-z", "stack-size=1048576", "stack-size=2097152"]));
+        assert_eq!(small, strings(&["-z", "stack-size=131072", "stack-size=2097152"]));
     }
 }

@@ -18,6 +18,8 @@ const START_ATTEMPTS = 5;
 let calls = 0;
 let events = 1;
 let life;
+/** The instance that has died in this turn. */
+let dying;
 /** What this build knows of its peers: binding to method to hash of the contract. */
 let contracts = new Map();
 
@@ -48,7 +50,9 @@ class Life {
   text = undefined;
   cause = undefined;
 
-  constructor() {
+  /** `whose` it is: a part of what those are told that another call interrupts. */
+  constructor(whose) {
+    this.whose = whose;
     this.glue = instantiate(hostOf(this));
     this.glue.realgarArm();
     this.glue.wasm.__realgar_register();
@@ -94,9 +98,11 @@ class Life {
     this.call ||= call;
     if (this.dead) return;
     this.dead = true;
+    dying = this;
     this.writeLedgers();
     // Not below the frames of the dead instance; and by then the exception of the trap has been reported.
     queueMicrotask(() => {
+      dying = undefined;
       // The glue wraps an exception of an import in an error of its own.
       const why = this.text ?? String(this.cause?.cause ?? this.cause ?? "the instance was aborted");
       console.error(`Realgar: a wasm instance died: ${why}`);
@@ -130,21 +136,28 @@ class Life {
 
 function deathOf(life, record, why = life.text ?? "the instance was aborted") {
   if (life.call !== 0 && record.call === life.call) return failure("panicked", why);
-  return failure("interrupted", "another call in this isolate broke its wasm instance");
+  return interrupted(life);
 }
 
-function currentLife() {
-  if (life !== undefined && !life.dead) return life;
+const interrupted = (life) => failure("interrupted", `another call ${life.whose} broke its wasm instance`);
+
+function newLife(whose) {
   try {
-    return (life = new Life());
+    return new Life(whose);
   } catch (cause) {
     throw failure("panicked", `the wasm instance does not start: ${cause?.cause ?? cause}`);
   }
 }
 
+/** The instance of the Worker, and of the objects that have none of their own. */
+function currentLife() {
+  if (life === undefined || life.dead) life = newLife("in this isolate");
+  return life;
+}
+
 // The exception of a trap outside of any export, such as a stack overflow in a timer, arrives here.
 addEventListener("error", (event) => {
-  if (life?.dead) life.cause ??= event.error;
+  if (dying !== undefined) dying.cause ??= event.error;
 });
 
 // Timers and promises of a dead instance fire into nothing, and say so.
@@ -253,7 +266,7 @@ async function guarded(life, section) {
   let timer;
   const death = new Promise((_, reject) => {
     timer = setInterval(() => {
-      if (life.dead) reject(failure("interrupted", "another call in this isolate broke its wasm instance"));
+      if (life.dead) reject(interrupted(life));
     }, WATCH_INTERVAL_MS);
   });
   try {
@@ -402,6 +415,7 @@ const EVICT = globalThis.__realgarTestEvict === true;
 export class Shell {
   #index;
   #ctx;
+  #isolated;
   #life;
   #starting;
   #failed;
@@ -410,9 +424,11 @@ export class Shell {
   /** How many are under way; counted where a test has objects evicted between them. */
   #events = 0;
 
-  constructor(index, ctx) {
+  /** It has a wasm instance of its own if it is `isolated`. */
+  constructor(index, ctx, isolated = false) {
     this.#index = index;
     this.#ctx = ctx;
+    this.#isolated = isolated;
     // The event that woke the object gets the failure, if there is one; the next one tries again.
     this.#start().catch((error) => (this.#failed = error));
   }
@@ -440,7 +456,7 @@ export class Shell {
     // A timer that still runs would keep the object in memory.
     if (this.#life?.dead) this.#life.stopTimers();
     for (let attempt = 1; ; attempt++) {
-      const life = currentLife();
+      const life = this.#currentLife();
       const start = (record, call) => life.glue.realgarObject(record, call, this.#index, this.#ctx);
       try {
         const handle = await guarded(life, () => life.track(start));
@@ -451,6 +467,12 @@ export class Shell {
         if (error.code !== "interrupted" || attempt === START_ATTEMPTS) throw error;
       }
     }
+  }
+
+  #currentLife() {
+    if (!this.#isolated) return currentLife();
+    if (this.#life === undefined || this.#life.dead) this.#life = newLife("of this object");
+    return this.#life;
   }
 
   call(method, args, bytes = false, remaining = Infinity, trace = undefined) {

@@ -23,7 +23,8 @@ impl Drop for Guard {
     }
 }
 
-#[durable_object]
+#[cfg_attr(not(feature = "isolated"), durable_object)]
+#[cfg_attr(feature = "isolated", durable_object(isolation = "object"))]
 pub struct Belt {
     state: State,
     started: Cell<u32>,

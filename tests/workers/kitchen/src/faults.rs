@@ -10,7 +10,8 @@ extern "C" {
     fn throws();
 }
 
-#[durable_object]
+#[cfg_attr(not(feature = "isolated"), durable_object)]
+#[cfg_attr(feature = "isolated", durable_object(isolation = "object"))]
 pub struct Fragile {
     state: State,
     /// Lost with the instance; what is stored is not.

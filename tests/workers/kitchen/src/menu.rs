@@ -12,7 +12,8 @@ use std::{
 /// How often Phase 2 ran in this wasm instance, over all instances of the class.
 static PHASE_2: AtomicU32 = AtomicU32::new(0);
 
-#[durable_object]
+#[cfg_attr(not(feature = "isolated"), durable_object)]
+#[cfg_attr(feature = "isolated", durable_object(isolation = "object"))]
 pub struct Menu {
     state: State,
     /// The number of this instance among all that this wasm instance made.
@@ -274,7 +275,8 @@ fn show_rpc<T: fmt::Debug>(outcome: Result<T, RpcError>) -> String {
 }
 
 /// What a caller of another version believes the methods to be.
-#[durable_object]
+#[cfg_attr(not(feature = "isolated"), durable_object)]
+#[cfg_attr(feature = "isolated", durable_object(isolation = "object"))]
 pub struct OtherMenu;
 
 #[rpc]
