@@ -5,6 +5,8 @@
 mod agents;
 mod broadcast;
 mod cold;
+mod isolation;
+mod memory;
 mod rounds;
 mod rpc;
 mod scheduler;
@@ -39,6 +41,8 @@ enum Suite {
     Sql,
     /// Events of an object: scheduled, and run.
     Scheduler,
+    /// Objects with a wasm instance each.
+    Isolation,
     /// The time until many WebSockets have a message.
     Broadcast,
     /// The size of a bundle.
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Suite::Cold => ("cold", cold::run()),
         Suite::Sql => ("sql", values::sql()),
         Suite::Scheduler => ("scheduler", scheduler::run()),
+        Suite::Isolation => ("isolation", isolation::run()),
         Suite::Broadcast => ("broadcast", broadcast::run()),
         Suite::Size => ("size", size::run()),
     };

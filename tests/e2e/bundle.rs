@@ -234,6 +234,17 @@ fn worker_build_makes_a_worker_that_runs_and_recovers() {
 }
 
 #[test]
+fn worker_build_refuses_an_instance_for_each_object() {
+    let output = realgar(&["build", "tests/workers/kitchen-isolated", "--builder", "worker-build"]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("`Menu` has `isolation = \"object\"`, and a bundle of worker-build has one wasm instance"),
+        "{error}"
+    );
+}
+
+#[test]
 fn wrangler_accepts_the_folder() {
     let folder = built(&["build", "examples/counter"]);
     let wrangler = wrangler();

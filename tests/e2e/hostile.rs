@@ -1,6 +1,6 @@
 //! Values that nobody should send, into every kind of method and stream: each ends in a clear error, and the object goes on.
 
-use crate::common::{Outcome, call, drive, kitchen};
+use crate::common::{Outcome, call, drive, isolated_kitchen, kitchen};
 use realgar_test::App;
 use serde_json::{Value, json};
 
@@ -102,12 +102,12 @@ fn alive(app: &App) {
 
 #[test]
 fn arbitrary_values_end_in_a_clear_error_and_the_object_goes_on() {
-    let app = kitchen();
+    let apps = [kitchen(), isolated_kitchen()];
     let seed = std::env::var("REALGAR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1
     });
     let mut random = Random(seed);
-    for round in 0..60 {
+    for (round, app) in (0..60).zip(apps.iter().cycle()) {
         let calls: Vec<Value> = (0..25)
             .map(|_| {
                 let (class, method) = METHODS[random.next(METHODS.len())];
@@ -117,12 +117,12 @@ fn arbitrary_values_end_in_a_clear_error_and_the_object_goes_on() {
                 call
             })
             .collect();
-        for (call, outcome) in calls.iter().zip(drive(&app, &calls)) {
+        for (call, outcome) in calls.iter().zip(drive(app, &calls)) {
             assert!(is_clear(&outcome), "REALGAR_SEED={seed} round {round}: {call}\n{outcome:?}");
             assert!(outcome.ms < 5_000, "REALGAR_SEED={seed} round {round}: a hang: {call}\n{outcome:?}");
         }
     }
-    alive(&app);
+    apps.iter().for_each(alive);
 }
 
 /// The bytes of a Rust caller, under the right hash: what nothing but a broken or hostile peer sends.

@@ -1,6 +1,6 @@
 //! Calls on real workerd: between Rust and Rust, and from JavaScript.
 
-use crate::common::{call, drive, kitchen, menu};
+use crate::common::{call, drive, isolated_kitchen, kitchen, menu};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -80,7 +80,6 @@ fn javascript_calls_methods_with_plain_values() {
 
 #[test]
 fn wrong_arguments_fail_with_their_path_and_the_object_goes_on() {
-    let app = kitchen();
     let everything = json!({
         "flag": true, "small": 1, "signed": 1, "unsigned": 1, "wide": 1, "float": 1, "letter": "x", "text": "", "bytes": [],
         "list": ["Point", {"Box": {"width": 1, "height": "2"}}], "nested": {}, "numbered": {}, "pair": [1, ""], "unit": null,
@@ -107,16 +106,22 @@ fn wrong_arguments_fail_with_their_path_and_the_object_goes_on() {
         ("echoJson", json!([{"$": "deep", "value": 500}]), "value[0]", "nests deeper than 128 levels"),
         ("echoJson", json!([{"$": "function"}]), "value", "a value that cannot be data"),
     ];
-    for (method, args, path, message) in cases {
-        let thrown = menu(&app, "picky", method, args.clone()).thrown();
-        assert_eq!(thrown.code, "bad_arguments", "{method} {args}: {thrown:?}");
-        assert_eq!(thrown.name, "RpcError", "{thrown:?}");
-        assert!(thrown.path.starts_with(path), "{method} {args}: {thrown:?}");
-        assert!(thrown.message.contains(message), "{method} {args}: {thrown:?}");
-        let own = ["realgar.js", "glue.js", "wasm"];
-        assert!(!own.iter().any(|file| thrown.stack.contains(file)), "the stack of the object stays home: {thrown:?}");
+    // Deep values also in the small stack of an object with an instance of its own.
+    for app in &[kitchen(), isolated_kitchen()] {
+        for (method, args, path, message) in &cases {
+            let thrown = menu(app, "picky", method, args.clone()).thrown();
+            assert_eq!(thrown.code, "bad_arguments", "{method} {args}: {thrown:?}");
+            assert_eq!(thrown.name, "RpcError", "{thrown:?}");
+            assert!(thrown.path.starts_with(path), "{method} {args}: {thrown:?}");
+            assert!(thrown.message.contains(message), "{method} {args}: {thrown:?}");
+            let own = ["realgar.js", "glue.js", "wasm"];
+            assert!(
+                !own.iter().any(|file| thrown.stack.contains(file)),
+                "the stack of the object stays home: {thrown:?}"
+            );
+        }
+        assert_eq!(menu(app, "picky", "echoU64", json!([7])).value(), 7);
     }
-    assert_eq!(menu(&app, "picky", "echoU64", json!([7])).value(), 7);
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl ::realgar::LiveObject for Counter {
                 (&::realgar::__private::Probe::<Self>::NEW).describe_error(),
             ]),
             methods: (&::realgar::__private::Probe::<Counter>::NEW).describe_methods(),
+            isolated: false,
         }
     }
 }
