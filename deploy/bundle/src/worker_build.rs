@@ -10,7 +10,7 @@ use crate::{
     contract::{self, Program},
     entry,
     error::io,
-    linker, node_tools,
+    linker, lock, node_tools,
     output::File,
     process, tools,
 };
@@ -136,8 +136,12 @@ fn own_wasm_bindgen(own: Option<&Path>, folder: &Path) -> Result<PathBuf, BuildE
         });
     };
     let link = folder.join(format!("wasm-bindgen{}", env::consts::EXE_SUFFIX));
-    let _ = fs::remove_file(&link);
-    fs::hard_link(own, &link).or_else(|_| fs::copy(own, &link).map(drop)).map_err(io("create", &link))?;
+    // Another build may be running the one that is there.
+    let _lock = lock::hold(&link)?;
+    let fresh = link.with_extension("fresh");
+    let _ = fs::remove_file(&fresh);
+    fs::hard_link(own, &fresh).or_else(|_| fs::copy(own, &fresh).map(drop)).map_err(io("create", &fresh))?;
+    fs::rename(&fresh, &link).map_err(io("rename", &fresh))?;
     Ok(link)
 }
 
