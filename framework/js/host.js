@@ -18,8 +18,8 @@ export const host = {
     (console[level === "trace" ? "debug" : level] ?? console.log).call(console, line);
   },
   /** A cursor that is not read to its end has not run to its end. */
-  execute(sql, statement, params) {
-    const cursor = exec(sql, statement, params);
+  execute(sql, statement, params, low, high) {
+    const cursor = exec(sql, statement, params, low, high);
     cursor.toArray();
     return cursor.rowsWritten;
   },
@@ -114,8 +114,8 @@ export const host = {
 };
 
 /** The columns and rows of a query: as JSON, unless there are values that it does not have. */
-function query(sql, statement, params) {
-  const cursor = exec(sql, statement, params);
+function query(sql, statement, params, low, high) {
+  const cursor = exec(sql, statement, params, low, high);
   const table = [cursor.columnNames];
   const rounded = new Set();
   let plain = true;
@@ -128,7 +128,7 @@ function query(sql, statement, params) {
     }
   }
   if (plain) return JSON.stringify(table);
-  return rounded.size > 0 ? exactly(sql, statement, params, table, rounded) : table;
+  return rounded.size > 0 ? exactly((statement) => exec(sql, statement, params, low, high), statement, table, rounded) : table;
 }
 
 /** Whether it may be an integer that the runtime has rounded: it hands all numbers out as floats. */
@@ -138,13 +138,12 @@ const isRounded = (value) => typeof value === "number" && Number.isInteger(value
  * A table again, with large integers as they are stored, by a query around the query. Of a statement that writes, which cannot stand there,
  * the table as it is.
  */
-function exactly(sql, statement, params, table, rounded) {
+function exactly(run, statement, table, rounded) {
   const names = table[0].map((_, index) => `c${index}`);
   // With what tells an integer from a text.
   const columns = names.map((name, index) =>
     rounded.has(index) ? `CASE typeof(${name}) WHEN 'integer' THEN 'i' || ${name} WHEN 'text' THEN 't' || ${name} ELSE ${name} END` : name,
   );
-  const inner = statement.replace(/[;\s]+$/, "");
   const value = (cell, index) => {
     if (!rounded.has(index) || typeof cell !== "string") return cell;
     if (cell[0] === "t") return cell.slice(1);
@@ -152,39 +151,65 @@ function exactly(sql, statement, params, table, rounded) {
     return isRounded(number) ? BigInt(cell.slice(1)) : number;
   };
   try {
-    const outer = `WITH realgar(${names}) AS (${inner}\n) SELECT ${columns} FROM realgar`;
-    const rows = exec(sql, outer, params).raw().toArray();
+    const outer = `WITH __realgar(${names}) AS (${bare(statement)}) SELECT ${columns} FROM __realgar`;
+    const rows = run(outer).raw().toArray();
     return [table[0], ...rows.map((row) => row.map(value))];
   } catch {
     return table;
   }
 }
 
-/** Runs a statement. The runtime takes no `BigInt`, but a text that the statement makes an integer of. */
-function exec(sql, statement, params) {
-  if (!params.some((value) => typeof value === "bigint")) return sql.exec(statement, ...params);
-  const large = params.map((value) => typeof value === "bigint");
-  return sql.exec(casting(statement, large), ...params.map((value, index) => (large[index] ? `${value}` : value)));
+/**
+ * Runs a statement. The runtime takes floats only, so parameters that are integers, and come as numbers or, large ones, as text, go to a
+ * `CAST`. Those are the bits of `low`, and from the fiftieth on, of `high`.
+ */
+function exec(sql, statement, params, low, high) {
+  return sql.exec(low === 0 && high === 0 ? statement : casting(statement, low, high), ...params);
 }
+
+/** Statements with casts, by the statement and the parameters. */
+const casted = new Map();
+
+function casting(statement, low, high) {
+  let known = casted.get(statement);
+  if (known === undefined) casted.set(statement, (known = new Map()));
+  const key = high === 0 ? low : `${low} ${high}`;
+  let text = known.get(key);
+  if (text === undefined) known.set(key, (text = withCasts(statement, low, high)));
+  return text;
+}
+
+/** How many bits there are in a half. */
+const HALF = 50;
 
 /** Texts, quoted names, comments, words, and parameters of SQL. */
 const TOKENS =
-  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--.*|\/\*[^]*?(?:\*\/|$)|\?\d*|[:@$]?[\w$\u0080-\uffff]+(?:::[\w$]+)*/g;
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?(?:\*\/|$)|\?\d*|[:@#$](?:[\w$\u0080-\uffff]|::)+(?:\([^)\s]*\))?|[\w$\u0080-\uffff]+|[^\s;]/g;
 
-/** A statement with a `CAST` around the parameters that are `large`. They are numbered as SQLite does. */
-function casting(statement, large) {
+/** Parameters are numbered as SQLite does. */
+function withCasts(statement, low, high) {
+  const isInteger = (index) => Math.floor(index < HALF ? low / 2 ** index : high / 2 ** (index - HALF)) % 2 === 1;
   const named = new Map();
   let last = 0;
   return statement.replace(TOKENS, (token) => {
     let number;
     if (token === "?") number = last + 1;
-    else if (token[0] === "?") number = Number(token.slice(1));
-    else if (/^[:@$]/.test(token)) number = named.get(token) ?? last + 1;
+    else if (/^\?\d/.test(token)) number = Number(token.slice(1));
+    else if (/^[:@#$]./.test(token)) number = named.get(token) ?? last + 1;
     else return token;
-    named.set(token[0] === "?" ? `?${number}` : token, number);
+    named.set(token, number);
     last = Math.max(last, number);
-    return large[number - 1] ? `CAST(${token} AS INTEGER)` : token;
+    return isInteger(number - 1) ? `CAST(${token} AS INTEGER)` : token;
   });
+}
+
+/** A statement without what may follow it. */
+function bare(statement) {
+  let end = 0;
+  for (const { 0: token, index } of statement.matchAll(TOKENS)) {
+    if (!/^(?:--|\/\*)/.test(token)) end = index + token.length;
+  }
+  return statement.slice(0, end);
 }
 
 function isPlain(value) {

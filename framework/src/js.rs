@@ -104,10 +104,22 @@ extern "C" {
     pub(crate) fn cancel(reader: &JsValue);
 
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = execute)]
-    fn raw_execute(sql: &JsValue, statement: &JsValue, params: &js_sys::Array) -> Result<f64, JsValue>;
+    fn raw_execute(
+        sql: &JsValue,
+        statement: &JsValue,
+        params: &js_sys::Array,
+        low: f64,
+        high: f64,
+    ) -> Result<f64, JsValue>;
 
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = query)]
-    fn raw_query(sql: &JsValue, statement: &JsValue, params: &js_sys::Array) -> Result<JsValue, JsValue>;
+    fn raw_query(
+        sql: &JsValue,
+        statement: &JsValue,
+        params: &js_sys::Array,
+        low: f64,
+        high: f64,
+    ) -> Result<JsValue, JsValue>;
 
     /// What [`query`] returned, as a list of objects.
     #[wasm_bindgen(js_namespace = __realgar, js_name = rowObjects)]
@@ -283,14 +295,23 @@ pub(crate) fn invoke_realgar(
     raw_invoke_realgar(target, &name(method), hash, payload, remaining, trace)
 }
 
+/// The parameters of a statement of SQL.
+pub(crate) struct SqlParams {
+    pub(crate) values: js_sys::Array,
+    /// Which of the first 50 are integers, as bits: JavaScript cannot tell 5 from 5.0.
+    pub(crate) low: f64,
+    /// Which of the next 50.
+    pub(crate) high: f64,
+}
+
 /// Runs a statement of SQL to its end, and returns how many rows it wrote.
-pub(crate) fn execute(sql: &JsValue, statement: &'static str, params: &js_sys::Array) -> Result<f64, JsValue> {
-    raw_execute(sql, &name(statement), params)
+pub(crate) fn execute(sql: &JsValue, statement: &'static str, params: &SqlParams) -> Result<f64, JsValue> {
+    raw_execute(sql, &name(statement), &params.values, params.low, params.high)
 }
 
 /// The columns and rows of a query: as JSON, or as a list of lists.
-pub(crate) fn query(sql: &JsValue, statement: &'static str, params: &js_sys::Array) -> Result<JsValue, JsValue> {
-    raw_query(sql, &name(statement), params)
+pub(crate) fn query(sql: &JsValue, statement: &'static str, params: &SqlParams) -> Result<JsValue, JsValue> {
+    raw_query(sql, &name(statement), &params.values, params.low, params.high)
 }
 
 /// Inserts an event: its id and number, when it is due, and its payload.

@@ -185,7 +185,10 @@ const LIMITS: [(&str, &str); 4] = [
     ("string or blob too big", "a text, a blob or a row has at most 2 MB"),
 ];
 
-fn list(params: impl Params) -> Result<Array> {
+/// How many integers fit one mask: see [`js::SqlParams`].
+const HALF: usize = 50;
+
+fn list(params: impl Params) -> Result<js::SqlParams> {
     let values = params.into_values();
     if values.len() > PARAMS_MAX {
         let given = values.len();
@@ -194,7 +197,15 @@ fn list(params: impl Params) -> Result<Array> {
         )
         .into());
     }
-    values.into_iter().map(SqlValue::into_js).collect()
+    let mut list = js::SqlParams { values: Array::new(), low: 0.0, high: 0.0 };
+    for (index, value) in values.into_iter().enumerate() {
+        if let SqlValue::Integer(_) = value {
+            let (half, bit) = if index < HALF { (&mut list.low, index) } else { (&mut list.high, index - HALF) };
+            *half += (1_u64 << bit) as f64;
+        }
+        list.values.push(&value.into_js()?);
+    }
+    Ok(list)
 }
 
 fn failed(statement: &str, thrown: JsValue) -> Error {
@@ -224,19 +235,18 @@ pub enum SqlValue {
 }
 
 impl SqlValue {
+    /// A large integer is text, which is to be made an integer of.
     pub(crate) fn into_js(self) -> Result<JsValue> {
         Ok(match self {
             Self::Null => JsValue::NULL,
             Self::Integer(v) if v.unsigned_abs() <= u128::from(codec::SAFE_INTEGER_MAX) => JsValue::from_f64(v as f64),
-            Self::Integer(v) => match i64::try_from(v) {
-                Ok(v) => v.into(),
-                Err(_) => {
-                    return Err(format!(
-                        "the integer {v} is beyond those of SQLite, which end at 2^63 - 1; store it as text"
-                    )
-                    .into());
-                }
-            },
+            Self::Integer(v) if i64::try_from(v).is_ok() => v.to_string().into(),
+            Self::Integer(v) => {
+                return Err(format!(
+                    "the integer {v} is beyond those of SQLite, which end at 2^63 - 1; store it as text"
+                )
+                .into());
+            }
             Self::Real(v) if !v.is_finite() => {
                 return Err(
                     format!("the number {v} cannot be stored: SQL has no such number, and would keep NULL").into()

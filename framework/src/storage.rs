@@ -111,7 +111,9 @@ impl Storage {
     pub async fn delete_all(&self) -> Result<()> {
         self.wakes.write()?;
         let deleted = js::invoke0(&self.entries.raw, "deleteAll");
-        self.wakes.forget_all();
+        if deleted.is_ok() {
+            self.wakes.forget_all();
+        }
         settled(deleted).await.map(drop)
     }
 
@@ -239,6 +241,20 @@ impl Kv {
     }
 }
 
+/// Stores more entries than the platform takes in a call.
+fn put_in_transaction(storage: &JsValue, kv: &JsValue, entries: &[(&str, JsValue)]) -> Result<()> {
+    let mut failed = None;
+    let ended = js::transaction_sync(storage, &mut || {
+        let put = |(key, value): &(&str, JsValue)| js::invoke2(kv, "put", &(*key).into(), value);
+        failed = entries.iter().find_map(|entry| put(entry).err());
+        failed.is_none()
+    });
+    match failed.or(ended.err()) {
+        Some(thrown) => Err(Error::Message(sql::explained(thrown))),
+        None => Ok(()),
+    }
+}
+
 /// Waits until something is stored.
 async fn stored(returned: Result<JsValue, JsValue>) -> Result<()> {
     let failed = |thrown| Error::Message(sql::explained(thrown));
@@ -335,8 +351,15 @@ impl Entries {
         entries: impl IntoIterator<Item = (&'a str, &'a T)>,
     ) -> Result<()> {
         let entries = entries.into_iter().map(|(key, value)| Ok((key, encoded(key, value)?)));
-        let entries = entries.collect::<Result<Vec<_>>>()?;
-        // Without an `await` between them, so that they are one write.
+        self.put_all(&entries.collect::<Result<Vec<_>>>()?).await
+    }
+
+    async fn put_all(&self, entries: &[(&str, JsValue)]) -> Result<()> {
+        let kv = js::field(&self.raw, "kv");
+        if entries.len() > KEYS_MAX && !kv.is_undefined() {
+            return put_in_transaction(&self.raw, &kv, entries);
+        }
+        // Without an `await` between them, so that they are one write. In a transaction, which one that fails rolls back.
         let calls: Vec<Result<JsValue, JsValue>> = entries
             .chunks(KEYS_MAX)
             .map(|entries| {

@@ -310,7 +310,7 @@ impl WebSocket {
         js::invoke1(&self.raw, "send", message).map(drop).map_err(Error::from_js)
     }
 
-    /// Closes it, with a code of 1000 to 4999 that does not stand for a close without one (1005, 1006, 1015), and a reason of at most
+    /// Closes it, with a code of 1000 to 4999 that may be sent (not 1004, 1005, 1006, 1015), and a reason of at most
     /// 123 bytes.
     ///
     /// # Errors

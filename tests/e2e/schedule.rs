@@ -346,6 +346,47 @@ fn runs_may_overlap_where_the_event_says_so() {
 }
 
 #[test]
+fn what_falls_due_meanwhile_begins_beside_a_handler_that_waits() {
+    let app = running();
+    let set = |id: &str, when: Value, job: Value| ask(&app, "/choir/one", &json!({ "Set": [id, when, job] }));
+    let _ = set("slow", json!({}), json!({"Slow": 3_000}));
+    let _ = set("later", json!({"after": 500}), json!({"Note": "later"}));
+    eventually("the first has begun", || !log(&app, "/choir/one").is_empty());
+    let _ = set("at once", json!({}), json!({"Note": "at once"}));
+    eventually("all of it is over", || pending(&app, "/choir/one") == 0);
+    let expected = [("slow", "began"), ("at once", "at once"), ("later", "later"), ("slow", "ended")];
+    assert_eq!(notes(&app, "/choir/one"), pairs(&expected));
+}
+
+/// A transaction takes back what is known of the alarm; what waits is not to wait any longer.
+#[test]
+fn what_waits_is_not_put_off_by_what_is_scheduled_after_a_rollback() {
+    let app = running();
+    set(&app, "soon", json!({"after": 800}), json!({"Note": "soon"}));
+    assert_eq!(ask(&app, "/clock/one", &json!({"SetAndFail": ["never", {"after": 100}, {"Note": "never"}]})), true);
+    set(&app, "far", json!({"after": HOUR}), json!({"Note": "far"}));
+    eventually("it ran", || !log(&app, "/clock/one").is_empty());
+    assert_eq!(notes(&app, "/clock/one"), pairs(&[("soon", "soon")]));
+}
+
+#[test]
+fn a_handler_may_delete_everything() {
+    let app = running();
+    for path in ["/clock/one", "/choir/one", "/bell/one"] {
+        let set = |id: &str, job: Value| ask(&app, path, &json!({ "Set": [id, {}, job] }));
+        let _ = ask(&app, path, &json!({ "Set": ["never", {"after": 2 * HOUR}, {"Note": "never"}] }));
+        let _ = set("wipe", json!("Wipe"));
+        eventually("everything is deleted", || notes(&app, path).contains(&("wipe".into(), "wiped".into())));
+        assert_eq!(pending(&app, path), 0);
+        let _ = set("after", json!({"Note": "well"}));
+        eventually("what came after ran", || notes(&app, path).contains(&("after".into(), "well".into())));
+        assert!(!notes(&app, path).contains(&("alarm".into(), "own".into())), "nobody set that");
+    }
+    let complaints: Vec<_> = app.logs().into_iter().filter(|line| line.message.contains("no such table")).collect();
+    assert!(complaints.is_empty(), "{complaints:?}");
+}
+
+#[test]
 fn a_handler_schedules_and_cancels_also_itself() {
     let app = frozen();
     set(&app, "1", json!({}), json!({"Then": ["other", {}, {"Note": "other"}]}));
@@ -554,6 +595,8 @@ fn what_cannot_be_scheduled_is_refused_with_the_reason() {
     assert!(refuses(json!({"after": 9_000_000_000_000_000_u64})).contains("would never run"));
     let taken = refused(&app, &json!({"Set": ["realgar:alarm", {}, {"Note": ""}]}));
     assert!(taken.contains("the id `realgar:alarm` is taken"), "{taken}");
+    let long = refused(&app, &json!({"Set": ["x".repeat(2049), {}, {"Note": ""}]}));
+    assert!(long.contains("the id of an event has 2049 bytes, and at most 2048 are possible"), "{long}");
     let nul = refused(&app, &json!({"Set": ["a\0b", {}, {"Note": ""}]}));
     assert!(nul.contains("the id \"a\\0b\" has a NUL in it"), "{nul}");
     let large = refused(&app, &json!({"Set": ["one", {}, {"Note": "x".repeat(2_000_001)}]}));

@@ -98,6 +98,9 @@ fn integers_of_64_bits_are_exact_in_sql() {
     let (app, ask) = cellar();
     let edge = |what: &str| ask(&app, &format!("/edges/{what}"))["Ok"].as_str().unwrap_or_default().to_string();
     assert_eq!(edge("largest"), "9223372036854775807 -9223372036854775808");
+    assert_eq!(edge("small"), "2 \"a5\" \"[5]\" 2.5");
+    assert_eq!(edge("commented"), "9223372036854775807");
+    assert_eq!(edge("last"), "3 3 9223372036854775807 0.5");
     assert_eq!(edge("computed"), "9223372036854775806");
     assert_eq!(edge("texts"), "\"?:ai9\" 9223372036854775807");
     assert_eq!(edge("numbered"), "-9223372036854775808");

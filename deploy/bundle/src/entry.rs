@@ -93,7 +93,8 @@ fn object_class(js: &mut String, index: usize, object: &Object, hashes: &Hashes)
         let _ = write!(js, "\n  {handler}(...event) {{\n    return this.#shell.{handler}(...event);\n  }}\n");
     }
     let handles = |name: &str| object.handlers.iter().any(|handler| handler == name);
-    if handles("webSocketMessage") && !handles("webSocketClose") {
+    // One that answers requests may accept sockets, and only send.
+    if (handles("webSocketMessage") || handles("fetch")) && !handles("webSocketClose") {
         js.push_str("\n  webSocketClose(...event) {\n    __realgar.closed(...event);\n  }\n");
     }
     methods(js, &object.methods, "this.#shell.call(", &format!("this.#shell.callRealgar({class}.#contract, "));
@@ -177,6 +178,10 @@ export class Counter extends __platform.DurableObject {
 
   fetch(...event) {
     return this.#shell.fetch(...event);
+  }
+
+  webSocketClose(...event) {
+    __realgar.closed(...event);
   }
 
   increment(...args) {

@@ -18,6 +18,11 @@ if (clock !== null) {
     static now() {
       return globalThis.__realgarTestClock.now;
     }
+
+    /** Also what the platform makes. */
+    static [Symbol.hasInstance](value) {
+      return value instanceof Real;
+    }
   };
 }
 

@@ -91,16 +91,15 @@ fn bind(database: &JsValue, statement: &'static str, params: Vec<SqlValue>) -> R
     js::invoke(&prepared, "bind", &values).map_err(Error::from_js)
 }
 
+/// D1 takes numbers.
 fn value(value: SqlValue) -> Result<JsValue> {
-    let value = value.into_js()?;
-    if value.is_bigint() {
-        let number = js::display(&value);
-        return Err(format!(
+    match value {
+        SqlValue::Integer(number) if number.unsigned_abs() > u128::from(codec::SAFE_INTEGER_MAX) => Err(format!(
             "the integer {number} is beyond 2^53 - 1, which D1 does not take; pass it as text, to `CAST(? AS INTEGER)`"
         )
-        .into());
+        .into()),
+        value => value.into_js(),
     }
-    Ok(value)
 }
 
 fn changes(result: &JsValue) -> u64 {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
+    task::Waker,
 };
 use wasm_bindgen::JsValue;
 
@@ -25,6 +26,8 @@ const UNPROCESSED_PAUSE_MS: u64 = 30_000;
 const DIED: &str = "the object ended while it ran: it panicked, was killed or evicted";
 /// How many runs an event remembers.
 const RUNS_MAX: usize = 10;
+/// How long an id can be, in bytes: as a key. Many together still are one parameter of a statement.
+const ID_SIZE_MAX: usize = 2048;
 /// What the platform stores in a value at most (Cloudflare, "Durable Objects limits").
 const PAYLOAD_SIZE_MAX: usize = 2_000_000;
 /// The platform refuses to set an alarm to the beginning of 1970.
@@ -37,6 +40,12 @@ const BATCH: u32 = 100;
 pub(crate) struct Wakes {
     storage: JsValue,
     sql: Sql,
+    /// The wake that waits for the end of a handler, or for something to do beside it.
+    waiting: RefCell<Option<Waker>>,
+    /// Whether something was scheduled since it looked.
+    news: Cell<bool>,
+    /// How often the platform's alarm has failed that was delivered last.
+    retries: Cell<u32>,
     /// Which handlers the class has, by which it can be woken.
     handlers: Cell<Handled>,
     /// Whether there is a table. `None`: look.
@@ -220,6 +229,9 @@ impl Wakes {
         Self {
             sql: Sql::new(storage.clone()),
             storage,
+            waiting: RefCell::default(),
+            news: Cell::default(),
+            retries: Cell::default(),
             handlers: Cell::default(),
             table: Cell::default(),
             plain: Cell::default(),
@@ -364,6 +376,10 @@ impl Wakes {
         if is_reserved(id) {
             return Err(format!("the id `{id}` is taken: it stands for the alarm of the object itself").into());
         }
+        if id.len() > ID_SIZE_MAX {
+            let size = id.len();
+            return Err(format!("the id of an event has {size} bytes, and at most {ID_SIZE_MAX} are possible").into());
+        }
         if id.contains('\0') {
             return Err(format!("the id {id:?} has a NUL in it, which SQL cannot look for").into());
         }
@@ -381,9 +397,8 @@ impl Wakes {
             // One that is the same goes on in its rhythm: who schedules it whenever an object starts would lose the run that woke it.
             // One with another beginning is another one.
             let keep = "UPDATE realgar_events SET payload = ?1 WHERE id = ?2 AND plan = ?3 \
-                        AND (?4 IS NULL OR (coalesce(anchor, next_at) - ?4) % ?5 = 0)";
-            let phase = when.phase();
-            let (first, interval) = (phase.map(|(first, _)| first), phase.map_or(1, |(_, interval)| interval));
+                        AND (?4 IS NULL OR next_at >= ?4 AND (coalesce(anchor, next_at) - ?4) % ?5 = 0)";
+            let (first, interval) = when.phase();
             if self.sql.execute(keep, (payload, id, plan, first, interval))? > 0 {
                 self.forget_ahead(id);
                 return Ok(());
@@ -426,10 +441,20 @@ impl Wakes {
         if self.read_until.get().is_some_and(|until| time <= until) {
             self.read_until.set(None);
         }
-        if self.waking.get() > 0 || self.armed.get().is_some_and(|armed| armed <= time) {
+        if self.waking.get() > 0 {
+            // The wake may wait for a handler, and begin this beside it.
+            self.news.set(true);
+            if let Some(waker) = self.waiting.take() {
+                waker.wake();
+            }
             return Ok(());
         }
-        self.arm(time)
+        match self.armed.get() {
+            Some(armed) if armed <= time => Ok(()),
+            Some(_) => self.arm(time),
+            // Something else may come before: a transaction that was rolled back has taken the knowledge with it.
+            None => self.arm(self.next()?.map_or(time, |next| next.min(time))),
+        }
     }
 
     fn arm(&self, time: u64) -> Result<()> {
@@ -455,12 +480,11 @@ impl Wakes {
 
     /// When something runs next. What is under way will set the alarm itself when it has ended; if it never does, somebody has to look.
     fn next(&self) -> Result<Option<u64>> {
-        self.write()?;
-        let waiting: Next = self.row("SELECT min(next_at) AS time FROM realgar_events WHERE started_at IS NULL", ())?;
+        let waiting = self.next_due()?;
         let running: Next =
             self.row("SELECT min(started_at) AS time FROM realgar_events WHERE started_at IS NOT NULL", ())?;
         let limit = self.settings.get().time_limit.as_millis() as u64;
-        Ok([waiting.time, running.time.map(|_| Self::now() + limit)].into_iter().flatten().min())
+        Ok([waiting, running.time.map(|_| Self::now() + limit)].into_iter().flatten().min())
     }
 
     /// The program's own alarm. Returns whether that is all there is to do.

@@ -127,29 +127,37 @@ impl Drop for Wake {
     }
 }
 
+/// What a wake that waits does next.
+enum Next {
+    /// It looks whether there is something to begin.
+    Begin,
+    /// It leaves what runs to the background.
+    Leave,
+}
+
 /// The handlers under way in one wake.
 struct Running {
     handlers: Vec<(InHand, Handling)>,
 }
 
 impl Running {
-    /// Waits until one of them has ended, or the time is up. Returns whether it is.
-    async fn next(&mut self, time_up: &mut Pin<Box<Sleep>>) -> bool {
-        let ended = poll_fn(|cx| {
+    /// Waits until one of them has ended, the time is up, or there may be something to begin: when `due` is over, where there is room for
+    /// it, or when something is scheduled.
+    async fn next(&mut self, wakes: &Wakes, time_up: &mut Pin<Box<Sleep>>, mut due: Option<Pin<Box<Sleep>>>) -> Next {
+        poll_fn(|cx| {
             for (index, (_, handling)) in self.handlers.iter_mut().enumerate() {
                 if let Poll::Ready(outcome) = handling.as_mut().poll(cx) {
-                    return Poll::Ready(Some((index, outcome)));
+                    self.handlers.remove(index).0.settle(outcome);
+                    return Poll::Ready(Next::Begin);
                 }
             }
-            time_up.as_mut().poll(cx).map(|()| None)
-        });
-        match ended.await {
-            Some((index, outcome)) => {
-                self.handlers.remove(index).0.settle(outcome);
-                false
+            if time_up.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Next::Leave);
             }
-            None => true,
-        }
+            let begin = due.as_mut().is_some_and(|due| due.as_mut().poll(cx).is_ready() || wakes.has_news(cx.waker()));
+            if begin { Poll::Ready(Next::Begin) } else { Poll::Pending }
+        })
+        .await
     }
 
     /// Leaves those that are not done to the background: the others need not wait for them.
@@ -170,6 +178,7 @@ impl Running {
 /// Handles the alarm of the platform.
 async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
     let wakes = state.wakes().clone();
+    wakes.delivered(alarm.retries);
     if !wakes.has_table()? {
         return match handlers.alarm {
             Some(handler) => wakes.plain_alarm(alarm, handler(alarm)).await,
@@ -195,7 +204,7 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
         {
             begun += 1;
             let in_hand = InHand::new(&wakes, row, now);
-            wakes.take_care(alarm).await?;
+            wakes.take_care().await?;
             begin(&handlers, in_hand, payload, &mut running).await;
             continue;
         }
@@ -203,11 +212,19 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
             return Ok(());
         }
         let time_up = time_up.get_or_insert_with(|| Box::pin(sleep(settings.budget)));
-        if running.next(time_up).await {
+        let free = running.handlers.len() < settings.concurrency as usize && begun < EVENTS_MAX;
+        let due = if free { Some(pause(wakes.next_due()?, settings.budget)) } else { None };
+        if let Next::Leave = running.next(&wakes, time_up, due).await {
             running.leave(&state);
             return Ok(());
         }
     }
+}
+
+/// Until `due`, or for longer than the wake if it is after that.
+fn pause(due: Option<u64>, budget: Duration) -> Pin<Box<Sleep>> {
+    let pause = due.map_or(budget, |due| Duration::from_millis(due.saturating_sub(Wakes::now())).min(budget));
+    Box::pin(sleep(pause))
 }
 
 /// Polls the handler of an event. Most are done then.
@@ -249,7 +266,9 @@ async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> R
     }
     let own_alarm = own.as_ref().map_or(Alarm { retries: 0, ..alarm }, alarm_of);
     let in_hand = own.map(|row| InHand::new(wakes, row, now));
-    wakes.take_care(alarm).await?;
+    if in_hand.is_some() {
+        wakes.take_care().await?;
+    }
     let outcome = handler(own_alarm).await;
     wakes.put_off_unprocessed(outcome.is_err())?;
     match (in_hand, outcome) {
@@ -289,6 +308,7 @@ async fn process_due<P: DeserializeOwned>(
         begun += 1;
         let event = RawEvent::new(&row, payload).decode();
         let in_hand = InHand::new(wakes, row, now);
+        wakes.take_care().await?;
         let outcome = match event {
             Ok(event) => limited(settings.time_limit, handler(event)).await,
             Err(error) => Err(error),

@@ -224,12 +224,11 @@ impl When {
         time.filter(|time| *time <= TIME_MAX).ok_or_else(|| Error::from(NEVER))
     }
 
-    /// From when on an interval is counted, where that was said, and the interval.
-    pub(super) fn phase(&self) -> Option<(u64, u64)> {
-        match (&self.start, &self.plan.repeat) {
-            (Start::At(first), Some(Repeat::EveryMs(interval))) => Some((*first, *interval)),
-            _ => None,
-        }
+    /// From when on it repeats, where that was said, and the interval that is counted from there; 1, which is any, if it has none.
+    pub(super) fn phase(&self) -> (Option<u64>, u64) {
+        let first = if let Start::At(first) = self.start { Some(first) } else { None };
+        let interval = if let Some(Repeat::EveryMs(interval)) = self.plan.repeat { interval } else { 1 };
+        (first, interval)
     }
 }
 
@@ -355,7 +354,8 @@ impl ScheduleSettings {
         self
     }
 
-    /// How many handlers run at the same time, at least one. With one, an event begins when the one before it has ended.
+    /// How many handlers run at the same time, at least one. With one, an event begins when the one before it has ended, or has taken
+    /// longer than the [budget](Self::budget): those that go on in the background do not count.
     #[must_use]
     pub const fn concurrency(mut self, concurrency: u32) -> Self {
         self.concurrency = if concurrency == 0 { 1 } else { concurrency };

@@ -504,6 +504,7 @@ export class Shell {
   async alarm(info) {
     try {
       await this.#enter((handle, record, call) => handle.alarm(record, call, info?.retryCount ?? 0, info?.scheduledTime));
+      this.#failures = 0;
     } catch (error) {
       console.error(`Realgar: the alarm failed: ${error.message}`);
       if (!(await this.#goesOn())) throw error;
@@ -524,9 +525,12 @@ export class Shell {
       this.#failures = 0;
       return true;
     }
-    const pause = Math.min(START_PAUSE_MS * 2 ** this.#failures, START_PAUSE_MAX_MS);
+    // It is the test that wakes then.
+    if (host.clockIsFrozen()) return false;
+    const time = Date.now() + Math.min(START_PAUSE_MS * 2 ** this.#failures, START_PAUSE_MAX_MS);
     this.#failures += 1;
-    await this.#ctx.storage.setAlarm(Date.now() + pause);
+    const set = await this.#ctx.storage.getAlarm();
+    if (set === null || set > time) await this.#ctx.storage.setAlarm(time);
     return true;
   }
 
@@ -605,7 +609,12 @@ export function closed(socket, code, reason) {
     if (NO_CODE.includes(code)) socket.close(1000);
     else socket.close(code, reason);
   } catch {
-    // The connection is gone, or the object has closed it.
+    try {
+      // A code or a reason that may be received and not sent.
+      socket.close(1000);
+    } catch {
+      // The connection is gone, or the object has closed it.
+    }
   }
 }
 

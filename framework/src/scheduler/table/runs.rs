@@ -1,6 +1,6 @@
 //! What a wake does with rows: it begins runs of events, and writes how they end.
 
-use super::{ALARM, ALARM_RETRY, BATCH, Care, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, to_json};
+use super::{ALARM, ALARM_RETRY, BATCH, Care, Next, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, to_json};
 use crate::{
     Alarm, Error, Result, codec, js,
     scheduler::when::{Overlap, Plan, ScheduleSettings, TIME_MAX},
@@ -9,6 +9,7 @@ use serde::Deserialize;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
+    task::Waker,
 };
 
 /// What is due, with payloads that are not large.
@@ -22,6 +23,11 @@ const REMOVE_ALL: &str = "DELETE FROM realgar_events WHERE (id, seq) IN (SELECT 
 const ERROR_SIZE_MAX: usize = 1_000;
 
 impl Wakes {
+    /// Says that the platform's alarm is delivered, which has failed `retries` times.
+    pub(in crate::scheduler) fn delivered(&self, retries: u32) {
+        self.retries.set(retries);
+    }
+
     /// Says that a wake begins.
     pub(in crate::scheduler) fn begin_wake(&self) -> Result<()> {
         self.waking.set(self.waking.get() + 1);
@@ -35,6 +41,7 @@ impl Wakes {
     pub(in crate::scheduler) fn end_wake(&self) -> Result<()> {
         self.waking.set(self.waking.get() - 1);
         self.care.set(Care::None);
+        self.retries.set(0);
         self.rearm()
     }
 
@@ -51,8 +58,11 @@ impl Wakes {
         self.plain.set(Plain::Running(alarm));
         let outcome = handling.await;
         if self.has_table()? {
-            if let Some(row) = self.own_row()? {
-                self.settle(&row, Self::now(), outcome);
+            match (self.own_row()?, outcome) {
+                (Some(row), outcome) => self.settle(&row, Self::now(), outcome),
+                // It has set another alarm, which is to come in any case.
+                (None, Err(error)) => js::log("error", &format!("Realgar: the alarm failed: {error}")),
+                (None, Ok(())) => {}
             }
             self.rearm()?;
             return Ok(());
@@ -73,8 +83,8 @@ impl Wakes {
 
     /// Waits until it is stored for good what is tried, where that may have ended the machine before: that may happen before anything
     /// else is stored. Otherwise it is stored together with what the handler does.
-    pub(in crate::scheduler) async fn take_care(&self, alarm: Alarm) -> Result<()> {
-        if alarm.retries == 0 && self.care.get() == Care::None {
+    pub(in crate::scheduler) async fn take_care(&self) -> Result<()> {
+        if self.retries.get() == 0 && self.care.get() == Care::None {
             return Ok(());
         }
         if self.care.get() == Care::First {
@@ -112,6 +122,22 @@ impl Wakes {
         }
     }
 
+    /// When the next event is due that is not tried, for a wake that waits.
+    pub(in crate::scheduler) fn next_due(&self) -> Result<Option<u64>> {
+        if !self.has_table()? {
+            return Ok(None);
+        }
+        self.write()?;
+        let next: Next = self.row("SELECT min(next_at) AS time FROM realgar_events WHERE started_at IS NULL", ())?;
+        Ok(next.time)
+    }
+
+    /// Whether something was scheduled since this was called. If not, `waker` is woken when something is.
+    pub(in crate::scheduler) fn has_news(&self, waker: &Waker) -> bool {
+        self.waiting.replace(Some(waker.clone()));
+        self.news.take()
+    }
+
     fn take_next(&self, now: u64, wanted: impl Fn(&Row) -> bool) -> Result<Option<Row>> {
         let take = || {
             let mut ahead = self.ahead.borrow_mut();
@@ -123,7 +149,9 @@ impl Wakes {
         {
             return Ok(Some(row));
         }
-        *self.ahead.borrow_mut() = self.due(now)?.into();
+        // A handler may have deleted everything.
+        let due = if self.has_table()? { self.due(now)? } else { Vec::new() };
+        *self.ahead.borrow_mut() = due.into();
         self.read_until.set(Some(now));
         Ok(take())
     }

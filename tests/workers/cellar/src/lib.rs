@@ -1,7 +1,7 @@
 //! An object that stores things in every way there is.
 
 use futures_util::future::try_join_all;
-use realgar::{Alarm, ListOptions, Migration, Namespace, OnAlarm, deadline, prelude::*, sleep};
+use realgar::{Alarm, ListOptions, Migration, Namespace, OnAlarm, SqlValue, deadline, prelude::*, sleep};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -226,6 +226,21 @@ impl Cellar {
         };
         match what.as_str() {
             "largest" => shown(sql.query("SELECT ? AS value UNION ALL SELECT ?", (i64::MAX, i64::MIN))),
+            // As a float it would be 2.5, `5.0` and [5.0].
+            "small" => shown(sql.query(
+                "SELECT ? / 2 AS value UNION ALL SELECT 'a' || ? UNION ALL SELECT json_array(?) UNION ALL SELECT ? / 2",
+                (SqlValue::from(5), SqlValue::from(5), SqlValue::from(5), SqlValue::from(5.0)),
+            )),
+            "commented" => {
+                shown(sql.query("SELECT 9223372036854775807 AS value /* it's the */ -- \u{2028} largest; ?\n ; ", ()))
+            }
+            "last" => {
+                let mut params = vec![SqlValue::from(0.5); 100];
+                params[49] = 7.into();
+                params[50] = 7.into();
+                params[99] = i64::MAX.into();
+                shown(sql.query("SELECT ?50 / 2 AS value UNION ALL SELECT ?51 / 2 UNION ALL SELECT ?100 UNION ALL SELECT ?99", params))
+            }
             "computed" => shown(sql.query("SELECT ? - 1 AS value", (i64::MAX,))),
             "texts" => shown(sql.query("SELECT '?:a' || ? AS value UNION ALL SELECT \"?\" FROM (SELECT ? AS \"?\")", ("i9", i64::MAX))),
             "numbered" => shown(sql.query("SELECT ?2 AS [?3] /* ? */, ?2 AS value WHERE ?1 = 1", (1, i64::MIN))),

@@ -33,6 +33,8 @@ pub enum Job {
     /// Schedules itself again, so many milliseconds from now.
     Again(u64),
     Cancel(String),
+    /// Deletes everything.
+    Wipe,
 }
 
 /// When a test wants it.
@@ -181,6 +183,38 @@ impl OnAlarm for Clock {
     async fn alarm(&self, alarm: Alarm) -> Result<()> {
         fails(&self.state, "alarm")?;
         Notes(&self.state).write("alarm", "own", alarm.time_ms.unwrap_or(0), alarm.retries)
+    }
+}
+
+/// Its events run side by side.
+#[durable_object]
+pub struct Choir {
+    state: State,
+}
+
+impl DurableObject for Choir {
+    fn init(_cx: &mut Init) -> impl Instantiate<Self> {
+        |state: State| async {
+            Notes(&state).create()?;
+            Ok(Choir { state })
+        }
+    }
+}
+
+#[rpc]
+impl Choir {
+    pub async fn run(&self, command: Command) -> Result<String> {
+        run(&self.state, &self.state.schedule::<Self>(), command).await.map(|value| value.to_string())
+    }
+}
+
+impl OnEvent for Choir {
+    type Payload = Job;
+
+    const SCHEDULE: ScheduleSettings = ScheduleSettings::new().concurrency(2);
+
+    async fn event(&self, event: Event<Job>) -> Result<()> {
+        handle(&self.state, &self.state.schedule::<Self>(), event).await
     }
 }
 
@@ -335,6 +369,11 @@ async fn handle(state: &State, schedule: &Schedule<Job>, event: Event<Job>) -> R
             sleep(Duration::from_millis(milliseconds)).await;
             note("ended")?;
         }
+        Job::Wipe => {
+            state.storage().delete_all().await?;
+            Notes(state).create()?;
+            note("wiped")?;
+        }
         Job::Hang => {
             note("began")?;
             std::future::pending::<()>().await;
@@ -352,23 +391,29 @@ async fn handle(state: &State, schedule: &Schedule<Job>, event: Event<Job>) -> R
     Ok(())
 }
 
-#[worker(hosts(Clock, Bell))]
+#[worker(hosts(Clock, Bell, Choir))]
 pub struct Tower {
     clocks: Namespace<Clock>,
     bells: Namespace<Bell>,
+    choirs: Namespace<Choir>,
 }
 
 impl Worker for Tower {
     fn init(cx: &mut Init) -> Self {
-        Tower { clocks: cx.bind(Clock::from::<Self>()), bells: cx.bind(Bell::from::<Self>()) }
+        Tower {
+            clocks: cx.bind(Clock::from::<Self>()),
+            bells: cx.bind(Bell::from::<Self>()),
+            choirs: cx.bind(Choir::from::<Self>()),
+        }
     }
 
-    /// `/clock/{name}` and `/bell/{name}` with a [`Command`].
+    /// `/clock/{name}`, `/bell/{name}` and `/choir/{name}` with a [`Command`].
     async fn fetch(&self, mut request: Request, _cx: &Context) -> Result<Response> {
         let path = request.path();
         let command: Command = request.json().await?;
         let answer = match path.trim_start_matches('/').split_once('/') {
             Some(("clock", name)) => self.clocks.get_by_name(name).run(command).await,
+            Some(("choir", name)) => self.choirs.get_by_name(name).run(command).await,
             Some(("bell", name)) => self.bells.get_by_name(name).run(command).await,
             _ => return Ok(Response::error("no such thing", 404)?),
         };
