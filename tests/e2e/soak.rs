@@ -244,7 +244,7 @@ const TEXTS: [&str; 8] = [
 ];
 const NUMBERS: [i64; 9] =
     [i64::MIN, i64::MIN + 1, -(1 << 53) - 1, -1, 0, (1 << 53) - 1, (1 << 53) + 1, i64::MAX - 1, i64::MAX];
-const REALS: [f64; 6] = [0.5, -1e300, 1e-320, 9_007_199_254_740_994.0, f64::MAX, 3.0];
+const REALS: [f64; 7] = [0.918_629_444_768_333_9, 0.5, -1e300, 1e-320, 9_007_199_254_740_994.0, f64::MAX, 3.0];
 
 /// Rows of every type in any order, likewise.
 #[test]
