@@ -34,8 +34,7 @@ export const host = {
     storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
   },
   query,
-  rowObjects(table) {
-    const [columns, ...rows] = typeof table === "string" ? JSON.parse(table) : table;
+  rowObjects([columns, ...rows]) {
     return rows.map((row) => Object.fromEntries(row.map((value, index) => [columns[index], value])));
   },
   sockets,
@@ -113,21 +112,18 @@ export const host = {
   },
 };
 
-/** The columns and rows of a query: as JSON, unless there are values that it does not have. */
+/** The columns and rows of a query: as text, unless there are values that it does not have. */
 function query(sql, statement, params, low, high) {
   const cursor = exec(sql, statement, params, low, high);
-  const table = [cursor.columnNames];
-  const rounded = new Set();
-  let plain = true;
-  for (const row of cursor.raw()) {
-    table.push(row);
-    for (let column = 0; column < row.length; column++) {
-      if (isPlain(row[column])) continue;
-      plain = false;
-      if (isRounded(row[column])) rounded.add(column);
-    }
+  const columns = cursor.columnNames;
+  const rows = cursor.raw().toArray();
+  const values = pack(rows, columns.length);
+  if (values !== undefined && !columns.some((name) => name.includes("\0"))) {
+    return [columns.length, ...columns, values].join("\0");
   }
-  if (plain) return JSON.stringify(table);
+  const table = [columns, ...rows];
+  const rounded = new Set();
+  for (const row of rows) row.forEach((value, column) => isRounded(value) && rounded.add(column));
   return rounded.size > 0 ? exactly((statement) => exec(sql, statement, params, low, high), statement, table, rounded) : table;
 }
 
@@ -212,11 +208,27 @@ function bare(statement) {
   return statement.slice(0, end);
 }
 
-function isPlain(value) {
-  if (typeof value === "number") {
-    return Number.isInteger(value) ? Number.isSafeInteger(value) && !Object.is(value, -0) : Number.isFinite(value);
+const BITS = new DataView(new ArrayBuffer(8));
+
+/** The first `count` values of rows as `codec/rows.rs` reads them, each with a NUL behind it; `undefined` if one is nothing for that. */
+function pack(rows, count) {
+  let text = "";
+  for (const row of rows) {
+    for (let column = 0; column < count; column++) {
+      const value = row[column];
+      if (value === null) text += "n\0";
+      else if (typeof value === "string") {
+        if (value.includes("\0")) return undefined;
+        text += `s${value}\0`;
+      } else if (typeof value !== "number" || isRounded(value)) return undefined;
+      else if (Number.isInteger(value) && !Object.is(value, -0)) text += `i${value}\0`;
+      else {
+        BITS.setFloat64(0, value);
+        text += `f${BITS.getBigUint64(0).toString(16)}\0`;
+      }
+    }
   }
-  return typeof value === "string" || value === null;
+  return text;
 }
 
 const zones = new Map();
@@ -287,10 +299,20 @@ export class Ledger {
     this.#remove = removeAll;
   }
 
-  /** The first events that are due at `time`, as JSON. Of each the first is its id, and the second its number. */
+  /** The first events that are due at `time`. Of each the first is its id, the second its number, and the last its payload. */
   read(time, limit) {
     this.#rows = this.#sql.exec(this.#read, time, limit).raw().toArray();
-    return JSON.stringify(this.#rows);
+    const text = pack(this.#rows, this.#rows[0]?.length - 1);
+    if (text === undefined) throw new Error("the schedule holds what nobody wrote");
+    return text;
+  }
+
+  payload(index) {
+    try {
+      return JSON.parse(this.#rows[index].at(-1) ?? "");
+    } catch {
+      // It was not read, or is no JSON.
+    }
   }
 
   /** The event at `index` of what was read last is tried. */

@@ -143,9 +143,13 @@ extern "C" {
     #[derive(Debug)]
     pub(crate) type Ledger;
 
-    /// The first events that are due at `time`, as a list of lists in JSON.
+    /// The first events that are due at `time`, without their payloads: see [`crate::codec::rows`].
     #[wasm_bindgen(method, catch)]
     pub(crate) fn read(this: &Ledger, time: f64, limit: u32) -> Result<String, JsValue>;
+
+    /// The payload of the event at `index` of what was read last; `undefined` if it was not read, or is no JSON.
+    #[wasm_bindgen(method)]
+    pub(crate) fn payload(this: &Ledger, index: u32) -> JsValue;
 
     /// The event at `index` of what was read last is tried.
     #[wasm_bindgen(method, js_name = "try")]
@@ -309,7 +313,7 @@ pub(crate) fn execute(sql: &JsValue, statement: &'static str, params: &SqlParams
     raw_execute(sql, &name(statement), &params.values, params.low, params.high)
 }
 
-/// The columns and rows of a query: as JSON, or as a list of lists.
+/// The columns and rows of a query: as text, see [`crate::codec::rows`], or as a list of lists.
 pub(crate) fn query(sql: &JsValue, statement: &'static str, params: &SqlParams) -> Result<JsValue, JsValue> {
     raw_query(sql, &name(statement), &params.values, params.low, params.high)
 }

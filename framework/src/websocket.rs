@@ -140,7 +140,7 @@ impl FromMessage for Vec<u8> {
 impl<T: DeserializeOwned> FromMessage for Json<T> {
     fn from_message(message: WebSocketMessage) -> Result<Self, String> {
         let text = String::from_message(message)?;
-        codec::json::decode(text.as_bytes()).map(Json).map_err(|error| error.to_string())
+        codec::json::parse(&text).map(Json).map_err(|error| error.to_string())
     }
 }
 

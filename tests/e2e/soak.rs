@@ -258,7 +258,7 @@ fn sql_has_what_was_acknowledged() {
         let bytes: Vec<u8> = (0..*random.choose(&[0, 1, 3, 200, 100_000])).map(|_| random.below(256) as u8).collect();
         let keg = json!({
             "id": id, "number": random.choose(&[None, Some(i64::MIN), Some(i64::MAX), Some(7)]),
-            "large": random.choose(&[0, 1 << 53, u64::MAX]), "real": random.choose(&REALS), "text": random.choose(&TEXTS),
+            "large": random.choose(&[0, 1 << 53, u64::MAX]), "real": random.choose(&REALS).to_bits(), "text": random.choose(&TEXTS),
             "bytes": bytes,
         });
         match random.below(12) {

@@ -109,7 +109,7 @@ impl KvClient {
     /// What the platform reports, or where the value is not a `T`.
     pub async fn get_json<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         let Some(text) = self.get_text(key).await? else { return Ok(None) };
-        Ok(Some(codec::json::decode(text.as_bytes()).map_err(|error| error.inside(key))?))
+        Ok(Some(codec::json::parse(&text).map_err(|error| error.inside(key))?))
     }
 
     /// The value of `key` as text, with what is kept beside it.

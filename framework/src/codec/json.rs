@@ -1,10 +1,13 @@
-//! JSON, for the items of a stream that JavaScript reads. An integer that `JSON.parse` would round is an error, and so is a number
-//! that is not finite.
+//! JSON, for what JavaScript reads too. An integer that `JSON.parse` would round is an error, and so is a number that is not finite.
+//!
+//! Values of programs are read by `JSON.parse` and the decoder of JavaScript values, which every program has: a second decoder of each
+//! type, and one of floats that is exact, would make a bundle larger by a tenth.
 
 use super::{CodecError, SAFE_INTEGER_MAX, finite::Checked};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::ser::Formatter;
 use std::io;
+use wasm_bindgen::JsValue;
 
 /// Appends `value`. What was written of a value that cannot be is for the caller to take back.
 pub(crate) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
@@ -12,9 +15,33 @@ pub(crate) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> 
     Checked(value).serialize(&mut serializer).map_err(|error| CodecError::new(error.to_string()))
 }
 
-/// Decodes one document.
+/// `value` as a document.
+pub(crate) fn to_text<T: Serialize + ?Sized>(value: &T) -> Result<String, CodecError> {
+    let mut buffer = Vec::new();
+    append(&mut buffer, value)?;
+    String::from_utf8(buffer).map_err(|error| CodecError::new(error.to_string()))
+}
+
+/// Decodes a document of ours, which has no floats.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, CodecError> {
     serde_json::from_slice(text).map_err(|error| CodecError::new(error.to_string()))
+}
+
+/// Decodes a document.
+#[cfg(target_arch = "wasm32")]
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CodecError> {
+    super::from_js(&parse_js(text)?)
+}
+
+/// In unit tests, where there is no JavaScript.
+#[cfg(not(target_arch = "wasm32"))]
+pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CodecError> {
+    decode(text.as_bytes())
+}
+
+/// The JavaScript value of a document.
+pub(crate) fn parse_js(text: &str) -> Result<JsValue, CodecError> {
+    js_sys::JSON::parse(text).map_err(|thrown| CodecError::new(crate::Exception::from(thrown).message))
 }
 
 /// Compact JSON without integers beyond 2^53 - 1.

@@ -1,66 +1,96 @@
-//! The rows of a query, from the text of a JSON list: the names of the columns, and then each row as a list.
+//! The rows of a query, as one text: the number of columns, their names, and then the values, each with a NUL after it. A value is `n`; `i`
+//! and an integer; `f` and the bits of a float in hexadecimal; or `s` and a text. `pack` in `host.js` writes it.
 //!
 //! Text crosses the boundary once, where each value of an object would cross it by itself. What does not decode this way is decoded
 //! again from JavaScript values, which tell better what is wrong.
 
+use super::CodecError;
 use serde::{
     Deserializer,
-    de::{self, DeserializeOwned, DeserializeSeed, MapAccess, SeqAccess, Visitor, value::StrDeserializer},
+    de::{DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, Visitor, value::StrDeserializer},
     forward_to_deserialize_any,
 };
-use std::{fmt, marker::PhantomData};
 
 /// The rows. `None` where one does not decode.
 pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Option<Vec<T>> {
-    serde_json::Deserializer::from_str(text).deserialize_seq(Table(PhantomData)).ok()
+    let (columns, mut cells) = table(text)?;
+    let mut rows = Vec::new();
+    while !cells.is_done() {
+        rows.push(T::deserialize(Row { columns: &columns, cells: &mut cells }).ok()?);
+    }
+    Some(rows)
 }
 
-struct Table<T>(PhantomData<T>);
+/// The names of the columns, and the values.
+fn table(text: &str) -> Option<(Vec<&str>, Cells<'_>)> {
+    let mut cells = Cells(text);
+    let count: usize = cells.next()?.parse().ok()?;
+    let columns: Vec<&str> = (0..count).map(|_| cells.next()).collect::<Option<_>>()?;
+    // Rows without columns would never end.
+    (count > 0 || cells.is_done()).then_some((columns, cells))
+}
 
-impl<'de, T: DeserializeOwned> Visitor<'de> for Table<T> {
-    type Value = Vec<T>;
+/// Values, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cells<'a>(&'a str);
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the columns and rows of a query")
+impl<'a> Cells<'a> {
+    /// Those of a table, row by row.
+    pub(crate) fn of_table(text: &'a str) -> Option<Self> {
+        table(text).map(|(_, cells)| cells)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut table: A) -> Result<Vec<T>, A::Error> {
-        let columns: Vec<String> = table.next_element()?.unwrap_or_default();
-        let mut rows = Vec::new();
-        while let Some(row) = table.next_element_seed(RowSeed { columns: &columns, row: PhantomData })? {
-            rows.push(row);
+    /// Those of rows without the names of their columns.
+    pub(crate) fn of_rows(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn next(&mut self) -> Option<&'a str> {
+        let (cell, rest) = self.0.split_once('\0')?;
+        self.0 = rest;
+        Some(cell)
+    }
+
+    /// An integer that is not negative. The outer `None` is for anything else.
+    pub(crate) fn number(&mut self) -> Option<Option<u64>> {
+        match self.next()?.split_at_checked(1)? {
+            ("n", _) => Some(None),
+            ("i", number) => number.parse().ok().map(Some),
+            _ => None,
         }
-        Ok(rows)
     }
-}
 
-struct RowSeed<'a, T> {
-    columns: &'a [String],
-    row: PhantomData<T>,
-}
-
-impl<'de, T: DeserializeOwned> DeserializeSeed<'de> for RowSeed<'_, T> {
-    type Value = T;
-
-    fn deserialize<D: Deserializer<'de>>(self, row: D) -> Result<T, D::Error> {
-        T::deserialize(Row { columns: self.columns, row })
+    /// A text, likewise.
+    pub(crate) fn text(&mut self) -> Option<Option<String>> {
+        match self.next()?.split_at_checked(1)? {
+            ("n", _) => Some(None),
+            ("s", text) => Some(Some(text.into())),
+            _ => None,
+        }
     }
 }
 
 /// A row: to whoever decodes it, a map from the names of its columns.
-struct Row<'a, D> {
-    columns: &'a [String],
-    row: D,
+struct Row<'a, 't> {
+    columns: &'a [&'t str],
+    cells: &'a mut Cells<'t>,
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Row<'_, D> {
-    type Error = D::Error;
+impl<'de> Deserializer<'de> for Row<'_, '_> {
+    type Error = CodecError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.row.deserialize_seq(RowVisitor { columns: self.columns, visitor })
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        let mut fields = Fields { columns: self.columns.iter(), cells: self.cells };
+        let value = visitor.visit_map(&mut fields)?;
+        // A visitor that does not want all of them.
+        fields.columns.try_for_each(|_| fields.cells.next().map(drop)).map_or_else(|| Err(short()), |()| Ok(value))
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, D::Error> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -70,128 +100,77 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Row<'_, D> {
     }
 }
 
-struct RowVisitor<'a, V> {
-    columns: &'a [String],
-    visitor: V,
+fn short() -> CodecError {
+    CodecError::new("the row has fewer values than the query has columns")
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for RowVisitor<'_, V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.visitor.expecting(f)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut row: A) -> Result<V::Value, A::Error> {
-        let value = self.visitor.visit_map(Cells { columns: self.columns.iter(), row: &mut row })?;
-        // A visitor that does not want all of them.
-        while row.next_element::<de::IgnoredAny>()?.is_some() {}
-        Ok(value)
-    }
+struct Fields<'a, 't> {
+    columns: std::slice::Iter<'a, &'t str>,
+    cells: &'a mut Cells<'t>,
 }
 
-struct Cells<'a, 'r, A> {
-    columns: std::slice::Iter<'a, String>,
-    row: &'r mut A,
-}
+impl<'de> MapAccess<'de> for &mut Fields<'_, '_> {
+    type Error = CodecError;
 
-impl<'de, A: SeqAccess<'de>> MapAccess<'de> for Cells<'_, '_, A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
         self.columns.next().map(|column| seed.deserialize(StrDeserializer::new(column))).transpose()
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        let cell = self.row.next_element_seed(CellSeed(seed))?;
-        cell.ok_or_else(|| de::Error::custom("the row has fewer values than the query has columns"))
-    }
-}
-
-struct CellSeed<S>(S);
-
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for CellSeed<S> {
-    type Value = S::Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, cell: D) -> Result<S::Value, D::Error> {
-        self.0.deserialize(Cell(cell))
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
+        seed.deserialize(Cell(self.cells.next().ok_or_else(short)?))
     }
 }
 
 /// A value. The database has no booleans: 0 and 1 stand for them.
-struct Cell<D>(D);
+struct Cell<'t>(&'t str);
 
-macro_rules! as_they_are {
-    ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
-        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
-            self.0.$method($($argument,)* visitor)
+impl<'de> Deserializer<'de> for Cell<'_> {
+    type Error = CodecError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        let unreadable = || CodecError::custom("a value that nobody wrote");
+        match self.0.split_at_checked(1) {
+            Some(("n", _)) => visitor.visit_unit(),
+            Some(("i", number)) => visitor.visit_i64(number.parse().map_err(|_| unreadable())?),
+            Some(("f", bits)) => {
+                visitor.visit_f64(f64::from_bits(u64::from_str_radix(bits, 16).map_err(|_| unreadable())?))
+            }
+            Some(("s", text)) => visitor.visit_str(text),
+            _ => Err(unreadable()),
         }
-    )*};
-}
-
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Cell<D> {
-    type Error = D::Error;
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_u64(Bool(visitor))
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_option(Nullable(visitor))
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        match self.0 {
+            "i0" => visitor.visit_bool(false),
+            "i1" => visitor.visit_bool(true),
+            _ => self.deserialize_any(visitor),
+        }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, D::Error> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        if self.0 == "n" { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_newtype_struct(self)
     }
 
-    as_they_are! {
-        deserialize_any(); deserialize_i8(); deserialize_i16(); deserialize_i32(); deserialize_i64(); deserialize_i128();
-        deserialize_u8(); deserialize_u16(); deserialize_u32(); deserialize_u64(); deserialize_u128(); deserialize_f32();
-        deserialize_f64(); deserialize_char(); deserialize_str(); deserialize_string(); deserialize_bytes();
-        deserialize_byte_buf(); deserialize_unit(); deserialize_unit_struct(name: &'static str); deserialize_seq();
-        deserialize_tuple(length: usize); deserialize_tuple_struct(name: &'static str, length: usize); deserialize_map();
-        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
-        deserialize_enum(name: &'static str, variants: &'static [&'static str]); deserialize_identifier();
-        deserialize_ignored_any();
-    }
-}
-
-struct Bool<V>(V);
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for Bool<V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
-    }
-
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<V::Value, E> {
-        match value {
-            0 | 1 => self.0.visit_bool(value == 1),
-            other => self.0.visit_u64(other),
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
+        match self.0.strip_prefix('s') {
+            Some(variant) => visitor.visit_enum(variant.into_deserializer()),
+            None => self.deserialize_any(visitor),
         }
     }
-}
 
-struct Nullable<V>(V);
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for Nullable<V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<V::Value, E> {
-        self.0.visit_none()
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
-        self.0.visit_none()
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, cell: D) -> Result<V::Value, D::Error> {
-        self.0.visit_some(Cell(cell))
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct
+        map struct identifier ignored_any
     }
 }
 
@@ -223,8 +202,12 @@ mod tests {
         more: u8,
     }
 
-    const DISHES: &str = r#"[["id","name","price","vegan","hot","sweet","colour","unknown"],
-        [-7,"a \"quote\"",2,1,null,0,"red",null],[8,null,2.5,0,1,1,"red",[]]]"#;
+    fn packed(columns: &[&str], cells: &[&str]) -> String {
+        let count = columns.len().to_string();
+        [count.as_str()].iter().chain(columns).chain(cells).map(|part| format!("{part}\0")).collect()
+    }
+
+    const COLUMNS: [&str; 8] = ["id", "name", "price", "vegan", "hot", "sweet", "colour", "unknown"];
 
     #[test]
     fn rows_are_structs_by_the_names_of_their_columns() {
@@ -238,23 +221,52 @@ mod tests {
             colour: Colour::Red,
             more: 0,
         };
+        let bits = format!("f{:x}", 0.918_629_444_768_333_9_f64.to_bits());
+        let cells = [
+            "i-7",
+            "sa \"quote\"",
+            "i2",
+            "i1",
+            "n",
+            "i0",
+            "sred",
+            "n",
+            "i8",
+            "n",
+            &bits,
+            "i0",
+            "i1",
+            "i1",
+            "sred",
+            "s",
+        ];
         assert_eq!(
-            from_text::<Dish>(DISHES),
+            from_text::<Dish>(&packed(&COLUMNS, &cells)),
             Some(vec![
                 dish(-7, Some("a \"quote\""), 2.0, true, None, false),
-                dish(8, None, 2.5, false, Some(true), true)
+                dish(8, None, 0.918_629_444_768_333_9, false, Some(true), true)
             ])
         );
-        let maps = from_text::<BTreeMap<String, Option<f64>>>(r#"[["a","b"],[1,null]]"#).unwrap();
+        let maps = from_text::<BTreeMap<String, Option<f64>>>(&packed(&["a", "b"], &["i1", "n"])).unwrap();
         assert_eq!(maps, [BTreeMap::from([("a".into(), Some(1.0)), ("b".into(), None)])]);
-        assert_eq!(from_text::<Dish>(r#"[["id"]]"#), Some(vec![]));
+        assert_eq!(from_text::<Dish>(&packed(&["id"], &[])), Some(vec![]));
+        assert_eq!(from_text::<Dish>(&packed(&[], &[])), Some(vec![]));
     }
 
     #[test]
     fn what_does_not_fit_is_left_to_others() {
-        for other in [r#"[["vegan"],[2]]"#, r#"[["id"],["x"]]"#, "[", ""] {
-            assert_eq!(from_text::<Dish>(other), None, "{other}");
+        let tables = [
+            packed(&["vegan"], &["i2"]),
+            packed(&["id"], &["sx"]),
+            packed(&COLUMNS, &["i1"]),
+            packed(&["id"], &["é", ""]),
+            packed(&[], &["i1"]),
+            "9\0".into(),
+            String::new(),
+        ];
+        for other in tables {
+            assert_eq!(from_text::<Dish>(&other), None, "{other:?}");
         }
-        assert_eq!(from_text::<u64>(r#"[["count"],[1]]"#), None);
+        assert_eq!(from_text::<u64>(&packed(&["count"], &["i1"])), None);
     }
 }

@@ -63,6 +63,14 @@ impl Cron {
         Self { expression: Cow::Borrowed(expression), zone: Cow::Borrowed(zone) }
     }
 
+    pub(super) fn expression(&self) -> &str {
+        &self.expression
+    }
+
+    pub(super) fn zone(&self) -> &str {
+        &self.zone
+    }
+
     /// When it fires next after `after`, both in milliseconds since 1970.
     pub(crate) fn next(&self, after: u64) -> Result<u64> {
         let fields = Fields::parse(&self.expression).map_err(Error::from)?;

@@ -1,6 +1,7 @@
 //! Many events over the one alarm of an object.
 
 mod cron;
+mod stored;
 mod table;
 mod wake;
 mod when;
@@ -15,7 +16,7 @@ pub(crate) use wake::{Handlers, Handling, RawEvent, WAKING, Waking};
 use crate::{LiveObject, Result, State, codec};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{future::Future, marker::PhantomData, rc::Rc};
-use table::{Dead, Listed, to_json};
+use table::{Dead, Listed};
 
 /// An object with a schedule: many events, each with an id, a time and a payload, over the one alarm that the platform has for it.
 ///
@@ -163,7 +164,7 @@ impl<P> Schedule<P> {
     where
         P: Serialize,
     {
-        self.wakes.schedule(id, &when.into(), &to_json(payload)?)
+        self.wakes.schedule(id, &when.into(), &codec::json::to_text(payload)?)
     }
 
     /// Removes an event. Says whether there was one. One that runs is not stopped, but not tried again if it fails.
@@ -355,5 +356,5 @@ impl<P> DeadLetter<P> {
 }
 
 fn decode<P: DeserializeOwned>(payload: &str) -> Result<P> {
-    codec::json::decode(payload.as_bytes()).map_err(|error| error.inside("payload").into())
+    codec::json::parse(payload).map_err(|error| error.inside("payload").into())
 }

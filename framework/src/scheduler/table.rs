@@ -5,9 +5,12 @@
 
 mod runs;
 
-use super::when::{NEVER, Plan, Retry, ScheduleSettings, TIME_MAX, When};
-use crate::{Alarm, Error, Params, Result, Sql, codec, js, now_ms};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use super::{
+    stored::{runs_from_text, runs_to_text},
+    when::{NEVER, Plan, Retry, ScheduleSettings, TIME_MAX, When},
+};
+use crate::{Alarm, Error, Params, Result, Sql, codec::rows::Cells, js, now_ms};
+use serde::{Deserialize, Serialize};
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
@@ -107,7 +110,7 @@ pub(crate) enum Plain {
 }
 
 /// An event that is due.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) seq: u64,
@@ -116,11 +119,7 @@ pub(crate) struct Row {
     pub(crate) attempts: u32,
     plan: Option<String>,
     runs: Option<String>,
-    /// If it was read with it.
-    #[serde(default)]
-    payload: Option<String>,
-    /// Its place among those that were read.
-    #[serde(skip)]
+    /// Its place among those that were read last.
     index: u32,
 }
 
@@ -140,7 +139,7 @@ pub struct Run {
 }
 
 /// A row as it is listed.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Listed {
     pub(super) id: String,
     pub(super) due: u64,
@@ -153,7 +152,7 @@ pub(super) struct Listed {
 }
 
 /// A dead letter as it is stored.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(super) struct Dead {
     pub(super) number: u64,
     pub(super) id: String,
@@ -171,13 +170,75 @@ impl Listed {
     }
 
     pub(super) fn runs(&self) -> Vec<Run> {
-        runs(self.runs.as_deref())
+        runs_from_text(self.runs.as_deref().unwrap_or_default())
     }
 }
 
 impl Dead {
     pub(super) fn runs(&self) -> Vec<Run> {
-        runs(self.runs.as_deref())
+        runs_from_text(self.runs.as_deref().unwrap_or_default())
+    }
+}
+
+/// Something that a row of a query is, whose values come in this order. `None` where they do not.
+trait FromCells: Sized {
+    fn read(cells: &mut Cells<'_>) -> Option<Self>;
+}
+
+impl FromCells for Row {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        Some(Self {
+            id: cells.text()??,
+            seq: cells.number()??,
+            due: cells.number()??,
+            anchor: cells.number()??,
+            attempts: cells.number()??.try_into().ok()?,
+            plan: cells.text()?,
+            runs: cells.text()?,
+            index: 0,
+        })
+    }
+}
+
+impl FromCells for Listed {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        Some(Self {
+            id: cells.text()??,
+            due: cells.number()??,
+            next_at: cells.number()??,
+            attempts: cells.number()??.try_into().ok()?,
+            started_at: cells.number()?,
+            plan: cells.text()?,
+            payload: cells.text()??,
+            runs: cells.text()?,
+        })
+    }
+}
+
+impl FromCells for Dead {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        Some(Self {
+            number: cells.number()??,
+            id: cells.text()??,
+            due: cells.number()??,
+            attempts: cells.number()??.try_into().ok()?,
+            error: cells.text()??,
+            payload: cells.text()??,
+            died_at: cells.number()??,
+            runs: cells.text()?,
+        })
+    }
+}
+
+impl FromCells for Option<u64> {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        cells.number()
+    }
+}
+
+impl FromCells for Option<String> {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        cells.text()
     }
 }
 
@@ -195,33 +256,16 @@ impl Row {
     }
 
     /// What it remembers with one run more.
-    fn runs_with(&self, run: Run) -> Result<String> {
-        let mut all = runs(self.runs.as_deref());
+    fn runs_with(&self, run: Run) -> String {
+        let mut all = runs_from_text(self.runs.as_deref().unwrap_or_default());
         all.push(run);
         let old = all.len().saturating_sub(RUNS_MAX);
-        to_json(&all[old..])
+        runs_to_text(&all[old..])
     }
 }
 
 fn plan(stored: Option<&str>) -> Result<Plan> {
-    stored.map_or_else(|| Ok(Plan::default()), |text| codec::json::decode(text.as_bytes()).map_err(Error::from))
-}
-
-/// History that cannot be read is none: an event runs all the same.
-fn runs(stored: Option<&str>) -> Vec<Run> {
-    stored.and_then(|text| codec::json::decode(text.as_bytes()).ok()).unwrap_or_default()
-}
-
-pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    let mut buffer = Vec::new();
-    codec::json::append(&mut buffer, value)?;
-    String::from_utf8(buffer).map_err(|error| error.to_string().into())
-}
-
-/// One number.
-#[derive(Deserialize)]
-struct Next {
-    time: Option<u64>,
+    stored.map_or_else(|| Ok(Plan::default()), Plan::from_text)
 }
 
 impl Wakes {
@@ -276,8 +320,7 @@ impl Wakes {
         }
         if self.frozen {
             // Time does not tell what was scheduled first.
-            let last: Next = self.row("SELECT max(seq) AS time FROM realgar_events", ())?;
-            self.last_seq.set(last.time.unwrap_or(0));
+            self.last_seq.set(self.number("SELECT max(seq) FROM realgar_events", ())?.unwrap_or(0));
         }
         // One that has passed may never come.
         self.armed.set(alarm.filter(|alarm| *alarm > Self::now()));
@@ -298,23 +341,23 @@ impl Wakes {
         for row in started {
             if !self.in_hand.borrow().contains(&row.seq) {
                 self.care.set(Care::Each);
-                let began: Next = self.row("SELECT started_at AS time FROM realgar_events WHERE id = ?", (&row.id,))?;
-                self.fail(&row, began.time.unwrap_or(row.due), DIED);
+                let began = self.number("SELECT started_at FROM realgar_events WHERE id = ?", (&row.id,))?;
+                self.fail(&row, began.unwrap_or(row.due), DIED);
             }
         }
         Ok(())
     }
 
     /// The rows of a query of our own, whose values are numbers and text.
-    fn rows<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
+    fn rows<T: FromCells>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let text = self.sql.query_text(statement, params)?;
-        codec::rows::from_text(&text).ok_or_else(|| format!("`{statement}` returned what it never should").into())
+        let rows = Cells::of_table(&text).and_then(read_all);
+        rows.ok_or_else(|| format!("`{statement}` returned what it never should").into())
     }
 
-    /// The only row of one.
-    fn row<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<T> {
-        let row = self.rows(statement, params)?.pop();
-        row.ok_or_else(|| format!("`{statement}` returned nothing").into())
+    /// The only number of one.
+    fn number(&self, statement: &'static str, params: impl Params) -> Result<Option<u64>> {
+        Ok(self.rows::<Option<u64>>(statement, params)?.pop().flatten())
     }
 
     /// Whether there is a table of events.
@@ -322,8 +365,8 @@ impl Wakes {
         if let Some(known) = self.table.get() {
             return Ok(known);
         }
-        let count: Next = self.row("SELECT count(*) AS time FROM sqlite_master WHERE name = 'realgar_events'", ())?;
-        let found = count.time.is_some_and(|count| count > 0);
+        let count = self.number("SELECT count(*) FROM sqlite_master WHERE name = 'realgar_events'", ())?;
+        let found = count.is_some_and(|count| count > 0);
         self.table.set(Some(found));
         Ok(found)
     }
@@ -391,7 +434,7 @@ impl Wakes {
             .into());
         }
         let first = when.first_run(Self::now())?;
-        let plan = if when.plan == Plan::default() { None } else { Some(to_json(&when.plan)?) };
+        let plan = if when.plan == Plan::default() { None } else { Some(when.plan.to_text()) };
         self.need_table()?;
         if let (Some(plan), true) = (&plan, when.plan.repeat.is_some()) {
             // One that is the same goes on in its rhythm: who schedules it whenever an object starts would lose the run that woke it.
@@ -481,10 +524,9 @@ impl Wakes {
     /// When something runs next. What is under way will set the alarm itself when it has ended; if it never does, somebody has to look.
     fn next(&self) -> Result<Option<u64>> {
         let waiting = self.next_due()?;
-        let running: Next =
-            self.row("SELECT min(started_at) AS time FROM realgar_events WHERE started_at IS NOT NULL", ())?;
+        let running = self.number("SELECT min(started_at) FROM realgar_events WHERE started_at IS NOT NULL", ())?;
         let limit = self.settings.get().time_limit.as_millis() as u64;
-        Ok([waiting, running.time.map(|_| Self::now() + limit)].into_iter().flatten().min())
+        Ok([waiting, running.map(|_| Self::now() + limit)].into_iter().flatten().min())
     }
 
     /// The program's own alarm. Returns whether that is all there is to do.
@@ -520,9 +562,7 @@ impl Wakes {
     /// When the program's own alarm is.
     pub(crate) fn alarm(&self) -> Result<Option<u64>> {
         self.write()?;
-        let rows: Vec<Next> =
-            self.rows("SELECT next_at AS time FROM realgar_events WHERE id = ? AND started_at IS NULL", (ALARM,))?;
-        Ok(rows.first().and_then(|row| row.time))
+        self.number("SELECT next_at FROM realgar_events WHERE id = ? AND started_at IS NULL", (ALARM,))
     }
 
     pub(super) fn cancel(&self, id: &str) -> Result<bool> {
@@ -619,6 +659,14 @@ impl Wakes {
         self.armed.set(None);
         self.read_until.set(None);
     }
+}
+
+fn read_all<T: FromCells>(mut cells: Cells<'_>) -> Option<Vec<T>> {
+    let mut rows = Vec::new();
+    while !cells.is_done() {
+        rows.push(T::read(&mut cells)?);
+    }
+    Some(rows)
 }
 
 fn is_reserved(id: &str) -> bool {

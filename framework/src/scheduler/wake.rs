@@ -19,6 +19,7 @@ use std::{
     task::Poll,
     time::Duration,
 };
+use wasm_bindgen::JsValue;
 
 /// How many events one wake begins. Their handlers may never wait, and the platform limits the time that it computes for one alarm
 /// (Cloudflare, "Durable Objects limits": 30 s).
@@ -58,13 +59,13 @@ pub(crate) const WAKING: Waking = Waking {
 #[derive(Debug)]
 pub struct RawEvent {
     id: String,
-    payload: String,
+    payload: JsValue,
     due: u64,
     attempt: u32,
 }
 
 impl RawEvent {
-    fn new(row: &Row, payload: String) -> Self {
+    fn new(row: &Row, payload: JsValue) -> Self {
         Self { id: row.id.clone(), payload, due: row.due, attempt: row.attempts }
     }
 
@@ -73,7 +74,7 @@ impl RawEvent {
     /// # Errors
     /// When it is not a `P`.
     pub fn decode<P: DeserializeOwned>(self) -> Result<Event<P>> {
-        let payload = codec::json::decode(self.payload.as_bytes()).map_err(|error| error.inside("payload"))?;
+        let payload = codec::from_js(&self.payload).map_err(|error| error.inside("payload"))?;
         Ok(Event { id: self.id, payload, due_ms: self.due, attempt: self.attempt })
     }
 }
@@ -228,7 +229,7 @@ fn pause(due: Option<u64>, budget: Duration) -> Pin<Box<Sleep>> {
 }
 
 /// Polls the handler of an event. Most are done then.
-async fn begin(handlers: &Handlers, in_hand: InHand, payload: String, running: &mut Running) {
+async fn begin(handlers: &Handlers, in_hand: InHand, payload: JsValue, running: &mut Running) {
     let Some(row) = &in_hand.row else { return };
     let handling = match (&handlers.alarm, &handlers.event) {
         (Some(handler), _) if row.is_alarm() => Some(handler(alarm_of(row))),

@@ -18,6 +18,7 @@ use crate::{
     rpc::METHOD_ERROR,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use std::fmt::Display;
 
 const MAGIC: u8 = 1;
@@ -287,9 +288,9 @@ impl Reader {
     fn next_line<T: DeserializeOwned, E: StreamError>(&mut self, method: &str) -> Result<Next<T, E>, CodecError> {
         /// The line's one key says what it is, so the value is looked at with the right type only.
         #[derive(Deserialize)]
-        enum Line<'a, T> {
-            #[serde(rename = "item")]
-            Item(T),
+        enum Line<'a> {
+            #[serde(rename = "item", borrow)]
+            Item(&'a RawValue),
             #[serde(rename = "error", borrow)]
             Error(Error<'a>),
             #[serde(rename = "end")]
@@ -301,7 +302,7 @@ impl Reader {
             #[serde(default)]
             message: String,
             #[serde(default, borrow)]
-            data: Option<&'a serde_json::value::RawValue>,
+            data: Option<&'a RawValue>,
         }
         let start = self.at;
         let fresh = start.max(self.searched);
@@ -312,14 +313,15 @@ impl Reader {
         };
         let end = fresh + length;
         self.at = end + 1;
-        match codec::json::decode::<Line<'_, T>>(&self.buffer[start..end])? {
+        match codec::json::decode(&self.buffer[start..end])? {
             Line::Item(item) => {
+                let item = codec::json::parse(item.get())?;
                 self.items = self.items.wrapping_add(1);
                 Ok(Next::Item(item))
             }
             Line::Error(Error { code, data, .. }) if code == METHOD_ERROR => {
                 // An error without fields is `null`, which is read as none.
-                let data = data.map_or("null", serde_json::value::RawValue::get);
+                let data = data.map_or("null", RawValue::get);
                 E::returned(Encoded::Json(data)).map(Next::Error)
             }
             Line::Error(Error { code, message, .. }) => {
@@ -350,7 +352,7 @@ impl Encoded<'_> {
     pub(super) fn decode<E: DeserializeOwned>(self) -> Result<E, CodecError> {
         match self {
             Self::Bytes(body) => bytes::decode(body),
-            Self::Json(text) => codec::json::decode(text.as_bytes()),
+            Self::Json(text) => codec::json::parse(text),
         }
     }
 }

@@ -1,18 +1,20 @@
 //! What a wake does with rows: it begins runs of events, and writes how they end.
 
-use super::{ALARM, ALARM_RETRY, BATCH, Care, Next, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, to_json};
+use super::{ALARM, ALARM_RETRY, BATCH, Care, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, read_all};
 use crate::{
-    Alarm, Error, Result, codec, js,
+    Alarm, Error, Result,
+    codec::{self, rows::Cells},
+    js,
     scheduler::when::{Overlap, Plan, ScheduleSettings, TIME_MAX},
 };
-use serde::Deserialize;
 use std::{
     future::{Future, poll_fn},
     pin::pin,
     task::Waker,
 };
+use wasm_bindgen::JsValue;
 
-/// What is due, with payloads that are not large.
+/// What is due, with payloads that are not large. Those are last, and stay in JavaScript.
 const READ_DUE: &str = "SELECT id, seq, coalesce(due, next_at), coalesce(anchor, next_at), attempts, plan, runs, \
                         CASE WHEN octet_length(payload) < 8192 THEN payload END \
                         FROM realgar_events WHERE next_at <= ? AND started_at IS NULL ORDER BY next_at, seq LIMIT ?";
@@ -103,7 +105,7 @@ impl Wakes {
         self.write()?;
         self.read_until.set(None);
         let rows = self.ledger().read(now as f64, BATCH).map_err(Error::from_js)?;
-        let mut rows: Vec<Row> = codec::json::decode(rows.as_bytes())?;
+        let mut rows: Vec<Row> = read_all(Cells::of_rows(&rows)).ok_or("the schedule holds what nobody wrote")?;
         rows.iter_mut().zip(0..).for_each(|(row, index)| row.index = index);
         Ok(rows)
     }
@@ -113,7 +115,7 @@ impl Wakes {
         &self,
         now: u64,
         wanted: impl Fn(&Row) -> bool,
-    ) -> Result<Option<(Row, String)>> {
+    ) -> Result<Option<(Row, JsValue)>> {
         loop {
             let Some(mut row) = self.take_next(now, &wanted)? else { return Ok(None) };
             if let Some(payload) = self.begin(&mut row, now)? {
@@ -128,8 +130,7 @@ impl Wakes {
             return Ok(None);
         }
         self.write()?;
-        let next: Next = self.row("SELECT min(next_at) AS time FROM realgar_events WHERE started_at IS NULL", ())?;
-        Ok(next.time)
+        self.number("SELECT min(next_at) FROM realgar_events WHERE started_at IS NULL", ())
     }
 
     /// Whether something was scheduled since this was called. If not, `waker` is woken when something is.
@@ -157,7 +158,7 @@ impl Wakes {
     }
 
     /// Says that an event is tried, and returns its payload. `None` if it is not to run any more, or not yet.
-    fn begin(&self, row: &mut Row, now: u64) -> Result<Option<String>> {
+    fn begin(&self, row: &mut Row, now: u64) -> Result<Option<JsValue>> {
         if row.plan.is_some() && row.plan().is_err() {
             // Of a version that this one has taken the place of: it waits for one that can read it.
             js::log(
@@ -182,16 +183,22 @@ impl Wakes {
                 return self.begin_beside(row, &plan).map(|()| None);
             }
         }
-        let payload = match row.payload.take() {
-            Some(payload) => payload,
-            None => match self.rows::<Payload>("SELECT payload FROM realgar_events WHERE id = ?", (&row.id,))?.pop() {
-                Some(row) => row.payload,
-                None => return Ok(None),
-            },
-        };
-        row.attempts += 1;
-        self.try_event(row, now)?;
-        Ok(Some(payload))
+        let payload = self.payload(row)?;
+        if payload.is_some() {
+            row.attempts += 1;
+            self.try_event(row, now)?;
+        }
+        Ok(payload)
+    }
+
+    /// The payload of an event. One that is no JSON is `undefined`: the run is to fail, as if it had another type.
+    fn payload(&self, row: &Row) -> Result<Option<JsValue>> {
+        let read = self.ledger().payload(row.index);
+        if !read.is_undefined() {
+            return Ok(Some(read));
+        }
+        let text = self.rows::<Option<String>>("SELECT payload FROM realgar_events WHERE id = ?", (&row.id,))?.pop();
+        Ok(text.flatten().map(|text| codec::json::parse_js(&text).unwrap_or_default()))
     }
 
     /// Says that an event is tried. The database is told before another one is tried, and before this turn ends, if it is not done then:
@@ -249,7 +256,7 @@ impl Wakes {
     /// Makes an event of its own of a run, if it is still to run, and goes on to the next one.
     fn begin_beside(&self, row: &Row, plan: &Plan) -> Result<()> {
         let own = Plan { retry: plan.retry, ..Plan::default() };
-        let own = if own == Plan::default() { None } else { Some(to_json(&own)?) };
+        let own = if own == Plan::default() { None } else { Some(own.to_text()) };
         let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload, plan) \
                          SELECT ?, ?, ?, payload, ? FROM realgar_events WHERE id = ? AND seq = ?";
         let id = format!("{}@{}", row.id, row.due);
@@ -281,7 +288,7 @@ impl Wakes {
             let (plan, ended) = (row.plan()?, Self::now());
             let run = Run { due_ms: row.due, started_ms: started, ended_ms: ended, attempt: row.attempts, error: None };
             self.ended(row, false);
-            return self.advance(row, &plan, Some(row.runs_with(run)?));
+            return self.advance(row, &plan, Some(row.runs_with(run)));
         }
         if self.ended(row, true) { Ok(()) } else { self.delete(row) }
     }
@@ -314,7 +321,7 @@ impl Wakes {
         let retry = if row.is_alarm() { ALARM_RETRY } else { plan.retry.unwrap_or(self.settings.get().retry) };
         let error_run = Some(error.to_string());
         let run = Run { due_ms: row.due, started_ms: started, ended_ms: now, attempt: row.attempts, error: error_run };
-        let runs = row.runs_with(run)?;
+        let runs = row.runs_with(run);
         let id = &row.id;
         if row.attempts >= retry.attempts {
             js::log("error", &format!("Realgar: `{id}` failed at its last attempt, and is given up: {error}"));
@@ -403,13 +410,12 @@ impl Wakes {
     }
 }
 
-#[derive(Deserialize)]
-struct Payload {
-    payload: String,
-}
-
-/// What is kept of the text of an error.
+/// What is kept of the text of an error. A NUL would end what is read of it.
 fn shortened(error: &str) -> String {
     let end = error.char_indices().map(|(index, _)| index).find(|index| *index >= ERROR_SIZE_MAX);
-    end.map_or_else(|| error.into(), |end| format!("{}…", &error[..end]))
+    let mut kept = error[..end.unwrap_or(error.len())].replace('\0', " ");
+    if end.is_some() {
+        kept.push('…');
+    }
+    kept
 }

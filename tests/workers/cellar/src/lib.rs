@@ -52,7 +52,8 @@ pub struct Keg {
     id: i64,
     number: Option<i64>,
     large: u64,
-    real: f64,
+    /// The bits of a float: the test and this Worker read JSON with serde_json, which is not exact.
+    real: u64,
     text: String,
     bytes: Vec<u8>,
 }
@@ -73,7 +74,7 @@ impl TryFrom<StoredKeg> for Keg {
 
     fn try_from(StoredKeg { id, number, large, real, text, bytes }: StoredKeg) -> Result<Self> {
         let large = large.parse().map_err(|_| "not a number")?;
-        Ok(Self { id, number, large, real, text, bytes })
+        Ok(Self { id, number, large, real: real.to_bits(), text, bytes })
     }
 }
 
@@ -198,7 +199,10 @@ impl Cellar {
         let put = |keg: Keg| {
             let insert =
                 "INSERT OR REPLACE INTO kegs (id, number, large, real, text, bytes) VALUES (?, ?2, :large, ?, ?, ?)";
-            sql.execute(insert, (keg.id, keg.number, keg.large.to_string(), keg.real, keg.text, keg.bytes))
+            sql.execute(
+                insert,
+                (keg.id, keg.number, keg.large.to_string(), f64::from_bits(keg.real), keg.text, keg.bytes),
+            )
         };
         let kegs: Vec<StoredKeg> = match tap {
             Tap::Put(keg) => return put(keg).map(|_| Vec::new()),

@@ -1,0 +1,154 @@
+//! What is stored with an event besides its payload, as text that a person can read: its plan, and its last runs.
+
+use super::{
+    cron::Cron,
+    table::Run,
+    when::{Missed, Overlap, Plan, Repeat, Retry},
+};
+use crate::{Error, Result};
+
+/// Between the parts of a plan, which are as they are written below. No cron expression has it, and no time zone.
+const PART: char = '|';
+/// Between runs, and between the numbers of a run and its error.
+const RUN: char = '\u{1e}';
+const ERROR: char = '\u{1f}';
+
+impl Plan {
+    pub(super) fn to_text(&self) -> String {
+        let mut parts = Vec::new();
+        match &self.repeat {
+            Some(Repeat::EveryMs(interval)) => parts.push(format!("every {interval}")),
+            Some(Repeat::Cron(cron)) => parts.push(format!("cron {} in {}", cron.expression(), cron.zone())),
+            None => {}
+        }
+        match self.missed {
+            Missed::RunOnce => {}
+            Missed::CatchUp { at_most } => parts.push(format!("catch up {at_most}")),
+            Missed::Skip { later_than_ms } => parts.push(format!("skip later than {later_than_ms}")),
+        }
+        match self.overlap {
+            Overlap::Wait => {}
+            Overlap::Skip => parts.push("skip while running".into()),
+            Overlap::Allow => parts.push("overlap".into()),
+        }
+        if let Some(Retry { attempts, first_ms, longest_ms }) = self.retry {
+            parts.push(format!("try {attempts} {first_ms} {longest_ms}"));
+        }
+        parts.join("|")
+    }
+
+    /// # Errors
+    /// When another version of the program wrote it, in a way that this one does not know.
+    pub(super) fn from_text(text: &str) -> Result<Self> {
+        let mut plan = Self::default();
+        for part in text.split(PART).filter(|part| !part.is_empty()) {
+            plan.read(part).ok_or_else(|| Error::from(format!("`{part}` is nothing that this version knows")))?;
+        }
+        Ok(plan)
+    }
+
+    fn read(&mut self, part: &str) -> Option<()> {
+        if let Some(interval) = part.strip_prefix("every ") {
+            self.repeat = Some(Repeat::EveryMs(interval.parse().ok()?));
+        } else if let Some(cron) = part.strip_prefix("cron ") {
+            let (expression, zone) = cron.rsplit_once(" in ")?;
+            self.repeat = Some(Repeat::Cron(Cron::parse(expression, zone).ok()?));
+        } else if let Some(count) = part.strip_prefix("catch up ") {
+            self.missed = Missed::CatchUp { at_most: count.parse().ok()? };
+        } else if let Some(time) = part.strip_prefix("skip later than ") {
+            self.missed = Missed::Skip { later_than_ms: time.parse().ok()? };
+        } else if part == "skip while running" {
+            self.overlap = Overlap::Skip;
+        } else if part == "overlap" {
+            self.overlap = Overlap::Allow;
+        } else {
+            let mut numbers = part.strip_prefix("try ")?.split(' ').map(str::parse);
+            let mut next = || numbers.next()?.ok();
+            let (attempts, first_ms, longest_ms): (u64, _, _) = (next()?, next()?, next()?);
+            self.retry = Some(Retry { attempts: attempts.try_into().ok()?, first_ms, longest_ms });
+        }
+        Some(())
+    }
+}
+
+pub(super) fn runs_to_text(runs: &[Run]) -> String {
+    let mut text = String::new();
+    for Run { due_ms, started_ms, ended_ms, attempt, error } in runs {
+        if !text.is_empty() {
+            text.push(RUN);
+        }
+        text.push_str(&format!("{due_ms} {started_ms} {ended_ms} {attempt}"));
+        if let Some(error) = error {
+            text.push(ERROR);
+            text.extend(error.chars().map(|letter| if matches!(letter, RUN | '\0') { ' ' } else { letter }));
+        }
+    }
+    text
+}
+
+/// History that cannot be read is none: an event runs all the same.
+pub(super) fn runs_from_text(text: &str) -> Vec<Run> {
+    text.split(RUN).filter_map(run).collect()
+}
+
+fn run(text: &str) -> Option<Run> {
+    let (numbers, error) = match text.split_once(ERROR) {
+        Some((numbers, error)) => (numbers, Some(error.into())),
+        None => (text, None),
+    };
+    let mut numbers = numbers.split(' ').map(str::parse::<u64>);
+    let mut next = || numbers.next()?.ok();
+    let (due_ms, started_ms, ended_ms, attempt) = (next()?, next()?, next()?, next()?.try_into().ok()?);
+    Some(Run { due_ms, started_ms, ended_ms, attempt, error })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_are_read_as_they_were_written() {
+        let cron = Cron::checked("0 9 * * MON-FRI", "Europe/Berlin");
+        let retry = Some(Retry { attempts: 4, first_ms: 50, longest_ms: 400 });
+        let plans = [
+            Plan::default(),
+            Plan { repeat: Some(Repeat::EveryMs(60_000)), ..Plan::default() },
+            Plan {
+                repeat: Some(Repeat::Cron(cron)),
+                missed: Missed::CatchUp { at_most: 3 },
+                overlap: Overlap::Skip,
+                retry,
+            },
+            Plan {
+                missed: Missed::Skip { later_than_ms: u64::MAX },
+                overlap: Overlap::Allow,
+                retry,
+                ..Plan::default()
+            },
+        ];
+        for plan in plans {
+            assert_eq!(Plan::from_text(&plan.to_text()).unwrap(), plan, "{}", plan.to_text());
+        }
+        let shown = Plan { repeat: Some(Repeat::EveryMs(5)), retry, ..Plan::default() }.to_text();
+        assert_eq!(shown, "every 5|try 4 50 400");
+        for unknown in ["hourly", "every", "every x", "cron * * * in UTC", "try 1 2"] {
+            assert!(Plan::from_text(unknown).is_err(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn runs_are_read_as_they_were_written() {
+        let run = |error: Option<&str>| Run {
+            due_ms: 1,
+            started_ms: 2,
+            ended_ms: u64::MAX,
+            attempt: 3,
+            error: error.map(Into::into),
+        };
+        let runs = [run(None), run(Some("")), run(Some("two\nlines and \u{1f}")), run(None)];
+        assert_eq!(runs_from_text(&runs_to_text(&runs)), runs);
+        assert_eq!(runs_from_text(&runs_to_text(&[run(Some("a\u{1e}b\0"))])), [run(Some("a b "))]);
+        assert_eq!(runs_from_text("nonsense"), []);
+        assert_eq!(runs_from_text(""), []);
+    }
+}
