@@ -1,6 +1,6 @@
 //! Events of a Durable Object: how long it takes to schedule many, with none and with many waiting, and to run them.
 
-use crate::{Row, agents, rounds::median};
+use crate::{Row, agents, memory::resident_kib, rounds::median};
 use realgar_test::{App, Profile, bundle};
 use std::{
     thread,
@@ -23,11 +23,8 @@ struct Side {
 }
 
 pub(crate) fn run() -> Result<Vec<Row>, String> {
-    let app = App::builder()
-        .bundle(bundle("bench/workers/timers", Profile::Release)?)
-        .plain("bench/javascript/timers")
-        .plain(agents::folder()?)
-        .try_start()?;
+    let (ours, agents) = (bundle("bench/workers/timers", Profile::Release)?, agents::folder()?);
+    let app = App::builder().bundle(ours.clone()).plain("bench/javascript/timers").plain(agents.clone()).try_start()?;
     let side = |script, rounds| Side { script, rounds, times: Default::default() };
     let mut sides =
         [side("bench-timers", ROUNDS), side("javascript-timers", ROUNDS), side("agents-timers", ROUNDS_OF_AGENTS)];
@@ -39,12 +36,28 @@ pub(crate) fn run() -> Result<Vec<Row>, String> {
             }
         }
     }
+    drop(app);
+    let memory = [
+        ("bench-timers", App::builder().bundle(ours)),
+        ("javascript-timers", App::builder().plain("bench/javascript/timers")),
+        ("agents-timers", App::builder().plain(agents)),
+    ];
+    let memory = memory.into_iter().map(|(script, app)| waiting_mib(&app.try_start()?, script));
+    let memory = memory.collect::<Result<Vec<_>, String>>()?;
     let [ours, js, agents] = sides.map(|side| side.times.map(median));
-    let rows = [("js", js), ("agents", agents)].into_iter().flat_map(|(vs, other)| {
+    let rows = [("js", js, memory[1]), ("agents", agents, memory[2])].into_iter().flat_map(|(vs, other, mib)| {
         let cases = CASES.into_iter().zip(ours).zip(other);
-        cases.map(move |((case, ours), other)| Row { case, vs, ours, other, unit: "us" })
+        let times = cases.map(move |((case, ours), other)| Row { case, vs, ours, other, unit: "us" });
+        times.chain([Row { case: "memory10000", vs, ours: memory[0], other: mib, unit: "MiB" }])
     });
     Ok(rows.collect())
+}
+
+/// The memory of a runtime with 10,000 events waiting, in MiB.
+fn waiting_mib(app: &App, script: &str) -> Result<f64, String> {
+    let far = app.now_ms() + FAR_MS;
+    get(app, script, &format!("/schedule/10000/{far}/a"))?;
+    Ok(resident_kib()? / 1024.0)
 }
 
 /// The time of each case, in microseconds for an event.
