@@ -284,6 +284,10 @@ impl WebSocket {
 
     /// Sends text.
     ///
+    /// It is queued, and this returns at once. The platform does not show how much a slow client still has to take (workerd's issue 988),
+    /// so nothing here can wait for it: where much is sent to one client, let it say how far it is, and send no more than some messages
+    /// ahead of that.
+    ///
     /// # Errors
     /// When the socket is closed.
     pub fn text(&self, text: &str) -> Result<()> {
