@@ -3,14 +3,16 @@
 //! The platform's alarm is always set to the earliest of: the next event, and the alarm that the program set itself. While there is no
 //! table, and so no event, the program's alarm is the platform's. Once there is one, the program's alarm is a row of it.
 
+mod rows;
 mod runs;
 
-use super::{
-    stored::{runs_from_text, runs_to_text},
-    when::{NEVER, Plan, Retry, ScheduleSettings, TIME_MAX, When},
-};
+pub(crate) use rows::Row;
+pub use rows::Run;
+pub(super) use rows::{Dead, Listed};
+
+use super::when::{NEVER, Plan, Retry, ScheduleSettings, TIME_MAX, When};
 use crate::{Alarm, Error, Params, Result, Sql, codec::rows::Cells, js, now_ms};
-use serde::{Deserialize, Serialize};
+use rows::{FromCells, read_all};
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
@@ -27,8 +29,6 @@ const ALARM_RETRY: Retry = Retry { attempts: 7, first_ms: 2_000, longest_ms: 64_
 /// How long events wait that an alarm handler left alone, or that this version cannot read.
 const UNPROCESSED_PAUSE_MS: u64 = 30_000;
 const DIED: &str = "the object ended while it ran: it panicked, was killed or evicted";
-/// How many runs an event remembers.
-const RUNS_MAX: usize = 10;
 /// How long an id can be, in bytes: as a key. Many together still are one parameter of a statement.
 const ID_SIZE_MAX: usize = 2048;
 /// What the platform stores in a value at most (Cloudflare, "Durable Objects limits").
@@ -107,165 +107,6 @@ pub(crate) enum Plain {
     Running(Alarm),
     /// The platform will call it again.
     Failed(Alarm),
-}
-
-/// An event that is due.
-#[derive(Debug)]
-pub(crate) struct Row {
-    pub(crate) id: String,
-    pub(crate) seq: u64,
-    pub(crate) due: u64,
-    anchor: u64,
-    pub(crate) attempts: u32,
-    plan: Option<String>,
-    runs: Option<String>,
-    /// Its place among those that were read last.
-    index: u32,
-}
-
-/// A run of an event that is over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Run {
-    /// When it was due, in milliseconds since 1970, like all times here.
-    pub due_ms: u64,
-    /// When it began.
-    pub started_ms: u64,
-    /// When it ended.
-    pub ended_ms: u64,
-    /// Which attempt it was, from 1 on.
-    pub attempt: u32,
-    /// Why it failed. `None` if it did not.
-    pub error: Option<String>,
-}
-
-/// A row as it is listed.
-#[derive(Debug)]
-pub(super) struct Listed {
-    pub(super) id: String,
-    pub(super) due: u64,
-    pub(super) next_at: u64,
-    pub(super) attempts: u32,
-    pub(super) started_at: Option<u64>,
-    plan: Option<String>,
-    pub(super) payload: String,
-    runs: Option<String>,
-}
-
-/// A dead letter as it is stored.
-#[derive(Debug)]
-pub(super) struct Dead {
-    pub(super) number: u64,
-    pub(super) id: String,
-    pub(super) due: u64,
-    pub(super) attempts: u32,
-    pub(super) error: String,
-    pub(super) payload: String,
-    pub(super) died_at: u64,
-    runs: Option<String>,
-}
-
-impl Listed {
-    pub(super) fn plan(&self) -> Result<Plan> {
-        plan(self.plan.as_deref())
-    }
-
-    pub(super) fn runs(&self) -> Vec<Run> {
-        runs_from_text(self.runs.as_deref().unwrap_or_default())
-    }
-}
-
-impl Dead {
-    pub(super) fn runs(&self) -> Vec<Run> {
-        runs_from_text(self.runs.as_deref().unwrap_or_default())
-    }
-}
-
-/// Something that a row of a query is, whose values come in this order. `None` where they do not.
-trait FromCells: Sized {
-    fn read(cells: &mut Cells<'_>) -> Option<Self>;
-}
-
-impl FromCells for Row {
-    fn read(cells: &mut Cells<'_>) -> Option<Self> {
-        Some(Self {
-            id: cells.text()??,
-            seq: cells.number()??,
-            due: cells.number()??,
-            anchor: cells.number()??,
-            attempts: cells.number()??.try_into().ok()?,
-            plan: cells.text()?,
-            runs: cells.text()?,
-            index: 0,
-        })
-    }
-}
-
-impl FromCells for Listed {
-    fn read(cells: &mut Cells<'_>) -> Option<Self> {
-        Some(Self {
-            id: cells.text()??,
-            due: cells.number()??,
-            next_at: cells.number()??,
-            attempts: cells.number()??.try_into().ok()?,
-            started_at: cells.number()?,
-            plan: cells.text()?,
-            payload: cells.text()??,
-            runs: cells.text()?,
-        })
-    }
-}
-
-impl FromCells for Dead {
-    fn read(cells: &mut Cells<'_>) -> Option<Self> {
-        Some(Self {
-            number: cells.number()??,
-            id: cells.text()??,
-            due: cells.number()??,
-            attempts: cells.number()??.try_into().ok()?,
-            error: cells.text()??,
-            payload: cells.text()??,
-            died_at: cells.number()??,
-            runs: cells.text()?,
-        })
-    }
-}
-
-impl FromCells for Option<u64> {
-    fn read(cells: &mut Cells<'_>) -> Option<Self> {
-        cells.number()
-    }
-}
-
-impl FromCells for Option<String> {
-    fn read(cells: &mut Cells<'_>) -> Option<Self> {
-        cells.text()
-    }
-}
-
-impl Row {
-    fn plan(&self) -> Result<Plan> {
-        plan(self.plan.as_deref())
-    }
-
-    fn repeats(&self) -> bool {
-        self.plan.is_some() && self.plan().is_ok_and(|plan| plan.repeat.is_some())
-    }
-
-    pub(crate) fn is_alarm(&self) -> bool {
-        self.id == ALARM || self.id == RETRY
-    }
-
-    /// What it remembers with one run more.
-    fn runs_with(&self, run: Run) -> String {
-        let mut all = runs_from_text(self.runs.as_deref().unwrap_or_default());
-        all.push(run);
-        let old = all.len().saturating_sub(RUNS_MAX);
-        runs_to_text(&all[old..])
-    }
-}
-
-fn plan(stored: Option<&str>) -> Result<Plan> {
-    stored.map_or_else(|| Ok(Plan::default()), Plan::from_text)
 }
 
 impl Wakes {
@@ -659,14 +500,6 @@ impl Wakes {
         self.armed.set(None);
         self.read_until.set(None);
     }
-}
-
-fn read_all<T: FromCells>(mut cells: Cells<'_>) -> Option<Vec<T>> {
-    let mut rows = Vec::new();
-    while !cells.is_done() {
-        rows.push(T::read(&mut cells)?);
-    }
-    Some(rows)
 }
 
 fn is_reserved(id: &str) -> bool {

@@ -213,8 +213,9 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
             return Ok(());
         }
         let time_up = time_up.get_or_insert_with(|| Box::pin(sleep(settings.budget)));
-        let free = running.handlers.len() < settings.concurrency as usize && begun < EVENTS_MAX;
-        let due = if free { Some(pause(wakes.next_due()?, settings.budget)) } else { None };
+        let free = running.handlers.len() < settings.concurrency as usize && begun < EVENTS_MAX && now < end;
+        // What runs is not to end with a look that fails.
+        let due = free.then(|| pause(wakes.next_due().unwrap_or_default(), settings.budget));
         if let Next::Leave = running.next(&wakes, time_up, due).await {
             running.leave(&state);
             return Ok(());

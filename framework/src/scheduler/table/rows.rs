@@ -1,0 +1,182 @@
+//! What the rows of the two tables are.
+
+use super::{ALARM, RETRY};
+use crate::{
+    Result,
+    codec::rows::Cells,
+    scheduler::{
+        stored::{runs_from_text, runs_to_text},
+        when::Plan,
+    },
+};
+use serde::{Deserialize, Serialize};
+
+/// How many runs an event remembers.
+const RUNS_MAX: usize = 10;
+
+/// An event that is due.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) id: String,
+    pub(crate) seq: u64,
+    pub(crate) due: u64,
+    pub(super) anchor: u64,
+    pub(crate) attempts: u32,
+    pub(super) plan: Option<String>,
+    runs: Option<String>,
+    /// Its place among those that were read last.
+    pub(super) index: u32,
+}
+
+/// A run of an event that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// When it was due, in milliseconds since 1970, like all times here.
+    pub due_ms: u64,
+    /// When it began.
+    pub started_ms: u64,
+    /// When it ended.
+    pub ended_ms: u64,
+    /// Which attempt it was, from 1 on.
+    pub attempt: u32,
+    /// Why it failed. `None` if it did not.
+    pub error: Option<String>,
+}
+
+/// A row as it is listed.
+#[derive(Debug)]
+pub(in crate::scheduler) struct Listed {
+    pub(in crate::scheduler) id: String,
+    pub(in crate::scheduler) due: u64,
+    pub(in crate::scheduler) next_at: u64,
+    pub(in crate::scheduler) attempts: u32,
+    pub(in crate::scheduler) started_at: Option<u64>,
+    plan: Option<String>,
+    pub(in crate::scheduler) payload: String,
+    runs: Option<String>,
+}
+
+/// A dead letter as it is stored.
+#[derive(Debug)]
+pub(in crate::scheduler) struct Dead {
+    pub(in crate::scheduler) number: u64,
+    pub(in crate::scheduler) id: String,
+    pub(in crate::scheduler) due: u64,
+    pub(in crate::scheduler) attempts: u32,
+    pub(in crate::scheduler) error: String,
+    pub(in crate::scheduler) payload: String,
+    pub(in crate::scheduler) died_at: u64,
+    runs: Option<String>,
+}
+
+impl Listed {
+    pub(in crate::scheduler) fn plan(&self) -> Result<Plan> {
+        plan(self.plan.as_deref())
+    }
+
+    pub(in crate::scheduler) fn runs(&self) -> Vec<Run> {
+        runs_from_text(self.runs.as_deref().unwrap_or_default())
+    }
+}
+
+impl Dead {
+    pub(in crate::scheduler) fn runs(&self) -> Vec<Run> {
+        runs_from_text(self.runs.as_deref().unwrap_or_default())
+    }
+}
+
+/// Something that a row of a query is, whose values come in this order. `None` where they do not.
+pub(super) trait FromCells: Sized {
+    fn read(cells: &mut Cells<'_>) -> Option<Self>;
+}
+
+impl FromCells for Row {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        Some(Self {
+            id: cells.text()??,
+            seq: cells.number()??,
+            due: cells.number()??,
+            anchor: cells.number()??,
+            attempts: cells.number()??.try_into().ok()?,
+            plan: cells.text()?,
+            runs: cells.text()?,
+            index: 0,
+        })
+    }
+}
+
+impl FromCells for Listed {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        Some(Self {
+            id: cells.text()??,
+            due: cells.number()??,
+            next_at: cells.number()??,
+            attempts: cells.number()??.try_into().ok()?,
+            started_at: cells.number()?,
+            plan: cells.text()?,
+            payload: cells.text()??,
+            runs: cells.text()?,
+        })
+    }
+}
+
+impl FromCells for Dead {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        Some(Self {
+            number: cells.number()??,
+            id: cells.text()??,
+            due: cells.number()??,
+            attempts: cells.number()??.try_into().ok()?,
+            error: cells.text()??,
+            payload: cells.text()??,
+            died_at: cells.number()??,
+            runs: cells.text()?,
+        })
+    }
+}
+
+impl FromCells for Option<u64> {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        cells.number()
+    }
+}
+
+impl FromCells for Option<String> {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        cells.text()
+    }
+}
+
+impl Row {
+    pub(super) fn plan(&self) -> Result<Plan> {
+        plan(self.plan.as_deref())
+    }
+
+    pub(super) fn repeats(&self) -> bool {
+        self.plan.is_some() && self.plan().is_ok_and(|plan| plan.repeat.is_some())
+    }
+
+    pub(crate) fn is_alarm(&self) -> bool {
+        self.id == ALARM || self.id == RETRY
+    }
+
+    /// What it remembers with one run more.
+    pub(super) fn runs_with(&self, run: Run) -> String {
+        let mut all = runs_from_text(self.runs.as_deref().unwrap_or_default());
+        all.push(run);
+        let old = all.len().saturating_sub(RUNS_MAX);
+        runs_to_text(&all[old..])
+    }
+}
+
+fn plan(stored: Option<&str>) -> Result<Plan> {
+    stored.map_or_else(|| Ok(Plan::default()), Plan::from_text)
+}
+
+pub(super) fn read_all<T: FromCells>(mut cells: Cells<'_>) -> Option<Vec<T>> {
+    let mut rows = Vec::new();
+    while !cells.is_done() {
+        rows.push(T::read(&mut cells)?);
+    }
+    Some(rows)
+}
