@@ -210,7 +210,7 @@ impl Session {
     fn is_source(&self, path: &Path) -> bool {
         let mut targets = self.sources.iter().filter_map(|source| source.layout.target.as_ref());
         let watched = |target: &Path| self.watched.iter().any(|folder| target.starts_with(folder));
-        if targets.any(|target| watched(target) && path.starts_with(target)) {
+        if targets.any(|target| watched(target) && path.starts_with(target)) || is_own_output(path) {
             return false;
         }
         let inside = self.watched.iter().find_map(|folder| path.strip_prefix(folder).ok());
@@ -288,4 +288,18 @@ impl Session {
         self.edge = Some(edge);
         Ok(())
     }
+}
+
+/// Whether this program prints into the file: each line of it would be a change.
+#[cfg(unix)]
+fn is_own_output(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let changed = file(path);
+    changed.is_some() && ["/dev/stdout", "/dev/stderr"].iter().any(|own| file(own.as_ref()) == changed)
+}
+
+#[cfg(not(unix))]
+fn is_own_output(_: &Path) -> bool {
+    false
 }

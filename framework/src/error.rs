@@ -55,6 +55,12 @@ impl From<String> for Error {
     }
 }
 
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Message(error.to_string())
+    }
+}
+
 impl<E: Display> From<CallError<E>> for Error {
     fn from(error: CallError<E>) -> Self {
         match error {

@@ -261,8 +261,8 @@ pub use realgar_macros::worker;
 /// What nearly every Worker needs.
 pub mod prelude {
     pub use crate::{
-        CallError, Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, Result,
-        RpcStream, State, Stream, Worker, durable_object, rpc, worker,
+        CallError, Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, OnAlarm, OnClose,
+        OnError, OnEvent, OnMessage, Result, RpcStream, State, Stream, Worker, durable_object, rpc, worker,
     };
     pub use worker::{Method, Request, Response, console_error, console_log, console_warn};
 }

@@ -85,7 +85,7 @@ impl Sql {
     /// it wrote stays, unless it was in a transaction.
     ///
     /// The platform hands integers out rounded that are beyond 2^53 - 1. A `SELECT` with such ones runs twice, so that they are exact;
-    /// those that a statement which writes is `RETURNING` are an error: return `CAST(column AS TEXT)`, or select them.
+    /// those that a statement which writes is `RETURNING` are an error: return `CAST(column AS TEXT)`, into a `String`, or select them.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let rows = js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
         if let Some(decoded) = rows.as_string().and_then(|text| codec::rows::from_text(&text)) {
@@ -209,7 +209,7 @@ fn list(params: impl Params) -> Result<js::SqlParams> {
 }
 
 fn failed(statement: &str, thrown: JsValue) -> Error {
-    Error::Message(format!("{}, in `{statement}`", explained(thrown)))
+    Error::Message(format!("{}, in `{statement}`", explained(thrown).trim_end_matches('.')))
 }
 
 /// What the platform reports, with the limit that was exceeded, if one was.
@@ -248,9 +248,11 @@ impl SqlValue {
                 .into());
             }
             Self::Real(v) if !v.is_finite() => {
-                return Err(
-                    format!("the number {v} cannot be stored: SQL has no such number, and would keep NULL").into()
-                );
+                return Err(format!(
+                    "the number {} cannot be stored: SQL has no such number, and would keep NULL",
+                    codec::not_finite(v)
+                )
+                .into());
             }
             Self::Real(v) => v.into(),
             Self::Text(ref v) if v.len() > VALUE_SIZE_MAX => return Err(too_large("text", v.len())),

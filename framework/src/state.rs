@@ -12,8 +12,9 @@ pub struct State {
 }
 
 impl State {
-    pub(crate) fn new(raw: JsValue) -> Self {
-        Self { wakes: Rc::new(Wakes::new(js::field(&raw, "storage"))), raw }
+    /// `death` is why the wasm instance died that the object was in before.
+    pub(crate) fn new(raw: JsValue, death: Option<String>) -> Self {
+        Self { wakes: Rc::new(Wakes::new(js::field(&raw, "storage"), death)), raw }
     }
 
     /// What wakes this object.

@@ -101,6 +101,10 @@ pub enum WebSocketMessage {
 }
 
 /// What a message can be taken for.
+#[diagnostic::on_unimplemented(
+    message = "a message of a WebSocket is no `{Self}`",
+    note = "take it as `WebSocketMessage`, `String` or `Vec<u8>`; or as `Json<{Self}>`, if it is text with JSON in it"
+)]
 pub trait FromMessage: Sized {
     /// Takes it.
     ///

@@ -1,6 +1,9 @@
 //! `realgar dev`, as a person uses it.
 
-use crate::project::{Project, worker};
+use crate::{
+    common::eventually,
+    project::{Project, worker},
+};
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
@@ -127,6 +130,25 @@ fn a_change_is_served_without_losing_a_request_and_an_error_is_not_fatal() {
     assert!(get(&url).is_err(), "the port is closed");
     let left = processes_with(project.folder.join(".realgar").to_str().unwrap());
     assert!(left.is_empty(), "nothing is left running: {left:?}");
+}
+
+/// Each line of it would be a change otherwise, and have another build.
+#[test]
+fn its_own_output_in_the_folder_of_the_worker_is_no_change() {
+    let project = Project::new("scratch-dev-log", &worker("", "one"));
+    let log = project.folder.join("dev.log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+    command.arg("dev").arg(&project.folder).args(["--port", "0"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let out = lines(child.stdout.take().unwrap());
+    let dev = Dev { child, out, err: mpsc::channel().1 };
+    let url = dev.serves("api");
+    for answer in ["two", "three"] {
+        project.write(&worker("", answer));
+        eventually("the new version serves", || get(&url).is_ok_and(|served| served == answer));
+    }
+    let builds = fs::read_to_string(&log).unwrap().matches("Generating the glue").count();
+    assert_eq!(builds, 3, "{}", fs::read_to_string(&log).unwrap());
 }
 
 #[test]

@@ -115,11 +115,11 @@ fn limits_of_sql_are_named() {
     let expected = [
         ("u64", "the integer 18446744073709551615 is beyond those of SQLite, which end at 2^63 - 1; store it as text"),
         ("params", "a statement takes at most 100 parameters, not 101; pass a list as one JSON text"),
-        ("few", "Wrong number of parameter bindings for SQL query., in `SELECT ?, ?`"),
+        ("few", "Wrong number of parameter bindings for SQL query, in `SELECT ?, ?`"),
         ("text", "a text has 2200000 bytes, and the platform stores at most 2 MB"),
         ("blob", "a blob has 2200000 bytes, and the platform stores at most 2 MB"),
         ("pattern", "(a pattern of LIKE or GLOB has at most 50 bytes), in `SELECT 'a' LIKE ?`"),
-        ("returning", "beyond 2^53 - 1"),
+        ("returning", "the platform has rounded the integer `9223372036854776000`"),
     ];
     let _ = ask(&app, "/edges/large");
     for (what, reason) in expected {

@@ -92,8 +92,12 @@ impl AppBuilder {
     /// # Panics
     /// When something does not build or start, with the reason.
     #[must_use]
+    #[track_caller]
     pub fn start(&self) -> App {
-        self.try_start().unwrap_or_else(|error| panic!("the app does not start: {error}"))
+        match self.try_start() {
+            Ok(app) => app,
+            Err(error) => panic!("the app does not start: {error}"),
+        }
     }
 
     /// As [`AppBuilder::start`], for tests of what does not start.
@@ -178,6 +182,7 @@ impl App {
     /// # Panics
     /// When it does not build or start, with the reason.
     #[must_use]
+    #[track_caller]
     pub fn start(path: impl AsRef<Path>) -> Self {
         Self::builder().worker(path).start()
     }
@@ -223,7 +228,10 @@ impl App {
     #[must_use]
     #[track_caller]
     pub fn websocket(&self, path: &str) -> SocketClient {
-        self.try_websocket(path).unwrap_or_else(|error| panic!("there is no WebSocket at `{path}`: {error}"))
+        match self.try_websocket(path) {
+            Ok(socket) => socket,
+            Err(error) => panic!("there is no WebSocket at `{path}`: {error}"),
+        }
     }
 
     /// As [`App::websocket`], for tests of what is refused.
@@ -249,7 +257,9 @@ impl App {
     #[must_use]
     #[track_caller]
     pub fn url(&self, script: &str) -> String {
-        lock(&self.edge).url(script).unwrap_or_else(|| panic!("the app has no Worker `{script}`"))
+        let url = lock(&self.edge).url(script);
+        let Some(url) = url else { panic!("the app has no Worker `{script}`") };
+        url
     }
 
     /// The object called `name` of the class `class` in the Worker `script`.
@@ -329,7 +339,8 @@ impl App {
     /// When the clocks go, or the alarm of an object fails again and again.
     #[track_caller]
     pub fn advance(&self, time: Duration) {
-        let from = lock(&self.clock).unwrap_or_else(|| panic!("the clocks go: start the app with `test_clock()`"));
+        let from = *lock(&self.clock);
+        let Some(from) = from else { panic!("the clocks go: start the app with `test_clock()`") };
         let to = from + time.as_millis() as u64;
         let objects = lock(&self.edge).objects().unwrap_or_else(|error| panic!("{}", chain(&error)));
         let path = format!("/advance?from={from}&to={to}");

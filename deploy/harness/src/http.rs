@@ -58,9 +58,13 @@ impl Request {
     /// # Panics
     /// When there is no response.
     #[must_use]
+    #[track_caller]
     pub fn send(self) -> Response {
         let what = format!("{:?} {:?}", self.parts.method_ref(), self.parts.uri_ref());
-        self.try_send().unwrap_or_else(|error| panic!("no response to {what}: {error}"))
+        match self.try_send() {
+            Ok(response) => response,
+            Err(error) => panic!("no response to {what}: {error}"),
+        }
     }
 }
 
@@ -101,9 +105,12 @@ impl Response {
     /// # Panics
     /// When it is no JSON, or not of that type.
     #[must_use]
+    #[track_caller]
     pub fn json<T: DeserializeOwned>(&self) -> T {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("the body is not what is expected ({error}): {}", self.text()))
+        match serde_json::from_slice(&self.body) {
+            Ok(value) => value,
+            Err(error) => panic!("the body is not what is expected ({error}): {}", self.text()),
+        }
     }
 
     /// Checks the status.

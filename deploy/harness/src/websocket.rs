@@ -106,6 +106,9 @@ impl SocketClient {
                 Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionReset => {
                     Frame::Closed(1006, String::new())
                 }
+                Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    panic!("no frame of the WebSocket arrived within {} s", PATIENCE.as_secs())
+                }
                 Err(error) => panic!("no frame of the WebSocket arrived: {error}"),
             };
         }

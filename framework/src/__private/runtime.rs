@@ -251,10 +251,10 @@ impl ObjectHandle {
 }
 
 /// Makes an instance of class `class`: Phase 1, if it did not run yet in this wasm instance, and Phase 2. Settles with an
-/// [`ObjectHandle`].
+/// [`ObjectHandle`]. `death` is why the wasm instance died that the object was in before.
 #[wasm_bindgen(js_name = realgarObject)]
-pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue) {
-    let state = State::new(state);
+pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue, death: Option<String>) {
+    let state = State::new(state, death);
     let factory = PROGRAM.with(|program| program.get()?.object(class as usize));
     let class = factory.as_ref().map_or("", |factory| factory.class());
     let name: Rc<str> = state.name().unwrap_or_else(|| state.id().to_string()).into();

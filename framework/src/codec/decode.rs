@@ -123,8 +123,15 @@ impl<'a> Decoder<'a> {
             return Err(self.unexpected(&visitor));
         }
         if number.abs() > SAFE_INTEGER_MAX as f64 {
+            let shown = js::display(self.value);
+            if self.around.rows {
+                return Err(CodecError::new(format!(
+                    "the platform has rounded the integer `{shown}`, which a statement that writes has returned; let it return \
+                     `CAST(column AS TEXT)`, into a `String`"
+                )));
+            }
             return Err(CodecError::new(format!(
-                "the number `{number}` is beyond 2^53 - 1, where numbers are rounded; pass a BigInt"
+                "the number `{shown}` is beyond 2^53 - 1, where numbers are rounded; pass a BigInt"
             )));
         }
         if number < 0.0 { visitor.visit_i64(number as i64) } else { visitor.visit_u64(number as u64) }
@@ -247,6 +254,8 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         match self.value.as_f64() {
             Some(v) => visitor.visit_f64(v),
+            // A column is what it is, however large one of its values: the program takes it as a float.
+            None if self.around.rows && Kind::of(self.value) == Kind::BigInt => self.big_integer(visitor),
             None => Err(self.unexpected(&visitor)),
         }
     }

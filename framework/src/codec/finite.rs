@@ -83,7 +83,8 @@ macro_rules! float {
                 if value.is_finite() {
                     return self.inner.$method(value);
                 }
-                Err(S::Error::custom(format_args!("the number {value} has no form in JSON; send it as a string")))
+                let shown = super::not_finite(value.into());
+                Err(S::Error::custom(format_args!("the number {shown} has no form in JSON; send it as a string")))
             }
         )*
     };

@@ -199,7 +199,8 @@ impl<P> Schedule<P> {
         Ok(self.wakes.list(limit)?.into_iter().map(Pending::new).collect())
     }
 
-    /// The first `limit` events that failed at their last attempt, the oldest first. They stay until they are replayed or dropped.
+    /// The first `limit` events that failed at their last attempt, the oldest first. They stay until they are replayed or dropped, and
+    /// nothing bounds how many there are: a repeating event goes on after each, so one that always fails leaves one for each of its runs.
     ///
     /// # Errors
     /// When the storage fails.
@@ -207,8 +208,8 @@ impl<P> Schedule<P> {
         Ok(self.wakes.dead_letters(limit)?.into_iter().map(|dead| DeadLetter { dead, payload: PhantomData }).collect())
     }
 
-    /// Has a dead letter run now, once, as an event with its id, or with `{id}#{number}` if there is another one with that. Says whether
-    /// there was one with this number.
+    /// Has a dead letter run now, once more, as an event with its id, or with `{id}#{number}` if there is another one with that. It is tried
+    /// as often as the first time. Says whether there was one with this number.
     ///
     /// # Errors
     /// When the storage fails.

@@ -37,6 +37,12 @@ impl Plan {
         parts.join("|")
     }
 
+    /// The plan of one run of it, which is tried like all of them.
+    pub(super) fn once(&self) -> Option<String> {
+        let once = Self { retry: self.retry, ..Self::default() };
+        Some(once.to_text()).filter(|text| !text.is_empty())
+    }
+
     /// # Errors
     /// When another version of the program wrote it, in a way that this one does not know.
     pub(super) fn from_text(text: &str) -> Result<Self> {

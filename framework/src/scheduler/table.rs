@@ -10,7 +10,7 @@ pub(crate) use rows::Row;
 pub use rows::Run;
 pub(super) use rows::{Dead, Listed};
 
-use super::when::{NEVER, Plan, Retry, ScheduleSettings, TIME_MAX, When};
+use super::when::{NEVER, Retry, ScheduleSettings, TIME_MAX, When};
 use crate::{Alarm, Error, Params, Result, Sql, codec::rows::Cells, js, now_ms};
 use rows::{FromCells, read_all};
 use std::{
@@ -28,7 +28,7 @@ const RETRY: &str = "realgar:retry";
 const ALARM_RETRY: Retry = Retry { attempts: 7, first_ms: 2_000, longest_ms: 64_000 };
 /// How long events wait that an alarm handler left alone, or that this version cannot read.
 const UNPROCESSED_PAUSE_MS: u64 = 30_000;
-const DIED: &str = "the object ended while it ran: it panicked, was killed or evicted";
+const DIED: &str = "the object ended while it ran";
 /// How long an id can be, in bytes: as a key. Many together still are one parameter of a statement.
 const ID_SIZE_MAX: usize = 2048;
 /// What the platform stores in a value at most (Cloudflare, "Durable Objects limits").
@@ -77,6 +77,8 @@ pub(crate) struct Wakes {
     /// Up to when they have been read. `None`: they have to be read again.
     read_until: Cell<Option<u64>>,
     settings: Cell<ScheduleSettings>,
+    /// Why the wasm instance died that the object was in before.
+    death: Option<String>,
     /// Under a clock that a test advances, it is the test that wakes.
     frozen: bool,
 }
@@ -110,8 +112,9 @@ pub(crate) enum Plain {
 }
 
 impl Wakes {
-    pub(crate) fn new(storage: JsValue) -> Self {
+    pub(crate) fn new(storage: JsValue, death: Option<String>) -> Self {
         Self {
+            death,
             sql: Sql::new(storage.clone()),
             storage,
             waiting: RefCell::default(),
@@ -179,11 +182,15 @@ impl Wakes {
              FROM realgar_events WHERE started_at IS NOT NULL",
             (),
         )?;
+        let died = match &self.death {
+            Some(death) => format!("{DIED}: {death}"),
+            None => DIED.into(),
+        };
         for row in started {
             if !self.in_hand.borrow().contains(&row.seq) {
                 self.care.set(Care::Each);
                 let began = self.number("SELECT started_at FROM realgar_events WHERE id = ?", (&row.id,))?;
-                self.fail(&row, began.unwrap_or(row.due), DIED);
+                self.fail(&row, began.unwrap_or(row.due), &died);
             }
         }
         Ok(())
@@ -230,7 +237,7 @@ impl Wakes {
             "CREATE INDEX IF NOT EXISTS realgar_events_running ON realgar_events (started_at) WHERE started_at IS NOT NULL",
             "CREATE TABLE IF NOT EXISTS realgar_dead_letters (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, \
              due INTEGER NOT NULL, attempts INTEGER NOT NULL, error TEXT NOT NULL, payload TEXT NOT NULL, runs TEXT, \
-             died_at INTEGER NOT NULL)",
+             died_at INTEGER NOT NULL, plan TEXT)",
         ] {
             self.sql.execute(statement, ())?;
         }
@@ -275,7 +282,7 @@ impl Wakes {
             .into());
         }
         let first = when.first_run(Self::now())?;
-        let plan = if when.plan == Plan::default() { None } else { Some(when.plan.to_text()) };
+        let plan = Some(when.plan.to_text()).filter(|text| !text.is_empty());
         self.need_table()?;
         if let (Some(plan), true) = (&plan, when.plan.repeat.is_some()) {
             // One that is the same goes on in its rhythm: who schedules it whenever an object starts would lose the run that woke it.
@@ -455,7 +462,8 @@ impl Wakes {
         if !self.has_table()? {
             return Ok(Vec::new());
         }
-        let statement = "SELECT number, id, due, attempts, error, payload, died_at, runs FROM realgar_dead_letters ORDER BY number LIMIT ?";
+        let statement = "SELECT number, id, due, attempts, error, payload, died_at, runs, plan FROM realgar_dead_letters \
+                         ORDER BY number LIMIT ?";
         self.rows(statement, (limit,))
     }
 
@@ -464,10 +472,11 @@ impl Wakes {
         if !self.has_table()? {
             return Ok(false);
         }
-        let statement = "SELECT number, id, due, attempts, error, payload, died_at, runs FROM realgar_dead_letters WHERE number = ?";
+        let statement = "SELECT number, id, due, attempts, error, payload, died_at, runs, plan FROM realgar_dead_letters \
+                         WHERE number = ?";
         let Some(letter) = self.rows::<Dead>(statement, (number,))?.pop() else { return Ok(false) };
         let id = if self.get(&letter.id)?.is_some() { format!("{}#{number}", letter.id) } else { letter.id };
-        self.insert(&id, Self::now(), letter.due, None, &letter.payload)?;
+        self.insert(&id, Self::now(), letter.due, letter.plan.as_deref(), &letter.payload)?;
         self.drop_dead_letter(number)
     }
 

@@ -49,6 +49,8 @@ class Life {
   call = 0;
   text = undefined;
   cause = undefined;
+  /** Why it died, once that is known. */
+  why = undefined;
 
   /** `whose` it is: a part of what those are told that another call interrupts. */
   constructor(whose) {
@@ -104,7 +106,7 @@ class Life {
     queueMicrotask(() => {
       dying = undefined;
       // The glue wraps an exception of an import in an error of its own.
-      const why = this.text ?? String(this.cause?.cause ?? this.cause ?? "the instance was aborted");
+      const why = (this.why = this.text ?? String(this.cause?.cause ?? this.cause ?? "the instance was aborted"));
       console.error(`Realgar: a wasm instance died: ${why}`);
       this.writeLedgers();
       for (const record of this.records) record.reject(deathOf(this, record, why));
@@ -455,9 +457,10 @@ export class Shell {
   async #instantiate() {
     // A timer that still runs would keep the object in memory.
     if (this.#life?.dead) this.#life.stopTimers();
+    const death = this.#life?.why;
     for (let attempt = 1; ; attempt++) {
       const life = this.#currentLife();
-      const start = (record, call) => life.glue.realgarObject(record, call, this.#index, this.#ctx);
+      const start = (record, call) => life.glue.realgarObject(record, call, this.#index, this.#ctx, death);
       try {
         const handle = await guarded(life, () => life.track(start));
         life.handles?.set(this, handle);

@@ -67,6 +67,8 @@ pub(in crate::scheduler) struct Dead {
     pub(in crate::scheduler) payload: String,
     pub(in crate::scheduler) died_at: u64,
     runs: Option<String>,
+    /// How it is tried when it is replayed, once.
+    pub(in crate::scheduler) plan: Option<String>,
 }
 
 impl Listed {
@@ -131,6 +133,7 @@ impl FromCells for Dead {
             payload: cells.text()??,
             died_at: cells.number()??,
             runs: cells.text()?,
+            plan: cells.text()?,
         })
     }
 }

@@ -255,8 +255,7 @@ impl Wakes {
 
     /// Makes an event of its own of a run, if it is still to run, and goes on to the next one.
     fn begin_beside(&self, row: &Row, plan: &Plan) -> Result<()> {
-        let own = Plan { retry: plan.retry, ..Plan::default() };
-        let own = if own == Plan::default() { None } else { Some(own.to_text()) };
+        let own = plan.once();
         let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload, plan) \
                          SELECT ?, ?, ?, payload, ? FROM realgar_events WHERE id = ? AND seq = ?";
         let id = format!("{}@{}", row.id, row.due);
@@ -384,10 +383,11 @@ impl Wakes {
 
     /// Makes a dead letter of an event, unless another has taken its place. A repeating one goes on.
     fn bury(&self, row: &Row, error: &str, runs: Option<String>) -> Result<()> {
-        let letter = "INSERT INTO realgar_dead_letters (id, due, attempts, error, payload, runs, died_at) \
-                      SELECT id, coalesce(due, next_at), ?, ?, payload, ?, ? FROM realgar_events WHERE id = ? AND seq = ?";
+        let letter = "INSERT INTO realgar_dead_letters (id, due, attempts, error, payload, runs, died_at, plan) \
+                      SELECT id, coalesce(due, next_at), ?, ?, payload, ?, ?, ? FROM realgar_events WHERE id = ? AND seq = ?";
         if !row.is_alarm() {
-            self.sql.execute(letter, (row.attempts, error, runs.as_deref(), Self::now(), &row.id, row.seq))?;
+            let once = row.plan().ok().and_then(|plan| plan.once());
+            self.sql.execute(letter, (row.attempts, error, runs.as_deref(), Self::now(), once, &row.id, row.seq))?;
         }
         if row.repeats() && row.plan()?.run_at(row.anchor, row.due, Self::now()).is_ok() {
             return self.advance(row, &row.plan()?, runs);
