@@ -34,7 +34,8 @@ export const host = {
     storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
   },
   query,
-  rowObjects([columns, ...rows]) {
+  rowObjects(table) {
+    const [columns, ...rows] = typeof table === "string" ? unpack(table) : table;
     return rows.map((row) => Object.fromEntries(row.map((value, index) => [columns[index], value])));
   },
   sockets,
@@ -163,6 +164,8 @@ function exec(sql, statement, params, low, high) {
   return sql.exec(low === 0 && high === 0 ? statement : casting(statement, low, high), ...params);
 }
 
+/** How many forms of a statement are kept. */
+const FORMS_MAX = 32;
 /** Statements with casts, by the statement and the parameters. */
 const casted = new Map();
 
@@ -171,7 +174,11 @@ function casting(statement, low, high) {
   if (known === undefined) casted.set(statement, (known = new Map()));
   const key = high === 0 ? low : `${low} ${high}`;
   let text = known.get(key);
-  if (text === undefined) known.set(key, (text = withCasts(statement, low, high)));
+  if (text === undefined) {
+    // What is NULL in one call is an integer in another: there may be as many forms of a statement as calls.
+    if (known.size === FORMS_MAX) known.clear();
+    known.set(key, (text = withCasts(statement, low, high)));
+  }
   return text;
 }
 
@@ -182,7 +189,7 @@ const HALF = 50;
 const TOKENS =
   /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?(?:\*\/|$)|\?\d*|[:@#$](?:[\w$\u0080-\uffff]|::)+(?:\([^)\s]*\))?|[\w$\u0080-\uffff]+|[^\s;]/g;
 
-/** Parameters are numbered as SQLite does. */
+/** Parameters are numbered as SQLite does. The sign takes from the cast what would make a comparison convert the other side. */
 function withCasts(statement, low, high) {
   const isInteger = (index) => Math.floor(index < HALF ? low / 2 ** index : high / 2 ** (index - HALF)) % 2 === 1;
   const named = new Map();
@@ -195,7 +202,7 @@ function withCasts(statement, low, high) {
     else return token;
     named.set(token, number);
     last = Math.max(last, number);
-    return isInteger(number - 1) ? `CAST(${token} AS INTEGER)` : token;
+    return isInteger(number - 1) ? `+CAST(${token} AS INTEGER)` : token;
   });
 }
 
@@ -229,6 +236,23 @@ function pack(rows, count) {
     }
   }
   return text;
+}
+
+/** The columns and rows of a text that `query` has made. */
+function unpack(text) {
+  const [count, ...parts] = text.split("\0");
+  const size = Number(count);
+  const table = [parts.slice(0, size)];
+  for (let at = size; at + size < parts.length; at += size) table.push(parts.slice(at, at + size).map(unpacked));
+  return table;
+}
+
+function unpacked(value) {
+  if (value[0] === "n") return null;
+  if (value[0] === "s") return value.slice(1);
+  if (value[0] === "i") return Number(value.slice(1));
+  BITS.setBigUint64(0, BigInt(`0x${value.slice(1)}`));
+  return BITS.getFloat64(0);
 }
 
 const zones = new Map();

@@ -122,8 +122,8 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 
     /// What [`query`] returned, as a list of objects.
-    #[wasm_bindgen(js_namespace = __realgar, js_name = rowObjects)]
-    pub(crate) fn row_objects(table: &JsValue) -> JsValue;
+    #[wasm_bindgen(catch, js_namespace = __realgar, js_name = rowObjects)]
+    pub(crate) fn row_objects(table: &JsValue) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventInsert)]
     fn raw_event_insert(

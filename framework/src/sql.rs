@@ -91,7 +91,8 @@ impl Sql {
         if let Some(decoded) = rows.as_string().and_then(|text| codec::rows::from_text(&text)) {
             return Ok(decoded);
         }
-        Ok(codec::from_rows(&js::row_objects(&rows)).map_err(|error| error.inside("rows"))?)
+        let rows = js::row_objects(&rows).map_err(|thrown| failed(statement, thrown))?;
+        Ok(codec::from_rows(&rows).map_err(|error| error.inside("rows"))?)
     }
 
     /// The row of a query that has exactly one.

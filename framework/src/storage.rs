@@ -3,7 +3,7 @@
 use crate::{
     __private::runtime,
     Error, Result, codec, executor, js, promise,
-    scheduler::{Plain, Wakes},
+    scheduler::{OpenTransaction, Plain, Wakes},
     sql,
     trace::Surroundings,
 };
@@ -83,7 +83,8 @@ impl Storage {
         });
         let before = self.wakes.before_transaction()?;
         let promise = js::transaction(&self.state, call, &run).map_err(Error::from_js)?;
-        let mut abandoned = Abandoned { wakes: self.wakes.clone(), before, promise: Some(promise.clone()) };
+        let open = Some(self.wakes.open_transaction());
+        let mut abandoned = Abandoned { open, before, promise: Some(promise.clone()) };
         let ended = promise::settled(&promise).await;
         abandoned.promise = None;
         drop(wanted);
@@ -179,18 +180,18 @@ impl Storage {
 
 /// A transaction whose caller may give it up: then it is rolled back when it ends.
 struct Abandoned {
-    wakes: Rc<Wakes>,
+    open: Option<OpenTransaction>,
     before: Plain,
     promise: Option<JsValue>,
 }
 
 impl Drop for Abandoned {
     fn drop(&mut self) {
-        if let Some(promise) = self.promise.take() {
-            let (wakes, before) = (self.wakes.clone(), self.before);
+        if let (Some(promise), Some(open)) = (self.promise.take(), self.open.take()) {
+            let before = self.before;
             executor::spawn(Box::pin(async move {
                 let _ = promise::settled(&promise).await;
-                wakes.after_rollback(before);
+                open.wakes().after_rollback(before);
             }));
         }
     }
@@ -342,7 +343,7 @@ impl Entries {
         stored(js::invoke2(&self.raw, "put", &key.into(), &encoded(key, value)?)).await
     }
 
-    /// Stores all of them, or, where one cannot be stored, none.
+    /// Stores all of them, or, where one cannot be stored, none; of more than 128 in a [`Transaction`], the transaction has to fail too.
     ///
     /// # Errors
     /// As [`Entries::put`].

@@ -113,7 +113,8 @@ pub trait FromMessage: Sized {
     fn from_message(message: WebSocketMessage) -> Result<Self, String>;
 }
 
-/// A message, or an answer, that is text with JSON in it.
+/// A message, or an answer, that is text with JSON in it. Its numbers are those of JavaScript: 2.0 is 2, and an integer beyond 2^53 - 1 is an
+/// error where the type has an integer, and rounded where it takes anything, such as `serde_json::Value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 

@@ -146,7 +146,7 @@ fn expand(model: &Model) -> TokenStream {
 
 /// The export that tells the linker that a module with small stacks may be wanted. It does nothing.
 fn isolation_export(model: &Model) -> TokenStream {
-    let symbol = names::isolation_symbol(&model.item.to_token_stream().to_string());
+    let symbol = names::isolation_symbol(&format!("{} {}", model.class, model.item.to_token_stream()));
     quote! {
         #[cfg(target_arch = "wasm32")]
         const _: () = {

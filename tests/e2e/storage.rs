@@ -108,6 +108,30 @@ fn integers_of_64_bits_are_exact_in_sql() {
     assert_eq!(edge("mixed"), "9007199254740993 \"i5\" null 7");
 }
 
+/// It is the row that is wrong: nothing breaks.
+#[test]
+fn a_row_that_does_not_fit_is_an_error_that_names_it() {
+    let (app, ask) = cellar();
+    let expected = [
+        ("text-for-a-number", Err("`rows[0].value`: expected i64, got a string")),
+        ("null-for-a-number", Err("`rows[1].value`: expected i64, got null")),
+        ("another-column", Err("`rows[0]`: missing field `value`")),
+        ("scalar", Err("`rows[0]`: expected u32, got an object")),
+        ("flag", Err("`rows[0].value`: expected")),
+        ("twice", Ok("1 of 2")),
+        ("affinity", Ok("\"7\"")),
+    ];
+    for (what, outcome) in expected {
+        let found = ask(&app, &format!("/edges/{what}"));
+        match outcome {
+            Ok(value) => assert_eq!(found["Ok"], value, "{what}: {found}"),
+            Err(error) => assert!(found["Err"].as_str().unwrap_or_default().contains(error), "{what}: {found}"),
+        }
+    }
+    let died = app.logs().into_iter().filter(|line| line.message.contains("died")).count();
+    assert_eq!(died, 0);
+}
+
 #[test]
 fn limits_of_sql_are_named() {
     let (app, ask) = cellar();

@@ -75,15 +75,21 @@ struct Around {
     depth: u32,
     /// Whether they are the rows of a database, where 0 and 1 are booleans.
     rows: bool,
+    /// Whether they are from JSON, which has no `BigInt`.
+    json: bool,
 }
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(value: &'a JsValue) -> Self {
-        Self { value, around: Around { depth: 0, rows: false } }
+        Self { value, around: Around { depth: 0, rows: false, json: false } }
     }
 
     pub(super) fn of_rows(value: &'a JsValue) -> Self {
-        Self { value, around: Around { depth: 0, rows: true } }
+        Self { value, around: Around { depth: 0, rows: true, json: false } }
+    }
+
+    pub(super) fn of_json(value: &'a JsValue) -> Self {
+        Self { value, around: Around { depth: 0, rows: false, json: true } }
     }
 
     /// For what is inside this value, which is a container.
@@ -130,8 +136,9 @@ impl<'a> Decoder<'a> {
                      `CAST(column AS TEXT)`, into a `String`"
                 )));
             }
+            let how = if self.around.json { "send it as a string" } else { "pass a BigInt" };
             return Err(CodecError::new(format!(
-                "the number `{shown}` is beyond 2^53 - 1, where numbers are rounded; pass a BigInt"
+                "the number `{shown}` is beyond 2^53 - 1, where numbers are rounded; {how}"
             )));
         }
         if number < 0.0 { visitor.visit_i64(number as i64) } else { visitor.visit_u64(number as u64) }

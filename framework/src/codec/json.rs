@@ -1,6 +1,7 @@
 //! JSON, for what JavaScript reads too. An integer that `JSON.parse` would round is an error, and so is a number that is not finite.
 //!
-//! Values of programs are read by `JSON.parse` and the decoder of JavaScript values, which every program has: a second decoder of each
+//! Numbers are those of JavaScript: 2.0 is 2, and what a type that takes anything gets of an integer beyond 2^53 - 1 is rounded. Values of
+//! programs are read by `JSON.parse` and the decoder of JavaScript values, which every program has: a second decoder of each
 //! type, and one of floats that is exact, would make a bundle larger by a tenth.
 
 use super::{CodecError, SAFE_INTEGER_MAX, finite::Checked};
@@ -30,7 +31,7 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, CodecE
 /// Decodes a document.
 #[cfg(target_arch = "wasm32")]
 pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CodecError> {
-    super::from_js(&parse_js(text)?)
+    super::from_json(&parse_js(text)?)
 }
 
 /// In unit tests, where there is no JavaScript.

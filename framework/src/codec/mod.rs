@@ -38,6 +38,11 @@ pub(crate) fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T, CodecEr
     T::deserialize(decode::Decoder::new(value))
 }
 
+/// Decodes what `JSON.parse` has made of JSON.
+pub(crate) fn from_json<T: DeserializeOwned>(value: &JsValue) -> Result<T, CodecError> {
+    T::deserialize(decode::Decoder::of_json(value))
+}
+
 /// Decodes the rows of a database, which has no booleans: 0 and 1 stand for them.
 pub(crate) fn from_rows<T: DeserializeOwned>(value: &JsValue) -> Result<T, CodecError> {
     T::deserialize(decode::Decoder::of_rows(value))

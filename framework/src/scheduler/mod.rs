@@ -10,7 +10,7 @@ pub use cron::Cron;
 pub use table::Run;
 pub use when::{Missed, Overlap, Repeat, Retry, ScheduleSettings, When};
 
-pub(crate) use table::{FIRST_TIME_MS, Handled, Plain, Wakes};
+pub(crate) use table::{FIRST_TIME_MS, Handled, OpenTransaction, Plain, Wakes};
 pub(crate) use wake::{Handlers, Handling, RawEvent, WAKING, Waking};
 
 use crate::{LiveObject, Result, State, codec};

@@ -16,6 +16,7 @@ use rows::{FromCells, read_all};
 use std::{
     cell::{Cell, OnceCell, RefCell},
     collections::VecDeque,
+    rc::Rc,
     task::Waker,
 };
 use wasm_bindgen::JsValue;
@@ -47,6 +48,8 @@ pub(crate) struct Wakes {
     waiting: RefCell<Option<Waker>>,
     /// Whether something was scheduled since it looked.
     news: Cell<bool>,
+    /// How many asynchronous transactions are open. What would begin meanwhile would be rolled back with them.
+    transactions: Cell<u32>,
     /// How often the platform's alarm has failed that was delivered last.
     retries: Cell<u32>,
     /// Which handlers the class has, by which it can be woken.
@@ -119,6 +122,7 @@ impl Wakes {
             storage,
             waiting: RefCell::default(),
             news: Cell::default(),
+            transactions: Cell::default(),
             retries: Cell::default(),
             handlers: Cell::default(),
             table: Cell::default(),
@@ -333,11 +337,7 @@ impl Wakes {
             self.read_until.set(None);
         }
         if self.waking.get() > 0 {
-            // The wake may wait for a handler, and begin this beside it.
-            self.news.set(true);
-            if let Some(waker) = self.waiting.take() {
-                waker.wake();
-            }
+            self.tell_wake();
             return Ok(());
         }
         match self.armed.get() {
@@ -345,6 +345,14 @@ impl Wakes {
             Some(_) => self.arm(time),
             // Something else may come before: a transaction that was rolled back has taken the knowledge with it.
             None => self.arm(self.next()?.map_or(time, |next| next.min(time))),
+        }
+    }
+
+    /// The wake under way may wait for a handler, and begin something beside it.
+    fn tell_wake(&self) {
+        self.news.set(true);
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
         }
     }
 
@@ -485,12 +493,35 @@ impl Wakes {
     }
 }
 
+/// An asynchronous transaction: see [`Wakes::open_transaction`].
+#[derive(Debug)]
+pub(crate) struct OpenTransaction(Rc<Wakes>);
+
+impl OpenTransaction {
+    pub(crate) fn wakes(&self) -> &Wakes {
+        &self.0
+    }
+}
+
+impl Drop for OpenTransaction {
+    fn drop(&mut self) {
+        self.0.transactions.set(self.0.transactions.get() - 1);
+        self.0.tell_wake();
+    }
+}
+
 /// Transactions, which may take a table and the program's alarm back. The platform's alarm goes back with them by itself.
 impl Wakes {
     /// Writes what a transaction is not to take back, and returns what is not stored, and so does not go back by itself.
     pub(crate) fn before_transaction(&self) -> Result<Plain> {
         self.write()?;
         Ok(self.plain.get())
+    }
+
+    /// Says that an asynchronous transaction is open, until what this returns is dropped.
+    pub(crate) fn open_transaction(self: &Rc<Self>) -> OpenTransaction {
+        self.transactions.set(self.transactions.get() + 1);
+        OpenTransaction(self.clone())
     }
 
     pub(crate) fn after_rollback(&self, before: Plain) {

@@ -74,7 +74,7 @@ impl RawEvent {
     /// # Errors
     /// When it is not a `P`.
     pub fn decode<P: DeserializeOwned>(self) -> Result<Event<P>> {
-        let payload = codec::from_js(&self.payload).map_err(|error| error.inside("payload"))?;
+        let payload = codec::from_json(&self.payload).map_err(|error| error.inside("payload"))?;
         Ok(Event { id: self.id, payload, due_ms: self.due, attempt: self.attempt })
     }
 }
@@ -215,7 +215,8 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
         let time_up = time_up.get_or_insert_with(|| Box::pin(sleep(settings.budget)));
         let free = running.handlers.len() < settings.concurrency as usize && begun < EVENTS_MAX && now < end;
         // What runs is not to end with a look that fails.
-        let due = free.then(|| pause(wakes.next_due().unwrap_or_default(), settings.budget));
+        let next = || if wakes.in_transaction() { None } else { wakes.next_due().unwrap_or_default() };
+        let due = free.then(|| pause(next(), settings.budget));
         if let Next::Leave = running.next(&wakes, time_up, due).await {
             running.leave(&state);
             return Ok(());

@@ -42,8 +42,10 @@ impl Wakes {
     /// Says that it ends, and sets the alarm to what comes next.
     pub(in crate::scheduler) fn end_wake(&self) -> Result<()> {
         self.waking.set(self.waking.get() - 1);
-        self.care.set(Care::None);
-        self.retries.set(0);
+        if self.waking.get() == 0 {
+            self.care.set(Care::None);
+            self.retries.set(0);
+        }
         self.rearm()
     }
 
@@ -107,6 +109,8 @@ impl Wakes {
         let rows = self.ledger().read(now as f64, BATCH).map_err(Error::from_js)?;
         let mut rows: Vec<Row> = read_all(Cells::of_rows(&rows)).ok_or("the schedule holds what nobody wrote")?;
         rows.iter_mut().zip(0..).for_each(|(row, index)| row.index = index);
+        // A transaction that was rolled back may have taken back that one runs.
+        rows.retain(|row| !self.in_hand.borrow().contains(&row.seq));
         Ok(rows)
     }
 
@@ -117,11 +121,19 @@ impl Wakes {
         wanted: impl Fn(&Row) -> bool,
     ) -> Result<Option<(Row, JsValue)>> {
         loop {
+            if self.in_transaction() {
+                return Ok(None);
+            }
             let Some(mut row) = self.take_next(now, &wanted)? else { return Ok(None) };
             if let Some(payload) = self.begin(&mut row, now)? {
                 return Ok(Some((row, payload)));
             }
         }
+    }
+
+    /// Whether nothing can begin. The wake is told when that is over.
+    pub(in crate::scheduler) fn in_transaction(&self) -> bool {
+        self.transactions.get() > 0
     }
 
     /// When the next event is due that is not tried, for a wake that waits.

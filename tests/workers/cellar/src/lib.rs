@@ -258,6 +258,19 @@ impl Cellar {
                 let insert = "INSERT INTO kegs VALUES (?, 1, '0', 0.5, '', x'') RETURNING id AS value";
                 sql.query_one(insert, (i64::MAX,)).map(|row: Exact<i64>| row.value.to_string())
             }
+            "text-for-a-number" => shown_count(sql.query("SELECT 'seven' AS value", ())),
+            "null-for-a-number" => shown_count(sql.query("SELECT 1 AS value UNION ALL SELECT NULL ORDER BY 1 DESC", ())),
+            "another-column" => shown_count(sql.query("SELECT 0.5 AS other, 'x' AS more", ())),
+            "scalar" => sql.query_one::<u32>("SELECT 7", ()).map(|value| value.to_string()),
+            "flag" => sql.query_one::<Exact<bool>>("SELECT 2 AS value", ()).map(|row| row.value.to_string()),
+            "twice" => shown_count(sql.query("SELECT 1 AS value, 2 AS value", ())),
+            // As a bound integer compares, not as a cast does.
+            "affinity" => {
+                sql.execute("CREATE TABLE IF NOT EXISTS codes (code TEXT)", ())?;
+                sql.execute("DELETE FROM codes", ())?;
+                sql.execute("INSERT INTO codes VALUES (?), ('07'), ('7.0')", (7,))?;
+                shown(sql.query("SELECT code AS value FROM codes WHERE code = ?", (7,)))
+            }
             "u64" => sql.execute("SELECT ?", (u64::MAX,)).map(|_| String::new()),
             "params" => sql.execute("SELECT ?", vec![1; 101]).map(|_| String::new()),
             "few" => sql.execute("SELECT ?, ?", (1,)).map(|_| String::new()),
@@ -308,6 +321,10 @@ impl Cellar {
     fn columns<T: serde::de::DeserializeOwned>(&self) -> Result<Vec<T>> {
         self.state.sql().query("SELECT name FROM pragma_table_info('wines')", ())
     }
+}
+
+fn shown_count(rows: Result<Vec<Exact<i64>>>) -> Result<String> {
+    rows.map(|rows| format!("{} of {}", rows.len(), rows.iter().map(|row| row.value).sum::<i64>()))
 }
 
 #[worker(hosts(Cellar))]
