@@ -367,6 +367,20 @@ fn what_falls_due_meanwhile_begins_beside_a_handler_that_waits() {
     assert_eq!(notes(&app, "/choir/one"), pairs(&expected));
 }
 
+/// What began inside would be rolled back with it, or run although it was never scheduled.
+#[test]
+fn nothing_begins_inside_of_a_transaction() {
+    let app = running();
+    let set = |id: &str, when: Value, job: Value| ask(&app, "/choir/one", &json!({ "Set": [id, when, job] }));
+    let _ = set("slow", json!({}), json!({"Slow": 2_500}));
+    eventually("the first has begun", || !log(&app, "/choir/one").is_empty());
+    let _ = set("due meanwhile", json!({"after": 100}), json!({"Note": "once"}));
+    assert_eq!(ask(&app, "/choir/one", &json!({"SetSlowlyAndFail": ["never", {"Note": "never"}]})), true);
+    eventually("all of it is over", || pending(&app, "/choir/one") == 0);
+    let expected = [("slow", "began"), ("due meanwhile", "once"), ("slow", "ended")];
+    assert_eq!(notes(&app, "/choir/one"), pairs(&expected));
+}
+
 /// A transaction takes back what is known of the alarm; what waits is not to wait any longer.
 #[test]
 fn what_waits_is_not_put_off_by_what_is_scheduled_after_a_rollback() {

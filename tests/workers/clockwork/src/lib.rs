@@ -100,6 +100,8 @@ pub enum Command {
     FailStart(u32),
     /// Schedules in a transaction within another one, which fails.
     SetNested(String, Job),
+    /// Schedules for now in an asynchronous transaction, which then fails.
+    SetSlowlyAndFail(String, Job),
     /// Schedules in a transaction that is given up.
     SetAndGiveUp(String, Job),
 }
@@ -322,6 +324,15 @@ async fn run(state: &State, schedule: &Schedule<Job>, command: Command) -> Resul
                 Err("rolled back".into())
             });
             json!(outcome.is_err())
+        }
+        Command::SetSlowlyAndFail(id, job) => {
+            let inner = schedule.clone();
+            let body = async move |_| {
+                inner.set(&id, When::at(0), &job)?;
+                sleep(Duration::from_millis(300)).await;
+                Err::<(), _>("rolled back".into())
+            };
+            json!(state.storage().transaction(body).await.is_err())
         }
         Command::SetAndGiveUp(id, job) => {
             let (inner, when) = (schedule.clone(), When::after(Duration::from_secs(1)));
