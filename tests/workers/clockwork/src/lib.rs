@@ -16,6 +16,8 @@ use std::{
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Job {
     Note(String),
+    /// Logs it, which no transaction takes back.
+    Say(String),
     /// Fails so many times.
     Fail(u32),
     /// The same, by a panic.
@@ -355,6 +357,7 @@ async fn handle(state: &State, schedule: &Schedule<Job>, event: Event<Job>) -> R
     let note = |what: &str| Notes(state).write(&id, what, due_ms, attempt);
     match payload {
         Job::Note(text) => note(&text)?,
+        Job::Say(text) => console_log!("{text}"),
         Job::Fail(times) => {
             note("tried")?;
             if attempt <= times {
