@@ -235,3 +235,17 @@ fn only_idempotent_methods_are_called_again_and_only_where_the_platform_says_so(
         ])
     );
 }
+
+#[test]
+fn a_test_calls_an_object_without_a_route() {
+    let app = kitchen();
+    let menu = app.object("kitchen", "Menu", "direct");
+    assert_eq!(menu.call("echoU64", &json!([7])).unwrap(), 7);
+    assert_eq!(menu.call("nothing", &json!([])).unwrap(), Value::Null);
+    assert_eq!(menu.call("echoBytes", &json!([[1, 2]])).unwrap(), json!([1, 2]));
+    let failed = menu.call("echoU64", &json!(["seven"])).unwrap_err();
+    assert_eq!((&*failed.code, failed.message.contains("expected u64, got a string")), ("bad_arguments", true));
+    assert!(menu.call("noSuchMethod", &json!([])).unwrap_err().message.contains("noSuchMethod"));
+    let failed = app.object("kitchen", "Fragile", "direct").call("fault", &json!(["panic"])).unwrap_err();
+    assert_eq!(failed.code, "panicked");
+}

@@ -4,6 +4,7 @@
 // POST /evict-all
 // POST /scheduled?script=NAME&cron=EXPRESSION&time=MILLISECONDS: answers with the outcome
 // POST /clock?advance=MILLISECONDS: of the simulators
+// POST /call?method=NAME with a list of arguments, as /evict: answers with {"ok"} or {"error"}
 // POST /alarm and /lose-alarm, as /evict: delivers the alarm, or forgets it
 // POST /advance?from=MILLISECONDS&to=MILLISECONDS with {"SCRIPT/CLASS": [ID, …]}: runs what falls due in these objects, and in those
 // they start, in order
@@ -29,6 +30,8 @@ export default {
         // A queue looks at the clock when it is called.
         const queues = Object.entries(env).filter(([name]) => name.startsWith("queue:"));
         await Promise.all(queues.map(([, queue]) => queue.fetch("http://queue/metrics")));
+      } else if (pathname === "/call") {
+        return Response.json(await call(stub(env, searchParams), searchParams.get("method"), await request.json()));
       } else if (pathname === "/alarm") {
         await stub(env, searchParams).__realgarTestAlarm(Number(searchParams.get("now")));
       } else if (pathname === "/lose-alarm") {
@@ -55,6 +58,26 @@ function stub(env, params) {
   }
   const id = params.get("id");
   return id === null ? namespace.getByName(params.get("name")) : namespace.get(namespace.idFromString(id));
+}
+
+async function call(object, method, args) {
+  try {
+    return { ok: plain(await object[method](...args)) };
+  } catch (error) {
+    const { code, message = String(error), data } = error ?? {};
+    return { error: { code: code ?? "", message, data: plain(data) } };
+  }
+}
+
+/** What JSON has no form for, in the nearest one. */
+function plain(value) {
+  if (value instanceof ReadableStream) throw new Error("it returned a stream; read it through a Worker");
+  const nearest = (_, value) => {
+    if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : `${value}`;
+    if (ArrayBuffer.isView(value)) return [...value];
+    return value instanceof Map ? Object.fromEntries(value) : value;
+  };
+  return value === undefined ? null : JSON.parse(JSON.stringify(value, nearest));
 }
 
 /** How often an alarm may fail at one point of time, and be delivered at all. */

@@ -22,7 +22,7 @@ mod http;
 mod random;
 mod websocket;
 
-pub use app::{App, AppBuilder, ObjectRef, Sockets};
+pub use app::{App, AppBuilder, CallFailed, ObjectRef, Sockets};
 pub use http::{Request, Response};
 pub use random::Random;
 pub use realgar_bundle::{Bundle, Profile, read as read_bundle};
