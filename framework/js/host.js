@@ -34,10 +34,8 @@ export const host = {
     storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
   },
   query,
-  rowObjects(table) {
-    const [columns, ...rows] = typeof table === "string" ? unpack(table) : table;
-    return rows.map((row) => Object.fromEntries(row.map((value, index) => [columns[index], value])));
-  },
+  /** What `query` returned, as a list of lists. */
+  table: (found) => (typeof found === "string" ? unpack(found) : found),
   sockets,
   broadcast(state, tag, except, message) {
     let count = 0;

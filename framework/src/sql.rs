@@ -78,7 +78,9 @@ impl Sql {
         Ok(written as u64)
     }
 
-    /// All rows of a query. A row is a struct with a field for each column; 0 and 1 are read as `bool` where it says so.
+    /// All rows of a query. A row is a struct with a field for each column; or a tuple, in the order of the columns; or, of one column, its
+    /// value. 0 and 1 are read as `bool` where it says so. Two columns of one name are an error in a struct: name one with `AS`, or take
+    /// a tuple.
     ///
     /// # Errors
     /// What SQLite reports, with the statement; or the row and column that does not fit `T`. The statement has run by then; what
@@ -91,8 +93,8 @@ impl Sql {
         if let Some(decoded) = rows.as_string().and_then(|text| codec::rows::from_text(&text)) {
             return Ok(decoded);
         }
-        let rows = js::row_objects(&rows).map_err(|thrown| failed(statement, thrown))?;
-        Ok(codec::from_rows(&rows).map_err(|error| error.inside("rows"))?)
+        let table = js::table(&rows).map_err(|thrown| failed(statement, thrown))?;
+        Ok(codec::rows::from_table(&table).map_err(|error| error.inside("rows"))?)
     }
 
     /// The row of a query that has exactly one.

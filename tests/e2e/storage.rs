@@ -116,9 +116,13 @@ fn a_row_that_does_not_fit_is_an_error_that_names_it() {
         ("text-for-a-number", Err("`rows[0].value`: expected i64, got a string")),
         ("null-for-a-number", Err("`rows[1].value`: expected i64, got null")),
         ("another-column", Err("`rows[0]`: missing field `value`")),
-        ("scalar", Err("`rows[0]`: expected u32, got an object")),
+        ("scalar", Ok("7")),
+        ("large-scalar", Ok("9223372036854775807")),
+        ("tuple", Ok("(-9223372036854775808, None, [1, 2], 0.5)")),
+        ("short-tuple", Err("`rows[0]`: invalid length 2, expected a tuple of size 3")),
+        ("not-a-scalar", Err("`rows[0]`: expected u8, got a row of 2 columns")),
         ("flag", Err("`rows[0].value`: expected")),
-        ("twice", Ok("1 of 2")),
+        ("twice", Err("`rows[0]`: duplicate field `value`")),
         ("affinity", Ok("\"7\"")),
     ];
     for (what, outcome) in expected {

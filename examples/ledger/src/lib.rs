@@ -90,11 +90,6 @@ impl DurableObject for Ledger {
     }
 }
 
-#[derive(Deserialize)]
-struct Balance {
-    cents: i64,
-}
-
 #[rpc]
 impl Ledger {
     /// Opens an account. One that is open stays as it is.
@@ -131,8 +126,8 @@ impl Ledger {
 
 impl Ledger {
     fn balance(&self, name: &str) -> Result<i64, LedgerError> {
-        let found: Vec<Balance> = self.state.sql().query("SELECT cents FROM accounts WHERE name = ?", (name,))?;
-        found.first().map(|balance| balance.cents).ok_or_else(|| LedgerError::NoAccount { name: name.into() })
+        let found: Vec<i64> = self.state.sql().query("SELECT cents FROM accounts WHERE name = ?", (name,))?;
+        found.first().copied().ok_or_else(|| LedgerError::NoAccount { name: name.into() })
     }
 
     /// Changes a balance. Where that fails, the transaction takes back what was done before.

@@ -4,12 +4,17 @@
 //! Text crosses the boundary once, where each value of an object would cross it by itself. What does not decode this way is decoded
 //! again from JavaScript values, which tell better what is wrong.
 
-use super::CodecError;
+use super::{CodecError, decode::Decoder};
+use js_sys::Array;
 use serde::{
     Deserializer,
-    de::{DeserializeOwned, DeserializeSeed, Error as _, IntoDeserializer, MapAccess, Visitor, value::StrDeserializer},
+    de::{
+        DeserializeOwned, DeserializeSeed, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+        value::StrDeserializer,
+    },
     forward_to_deserialize_any,
 };
+use wasm_bindgen::{JsCast, JsValue};
 
 /// The rows. `None` where one does not decode.
 pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Option<Vec<T>> {
@@ -74,50 +79,183 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// A row: to whoever decodes it, a map from the names of its columns.
-struct Row<'a, 't> {
-    columns: &'a [&'t str],
-    cells: &'a mut Cells<'t>,
+/// The rows of a table whose values are JavaScript's: its columns, and then each row, as lists.
+pub(crate) fn from_table<T: DeserializeOwned>(table: &Array) -> Result<Vec<T>, CodecError> {
+    let mut rows = table.iter().map(|row| row.unchecked_into::<Array>());
+    let columns: Vec<String> =
+        rows.next().map(|names| names.iter().filter_map(|name| name.as_string()).collect()).unwrap_or_default();
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    let row = |values| {
+        let mut cells = Values { values, at: 0, current: JsValue::UNDEFINED };
+        T::deserialize(Row { columns: &columns, cells: &mut cells })
+    };
+    rows.enumerate().map(|(index, values)| row(values).map_err(|error| error.at(index))).collect()
 }
 
-impl<'de> Deserializer<'de> for Row<'_, '_> {
+/// Where a row gets its values from, one after the other.
+trait Source<'de> {
+    type Value<'a>: Deserializer<'de, Error = CodecError>
+    where
+        Self: 'a;
+
+    fn next(&mut self) -> Result<Self::Value<'_>, CodecError>;
+}
+
+impl<'de, 't> Source<'de> for Cells<'t> {
+    type Value<'a>
+        = Cell<'t>
+    where
+        Self: 'a;
+
+    fn next(&mut self) -> Result<Cell<'t>, CodecError> {
+        Cells::next(self)
+            .map(Cell)
+            .ok_or_else(|| CodecError::new("the row has fewer values than the query has columns"))
+    }
+}
+
+/// The values of one row.
+struct Values {
+    values: Array,
+    at: u32,
+    current: JsValue,
+}
+
+impl<'de> Source<'de> for Values {
+    type Value<'a> = Decoder<'a>;
+
+    fn next(&mut self) -> Result<Decoder<'_>, CodecError> {
+        self.current = self.values.get(self.at);
+        self.at += 1;
+        Ok(Decoder::of_rows(&self.current))
+    }
+}
+
+/// A row: to whoever decodes it, a map from the names of its columns, a tuple of its values, or, if it has one column, that value.
+struct Row<'a, S> {
+    columns: &'a [&'a str],
+    cells: &'a mut S,
+}
+
+impl<'a, S> Row<'a, S> {
+    fn fields(self) -> Fields<'a, S> {
+        Fields { columns: self.columns.iter(), cells: self.cells }
+    }
+
+    /// The only value, for who wants `expected`.
+    fn only<'de>(&mut self, expected: &dyn Expected) -> Result<S::Value<'_>, CodecError>
+    where
+        S: Source<'de>,
+    {
+        match self.columns.len() {
+            1 => self.cells.next(),
+            count => Err(CodecError::new(format!("expected {expected}, got a row of {count} columns"))),
+        }
+    }
+}
+
+macro_rules! only_value {
+    ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
+        fn $method<V: Visitor<'de>>(mut self, $($argument: $type,)* visitor: V) -> Result<V::Value, CodecError> {
+            self.only(&visitor)?.$method($($argument,)* visitor)
+        }
+    )*};
+}
+
+impl<'de, S: Source<'de>> Deserializer<'de> for Row<'_, S> {
     type Error = CodecError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let mut fields = Fields { columns: self.columns.iter(), cells: self.cells };
+        let mut fields = self.fields();
         let value = visitor.visit_map(&mut fields)?;
-        // A visitor that does not want all of them.
-        fields.columns.try_for_each(|_| fields.cells.next().map(drop)).map_or_else(|| Err(short()), |()| Ok(value))
+        fields.pass_over()?;
+        Ok(value)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        let mut fields = self.fields();
+        let value = visitor.visit_seq(&mut fields)?;
+        match fields.columns.len() {
+            0 => Ok(value),
+            more => Err(CodecError::new(format!("the row has {more} columns more"))),
+        }
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, CodecError> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
+        self.deserialize_seq(visitor)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_newtype_struct(self)
     }
 
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
+    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, CodecError> {
+        match self.columns.len() {
+            1 => self.only(&visitor)?.deserialize_option(visitor),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    only_value! {
+        deserialize_bool(); deserialize_i8(); deserialize_i16(); deserialize_i32(); deserialize_i64(); deserialize_i128();
+        deserialize_u8(); deserialize_u16(); deserialize_u32(); deserialize_u64(); deserialize_u128(); deserialize_f32();
+        deserialize_f64(); deserialize_char(); deserialize_str(); deserialize_string(); deserialize_bytes();
+        deserialize_byte_buf(); deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+    }
+
+    forward_to_deserialize_any! { unit unit_struct map struct identifier ignored_any }
+}
+
+struct Fields<'a, S> {
+    columns: std::slice::Iter<'a, &'a str>,
+    cells: &'a mut S,
+}
+
+impl<S> Fields<'_, S> {
+    /// Passes over the values that a visitor does not want.
+    fn pass_over<'de>(&mut self) -> Result<(), CodecError>
+    where
+        S: Source<'de>,
+    {
+        for _ in self.columns.by_ref() {
+            self.cells.next()?;
+        }
+        Ok(())
     }
 }
 
-fn short() -> CodecError {
-    CodecError::new("the row has fewer values than the query has columns")
-}
-
-struct Fields<'a, 't> {
-    columns: std::slice::Iter<'a, &'t str>,
-    cells: &'a mut Cells<'t>,
-}
-
-impl<'de> MapAccess<'de> for &mut Fields<'_, '_> {
+impl<'de, S: Source<'de>> MapAccess<'de> for &mut Fields<'_, S> {
     type Error = CodecError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
-        self.columns.next().map(|column| seed.deserialize(StrDeserializer::new(column))).transpose()
+        self.columns.as_slice().first().map(|column| seed.deserialize(StrDeserializer::new(column))).transpose()
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
-        seed.deserialize(Cell(self.cells.next().ok_or_else(short)?))
+        let column = self.columns.next().copied().unwrap_or_default();
+        seed.deserialize(self.cells.next()?).map_err(|error| error.inside(column))
+    }
+}
+
+impl<'de, S: Source<'de>> SeqAccess<'de> for &mut Fields<'_, S> {
+    type Error = CodecError;
+
+    fn next_element_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<Option<V::Value>, CodecError> {
+        let Some(column) = self.columns.next() else { return Ok(None) };
+        seed.deserialize(self.cells.next()?).map(Some).map_err(|error| error.inside(column))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.columns.len())
     }
 }
 
@@ -254,6 +392,17 @@ mod tests {
     }
 
     #[test]
+    fn rows_are_tuples_and_single_values() {
+        let pairs = packed(&["a", "b"], &["i1", "sx", "i2", "n"]);
+        assert_eq!(from_text::<(u8, Option<String>)>(&pairs), Some(vec![(1, Some("x".into())), (2, None)]));
+        let ones = packed(&["count"], &["i1", "i0"]);
+        assert_eq!(from_text::<u64>(&ones), Some(vec![1, 0]));
+        assert_eq!(from_text::<Wrapped>(&ones), Some(vec![Wrapped(true), Wrapped(false)]));
+        assert_eq!(from_text::<Colour>(&packed(&["c"], &["sred"])), Some(vec![Colour::Red]));
+        assert_eq!(from_text::<Option<f64>>(&packed(&["max"], &["n"])), Some(vec![None]));
+    }
+
+    #[test]
     fn what_does_not_fit_is_left_to_others() {
         let tables = [
             packed(&["vegan"], &["i2"]),
@@ -267,6 +416,7 @@ mod tests {
         for other in tables {
             assert_eq!(from_text::<Dish>(&other), None, "{other:?}");
         }
-        assert_eq!(from_text::<u64>(&packed(&["count"], &["i1"])), None);
+        assert_eq!(from_text::<u64>(&packed(&["count", "more"], &["i1", "i2"])), None);
+        assert_eq!(from_text::<(u64,)>(&packed(&["count", "more"], &["i1", "i2"])), None);
     }
 }

@@ -262,6 +262,13 @@ impl Cellar {
             "null-for-a-number" => shown_count(sql.query("SELECT 1 AS value UNION ALL SELECT NULL ORDER BY 1 DESC", ())),
             "another-column" => shown_count(sql.query("SELECT 0.5 AS other, 'x' AS more", ())),
             "scalar" => sql.query_one::<u32>("SELECT 7", ()).map(|value| value.to_string()),
+            "large-scalar" => sql.query_one::<i64>("SELECT max(?, 1)", (i64::MAX,)).map(|value| value.to_string()),
+            "tuple" => {
+                let row = sql.query_one::<(i64, Option<u8>, Vec<u8>, f64)>("SELECT ?, NULL, x'0102', 0.5", (i64::MIN,));
+                row.map(|row| format!("{row:?}"))
+            }
+            "short-tuple" => sql.query_one::<(u8, u8, u8)>("SELECT 1, 2", ()).map(|row| format!("{row:?}")),
+            "not-a-scalar" => sql.query_one::<u8>("SELECT 1, 2", ()).map(|row| row.to_string()),
             "flag" => sql.query_one::<Exact<bool>>("SELECT 2 AS value", ()).map(|row| row.value.to_string()),
             "twice" => shown_count(sql.query("SELECT 1 AS value, 2 AS value", ())),
             // As a bound integer compares, not as a cast does.
