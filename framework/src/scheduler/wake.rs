@@ -273,11 +273,12 @@ async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> R
         wakes.take_care().await?;
     }
     let outcome = handler(own_alarm).await;
-    wakes.put_off_unprocessed(outcome.is_err())?;
+    let again = Wakes::alarm_again();
+    wakes.put_off_unprocessed(outcome.is_err().then_some(again))?;
     match (in_hand, outcome) {
         (Some(in_hand), outcome) => in_hand.settle(outcome),
         (None, Ok(())) => {}
-        (None, Err(error)) => wakes.alarm_failed(&error.to_string())?,
+        (None, Err(error)) => wakes.alarm_failed(&error.to_string(), again)?,
     }
     Ok(())
 }

@@ -347,12 +347,16 @@ impl Wakes {
         self.changed(again)
     }
 
+    /// When the program's alarm handler is called again that has failed now.
+    pub(in crate::scheduler) fn alarm_again() -> u64 {
+        Self::now() + ALARM_RETRY.pause(1, js_sys::Math::random())
+    }
+
     /// The program's alarm handler has failed, when it was not for an alarm of its own that it was called: it is called again.
-    pub(in crate::scheduler) fn alarm_failed(&self, error: &str) -> Result<()> {
-        let pause = ALARM_RETRY.pause(1, js_sys::Math::random());
+    pub(in crate::scheduler) fn alarm_failed(&self, error: &str, again: u64) -> Result<()> {
+        let pause = again.saturating_sub(Self::now());
         js::log("error", &format!("Realgar: the alarm failed, again in {pause} ms: {error}"));
-        let time = Self::now() + pause;
-        self.insert(RETRY, time, time, None, "null")
+        self.insert(RETRY, again, again, None, "null")
     }
 
     /// Begins the program's own alarm, if it is due; and whether anything else is.
@@ -376,17 +380,19 @@ impl Wakes {
 
     /// Where the program's alarm handler has failed before it worked its events off, or did not: so that it is not called for them again
     /// and again at once.
-    pub(in crate::scheduler) fn put_off_unprocessed(&self, failed: bool) -> Result<()> {
-        if self.processed.get() && !failed {
+    ///
+    /// `again` is when it is called again, if it has failed: then both come at once.
+    pub(in crate::scheduler) fn put_off_unprocessed(&self, again: Option<u64>) -> Result<()> {
+        if self.processed.get() && again.is_none() {
             return Ok(());
         }
         self.write()?;
         let now = Self::now();
-        let pause = if failed { ALARM_RETRY.first_ms } else { UNPROCESSED_PAUSE_MS };
+        let until = again.unwrap_or(now + UNPROCESSED_PAUSE_MS);
         let statement = "UPDATE realgar_events SET due = coalesce(due, next_at), next_at = ? \
                          WHERE next_at <= ? AND started_at IS NULL AND id NOT IN (?, ?)";
-        let left = self.sql.execute(statement, (now + pause, now, ALARM, RETRY))?;
-        if left > 0 && !failed {
+        let left = self.sql.execute(statement, (until, now, ALARM, RETRY))?;
+        if left > 0 && again.is_none() {
             let call = "call `process_scheduled_events` in it";
             js::log("error", &format!("Realgar: events are due, and the alarm handler did not process them: {call}"));
         }
