@@ -273,14 +273,13 @@ async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> R
         wakes.take_care().await?;
     }
     let outcome = handler(own_alarm).await;
-    let again = Wakes::alarm_again();
-    wakes.put_off_unprocessed(outcome.is_err().then_some(again))?;
+    let failed = outcome.is_err();
     match (in_hand, outcome) {
         (Some(in_hand), outcome) => in_hand.settle(outcome),
         (None, Ok(())) => {}
-        (None, Err(error)) => wakes.alarm_failed(&error.to_string(), again)?,
+        (None, Err(error)) => wakes.alarm_failed(&error.to_string())?,
     }
-    Ok(())
+    wakes.put_off_unprocessed(failed)
 }
 
 /// Works off what is due with `handler`. Returns how many events it handled.

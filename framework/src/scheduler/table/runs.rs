@@ -347,16 +347,12 @@ impl Wakes {
         self.changed(again)
     }
 
-    /// When the program's alarm handler is called again that has failed now.
-    pub(in crate::scheduler) fn alarm_again() -> u64 {
-        Self::now() + ALARM_RETRY.pause(1, js_sys::Math::random())
-    }
-
     /// The program's alarm handler has failed, when it was not for an alarm of its own that it was called: it is called again.
-    pub(in crate::scheduler) fn alarm_failed(&self, error: &str, again: u64) -> Result<()> {
-        let pause = again.saturating_sub(Self::now());
+    pub(in crate::scheduler) fn alarm_failed(&self, error: &str) -> Result<()> {
+        let pause = ALARM_RETRY.pause(1, js_sys::Math::random());
         js::log("error", &format!("Realgar: the alarm failed, again in {pause} ms: {error}"));
-        self.insert(RETRY, again, again, None, "null")
+        let time = Self::now() + pause;
+        self.insert(RETRY, time, time, None, "null")
     }
 
     /// Begins the program's own alarm, if it is due; and whether anything else is.
@@ -381,18 +377,20 @@ impl Wakes {
     /// Where the program's alarm handler has failed before it worked its events off, or did not: so that it is not called for them again
     /// and again at once.
     ///
-    /// `again` is when it is called again, if it has failed: then both come at once.
-    pub(in crate::scheduler) fn put_off_unprocessed(&self, again: Option<u64>) -> Result<()> {
-        if self.processed.get() && again.is_none() {
+    /// If it has failed, they come when it is called again.
+    pub(in crate::scheduler) fn put_off_unprocessed(&self, failed: bool) -> Result<()> {
+        if self.processed.get() && !failed {
             return Ok(());
         }
         self.write()?;
         let now = Self::now();
+        let again = "SELECT min(next_at) FROM realgar_events WHERE id IN (?, ?) AND next_at > ?";
+        let again = if failed { self.number(again, (ALARM, RETRY, now))? } else { None };
         let until = again.unwrap_or(now + UNPROCESSED_PAUSE_MS);
         let statement = "UPDATE realgar_events SET due = coalesce(due, next_at), next_at = ? \
                          WHERE next_at <= ? AND started_at IS NULL AND id NOT IN (?, ?)";
         let left = self.sql.execute(statement, (until, now, ALARM, RETRY))?;
-        if left > 0 && again.is_none() {
+        if left > 0 && !failed {
             let call = "call `process_scheduled_events` in it";
             js::log("error", &format!("Realgar: events are due, and the alarm handler did not process them: {call}"));
         }
