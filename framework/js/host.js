@@ -34,8 +34,6 @@ export const host = {
     storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
   },
   query,
-  /** What `query` returned, as a list of lists. */
-  table: (found) => (typeof found === "string" ? unpack(found) : found),
   sockets,
   broadcast(state, tag, except, message) {
     let count = 0;
@@ -234,23 +232,6 @@ function pack(rows, count) {
     }
   }
   return text;
-}
-
-/** The columns and rows of a text that `query` has made. */
-function unpack(text) {
-  const [count, ...parts] = text.split("\0");
-  const size = Number(count);
-  const table = [parts.slice(0, size)];
-  for (let at = size; at + size < parts.length; at += size) table.push(parts.slice(at, at + size).map(unpacked));
-  return table;
-}
-
-function unpacked(value) {
-  if (value[0] === "n") return null;
-  if (value[0] === "s") return value.slice(1);
-  if (value[0] === "i") return Number(value.slice(1));
-  BITS.setBigUint64(0, BigInt(`0x${value.slice(1)}`));
-  return BITS.getFloat64(0);
 }
 
 const zones = new Map();

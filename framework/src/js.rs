@@ -121,10 +121,6 @@ extern "C" {
         high: f64,
     ) -> Result<JsValue, JsValue>;
 
-    /// What [`query`] returned, as a list of lists.
-    #[wasm_bindgen(catch, js_namespace = __realgar)]
-    pub(crate) fn table(found: &JsValue) -> Result<js_sys::Array, JsValue>;
-
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventInsert)]
     fn raw_event_insert(
         sql: &JsValue,

@@ -90,11 +90,11 @@ impl Sql {
     /// those that a statement which writes is `RETURNING` are an error: return `CAST(column AS TEXT)`, into a `String`, or select them.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let rows = js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
-        if let Some(decoded) = rows.as_string().and_then(|text| codec::rows::from_text(&text)) {
-            return Ok(decoded);
-        }
-        let table = js::table(&rows).map_err(|thrown| failed(statement, thrown))?;
-        Ok(codec::rows::from_table(&table).map_err(|error| error.inside("rows"))?)
+        let decoded = match rows.as_string() {
+            Some(text) => codec::rows::from_text(&text),
+            None => codec::rows::from_table(rows.unchecked_ref()),
+        };
+        Ok(decoded.map_err(|error| error.inside("rows"))?)
     }
 
     /// The row of a query that has exactly one.

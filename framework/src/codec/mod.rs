@@ -126,7 +126,7 @@ impl serde::de::Error for CodecError {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(format!("invalid type: {}, expected {expected}", Found(found)))
+        Self::new(format!("expected {expected}, got {}", Found(found)))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
@@ -134,7 +134,7 @@ impl serde::de::Error for CodecError {
     }
 }
 
-/// What serde says of a value, but for the digits of a float: formatting them takes 5 KB of every bundle.
+/// What a value is, in the words of the decoder. The digits of a float are left out: formatting them takes 5 KB of every bundle.
 struct Found<'a>(Unexpected<'a>);
 
 impl fmt::Display for Found<'_> {
@@ -143,21 +143,13 @@ impl fmt::Display for Found<'_> {
             Unexpected::Bool(value) => return write!(f, "boolean `{value}`"),
             Unexpected::Unsigned(value) => return write!(f, "integer `{value}`"),
             Unexpected::Signed(value) => return write!(f, "integer `{value}`"),
-            Unexpected::Char(value) => return write!(f, "character `{value}`"),
-            Unexpected::Str(value) => return write!(f, "string \"{value}\""),
-            Unexpected::Float(_) => "floating point number",
-            Unexpected::Bytes(_) => "byte array",
-            Unexpected::Unit => "unit value",
-            Unexpected::Option => "Option value",
-            Unexpected::NewtypeStruct => "newtype struct",
-            Unexpected::Seq => "sequence",
-            Unexpected::Map => "map",
-            Unexpected::Enum => "enum",
-            Unexpected::UnitVariant => "unit variant",
-            Unexpected::NewtypeVariant => "newtype variant",
-            Unexpected::TupleVariant => "tuple variant",
-            Unexpected::StructVariant => "struct variant",
+            Unexpected::Float(_) => "a floating-point number",
+            Unexpected::Char(_) | Unexpected::Str(_) => "a string",
+            Unexpected::Bytes(_) => "bytes",
+            Unexpected::Unit | Unexpected::Option => "null",
+            Unexpected::Seq => "an array",
             Unexpected::Other(other) => other,
+            _ => "an object",
         })
     }
 }

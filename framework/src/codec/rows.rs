@@ -1,29 +1,34 @@
 //! The rows of a query, as one text: the number of columns, their names, and then the values, each with a NUL after it. A value is `n`; `i`
 //! and an integer; `f` and the bits of a float in hexadecimal; or `s` and a text. `pack` in `host.js` writes it.
 //!
-//! Text crosses the boundary once, where each value of an object would cross it by itself. What does not decode this way is decoded
-//! again from JavaScript values, which tell better what is wrong.
+//! Text crosses the boundary once, where each value of an object would cross it by itself. What has no such form, such as bytes, comes as a
+//! list of lists.
 
 use super::{CodecError, decode::Decoder};
 use js_sys::Array;
 use serde::{
     Deserializer,
     de::{
-        DeserializeOwned, DeserializeSeed, Error as _, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+        DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor,
         value::StrDeserializer,
     },
     forward_to_deserialize_any,
 };
 use wasm_bindgen::{JsCast, JsValue};
 
-/// The rows. `None` where one does not decode.
-pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Option<Vec<T>> {
-    let (columns, mut cells) = table(text)?;
+/// The rows of such a text.
+pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, CodecError> {
+    let (columns, mut cells) = table(text).ok_or_else(unreadable)?;
     let mut rows = Vec::new();
     while !cells.is_done() {
-        rows.push(T::deserialize(Row { columns: &columns, cells: &mut cells }).ok()?);
+        let row = T::deserialize(Row { columns: &columns, cells: &mut cells });
+        rows.push(row.map_err(|error| error.at(rows.len()))?);
     }
-    Some(rows)
+    Ok(rows)
+}
+
+fn unreadable() -> CodecError {
+    CodecError::new("what a query returned has no form that is known")
 }
 
 /// The names of the columns, and the values.
@@ -108,9 +113,7 @@ impl<'de, 't> Source<'de> for Cells<'t> {
         Self: 'a;
 
     fn next(&mut self) -> Result<Cell<'t>, CodecError> {
-        Cells::next(self)
-            .map(Cell)
-            .ok_or_else(|| CodecError::new("the row has fewer values than the query has columns"))
+        Cells::next(self).map(Cell).ok_or_else(unreadable)
     }
 }
 
@@ -266,7 +269,6 @@ impl<'de> Deserializer<'de> for Cell<'_> {
     type Error = CodecError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let unreadable = || CodecError::custom("a value that nobody wrote");
         match self.0.split_at_checked(1) {
             Some(("n", _)) => visitor.visit_unit(),
             Some(("i", number)) => visitor.visit_i64(number.parse().map_err(|_| unreadable())?),
@@ -380,43 +382,41 @@ mod tests {
         ];
         assert_eq!(
             from_text::<Dish>(&packed(&COLUMNS, &cells)),
-            Some(vec![
+            Ok(vec![
                 dish(-7, Some("a \"quote\""), 2.0, true, None, false),
                 dish(8, None, 0.918_629_444_768_333_9, false, Some(true), true)
             ])
         );
         let maps = from_text::<BTreeMap<String, Option<f64>>>(&packed(&["a", "b"], &["i1", "n"])).unwrap();
         assert_eq!(maps, [BTreeMap::from([("a".into(), Some(1.0)), ("b".into(), None)])]);
-        assert_eq!(from_text::<Dish>(&packed(&["id"], &[])), Some(vec![]));
-        assert_eq!(from_text::<Dish>(&packed(&[], &[])), Some(vec![]));
+        assert_eq!(from_text::<Dish>(&packed(&["id"], &[])), Ok(vec![]));
+        assert_eq!(from_text::<Dish>(&packed(&[], &[])), Ok(vec![]));
     }
 
     #[test]
     fn rows_are_tuples_and_single_values() {
         let pairs = packed(&["a", "b"], &["i1", "sx", "i2", "n"]);
-        assert_eq!(from_text::<(u8, Option<String>)>(&pairs), Some(vec![(1, Some("x".into())), (2, None)]));
+        assert_eq!(from_text::<(u8, Option<String>)>(&pairs), Ok(vec![(1, Some("x".into())), (2, None)]));
         let ones = packed(&["count"], &["i1", "i0"]);
-        assert_eq!(from_text::<u64>(&ones), Some(vec![1, 0]));
-        assert_eq!(from_text::<Wrapped>(&ones), Some(vec![Wrapped(true), Wrapped(false)]));
-        assert_eq!(from_text::<Colour>(&packed(&["c"], &["sred"])), Some(vec![Colour::Red]));
-        assert_eq!(from_text::<Option<f64>>(&packed(&["max"], &["n"])), Some(vec![None]));
+        assert_eq!(from_text::<u64>(&ones), Ok(vec![1, 0]));
+        assert_eq!(from_text::<Wrapped>(&ones), Ok(vec![Wrapped(true), Wrapped(false)]));
+        assert_eq!(from_text::<Colour>(&packed(&["c"], &["sred"])), Ok(vec![Colour::Red]));
+        assert_eq!(from_text::<Option<f64>>(&packed(&["max"], &["n"])), Ok(vec![None]));
     }
 
     #[test]
-    fn what_does_not_fit_is_left_to_others() {
-        let tables = [
-            packed(&["vegan"], &["i2"]),
-            packed(&["id"], &["sx"]),
-            packed(&COLUMNS, &["i1"]),
-            packed(&["id"], &["é", ""]),
-            packed(&[], &["i1"]),
-            "9\0".into(),
-            String::new(),
-        ];
-        for other in tables {
-            assert_eq!(from_text::<Dish>(&other), None, "{other:?}");
+    fn what_does_not_fit_is_an_error_that_names_it() {
+        let error = |table: &str| from_text::<Dish>(table).unwrap_err().to_string();
+        assert_eq!(error(&packed(&["vegan"], &["i2"])), "`[0].vegan`: expected a boolean, got integer `2`");
+        assert_eq!(error(&packed(&["id"], &["sx"])), "`[0].id`: expected i64, got a string");
+        assert_eq!(error(&packed(&["id", "name", "price"], &["i1", "n", "n"])), "`[0].price`: expected f64, got null");
+        for other in
+            [packed(&COLUMNS, &["i1"]), packed(&["id"], &["é"]), packed(&[], &["i1"]), "9\0".into(), String::new()]
+        {
+            assert!(error(&other).ends_with("what a query returned has no form that is known"), "{other:?}");
         }
-        assert_eq!(from_text::<u64>(&packed(&["count", "more"], &["i1", "i2"])), None);
-        assert_eq!(from_text::<(u64,)>(&packed(&["count", "more"], &["i1", "i2"])), None);
+        let two = packed(&["count", "more"], &["i1", "i2"]);
+        assert_eq!(from_text::<u64>(&two).unwrap_err().to_string(), "`[0]`: expected u64, got a row of 2 columns");
+        assert_eq!(from_text::<(u64,)>(&two).unwrap_err().to_string(), "`[0]`: the row has 1 columns more");
     }
 }

@@ -1,3 +1,5 @@
+//! What the probe finds of types of every kind.
+
 use super::of;
 use realgar_wire::{Body, Form};
 use serde::{Deserialize, Serialize};
