@@ -118,16 +118,21 @@ fn a_socket_that_breaks_a_rule_is_told_and_nobody_else() {
 
 #[test]
 fn a_handler_that_fails_or_panics_leaves_the_sockets_open() {
-    let app = salon();
-    let (mut ada, mut bob) = (guest(&app, ""), guest(&app, ""));
+    for app in [salon(), App::start("tests/workers/salon-isolated")] {
+        fail_and_panic(&app);
+    }
+}
+
+fn fail_and_panic(app: &App) {
+    let (mut ada, mut bob) = (guest(app, ""), guest(app, ""));
     assert_eq!(ask(&mut ada, &json!({"Name": "ada"})), "named");
     ada.send_json(&json!("Fail"));
     assert_eq!(ask(&mut ada, &json!("WhoAmI")), json!(["ada", [], 1, 3]));
-    crate::common::logged(&app, "the WebSocket event `message` failed: this guest is not welcome");
+    crate::common::logged(app, "the WebSocket event `message` failed: this guest is not welcome");
     ada.send_json(&json!("Panic"));
     assert_eq!(ask(&mut bob, &json!("WhoAmI")), json!(["nobody", [], 2, 1]), "a new instance");
     assert_eq!(ask(&mut ada, &json!("WhoAmI")), json!(["ada", [], 2, 2]));
-    crate::common::logged(&app, "panic at a message");
+    crate::common::logged(app, "panic at a message");
 }
 
 #[test]

@@ -286,8 +286,10 @@ impl Cellar {
             "pattern" => sql.execute("SELECT 'a' LIKE ?", ("%".repeat(60),)).map(|_| String::new()),
             _ => {
                 sql.execute("CREATE TABLE IF NOT EXISTS large (bytes BLOB)", ())?;
-                sql.execute("INSERT INTO large VALUES (?)", (vec![7_u8; 2_000_000],))?;
-                shown(sql.query("SELECT length(bytes) AS value FROM large", ()))
+                let bytes: Vec<u8> = (0..2_000_000_u32).map(|number| (number % 251) as u8).collect();
+                sql.execute("INSERT INTO large VALUES (?)", (bytes.clone(),))?;
+                let (stored,) = sql.query_one::<(Vec<u8>,)>("SELECT bytes FROM large", ())?;
+                Ok((stored == bytes).to_string())
             }
         }
     }

@@ -147,7 +147,8 @@ impl Notes<'_> {
     }
 }
 
-#[durable_object]
+#[cfg_attr(not(feature = "isolated"), durable_object)]
+#[cfg_attr(feature = "isolated", durable_object(isolation = "object"))]
 pub struct Clock {
     state: State,
 }
@@ -191,7 +192,8 @@ impl OnAlarm for Clock {
 }
 
 /// Its events run side by side.
-#[durable_object]
+#[cfg_attr(not(feature = "isolated"), durable_object)]
+#[cfg_attr(feature = "isolated", durable_object(isolation = "object"))]
 pub struct Choir {
     state: State,
 }
@@ -223,7 +225,8 @@ impl OnEvent for Choir {
 }
 
 /// The form of the original: events are worked off in the alarm.
-#[durable_object]
+#[cfg_attr(not(feature = "isolated"), durable_object)]
+#[cfg_attr(feature = "isolated", durable_object(isolation = "object"))]
 pub struct Bell {
     state: State,
 }

@@ -175,6 +175,11 @@ impl Menu {
         self.state.storage().delete(&key).await
     }
 
+    /// Everything, of which the values may be as large as they can.
+    pub async fn list_large(&self, prefix: String) -> Result<Vec<(String, u64)>> {
+        self.state.storage().list(&ListOptions::new().prefix(&prefix)).await
+    }
+
     pub async fn list_keys(&self, prefix: String, limit: u32, reverse: bool) -> Result<Vec<(String, u32)>> {
         let mut options = ListOptions::new().prefix(prefix).limit(limit);
         if reverse {

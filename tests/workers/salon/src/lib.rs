@@ -34,7 +34,8 @@ pub enum Said {
     Leave(u16, String),
 }
 
-#[durable_object]
+#[cfg_attr(not(feature = "isolated"), durable_object)]
+#[cfg_attr(feature = "isolated", durable_object(isolation = "object"))]
 pub struct Salon {
     state: State,
     /// How often it was started.
@@ -129,7 +130,8 @@ impl Salon {
     }
 }
 
-#[durable_object]
+#[cfg_attr(not(feature = "isolated"), durable_object)]
+#[cfg_attr(feature = "isolated", durable_object(isolation = "object"))]
 pub struct Pipe {
     state: State,
 }
