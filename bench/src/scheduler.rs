@@ -11,6 +11,12 @@ use std::{
 const ROUNDS: usize = 9;
 /// The Agents SDK takes so long that fewer must do.
 const ROUNDS_OF_AGENTS: usize = 2;
+/// How often the runtime is killed, how long after events are due, and how long it has then.
+const KILLS: usize = 5;
+const MIDST_MS: u64 = 10;
+const PATIENCE: Duration = Duration::from_secs(3);
+/// It looks after 30 s.
+const AGENTS_PATIENCE: Duration = Duration::from_secs(45);
 const FAR_MS: u64 = 86_400_000;
 const SECOND_MS: u64 = 1_000;
 const CASES: [&str; 4] = ["schedule1000", "schedule1000 more", "schedule10000", "fire1000"];
@@ -42,13 +48,20 @@ pub(crate) fn run() -> Result<Vec<Row>, String> {
         ("javascript-timers", App::builder().plain("bench/javascript/timers")),
         ("agents-timers", App::builder().plain(agents)),
     ];
-    let memory = memory.into_iter().map(|(script, app)| waiting_mib(&app.try_start()?, script));
-    let memory = memory.collect::<Result<Vec<_>, String>>()?;
+    let alone = memory.into_iter().map(|(script, app)| {
+        let app = app.try_start()?;
+        Ok((waiting_mib(&app, script)?, recovery_ms(&app, script)?))
+    });
+    let alone = alone.collect::<Result<Vec<_>, String>>()?;
     let [ours, js, agents] = sides.map(|side| side.times.map(median));
-    let rows = [("js", js, memory[1]), ("agents", agents, memory[2])].into_iter().flat_map(|(vs, other, mib)| {
+    let (memory, recovery) = alone[0];
+    let rows = [("js", js, alone[1]), ("agents", agents, alone[2])].into_iter().flat_map(|(vs, other, alone)| {
         let cases = CASES.into_iter().zip(ours).zip(other);
         let times = cases.map(move |((case, ours), other)| Row { case, vs, ours, other, unit: "us" });
-        times.chain([Row { case: "memory10000", vs, ours: memory[0], other: mib, unit: "MiB" }])
+        times.chain([
+            Row { case: "memory10000", vs, ours: memory, other: alone.0, unit: "MiB" },
+            Row { case: "killed", vs, ours: recovery, other: alone.1, unit: "ms" },
+        ])
     });
     Ok(rows.collect())
 }
@@ -79,6 +92,28 @@ fn measure(app: &App, script: &str) -> Result<[f64; 4], String> {
         return Err(format!("{script} ran {count} events of 1000"));
     }
     Ok([one, more, many, (last - due) as f64])
+}
+
+/// How long after the runtime was killed, in the midst of events, the next one ran, in milliseconds: the median of some kills. Nobody
+/// touches the object meanwhile.
+fn recovery_ms(app: &App, script: &str) -> Result<f64, String> {
+    let (kills, patience) = if script == "agents-timers" { (1, AGENTS_PATIENCE) } else { (KILLS, PATIENCE) };
+    let times = (0..kills).map(|_| {
+        get(app, script, "/clear")?;
+        // The Agents SDK rounds to seconds.
+        let due = (app.now_ms() / SECOND_MS + 4) * SECOND_MS;
+        get(app, script, &format!("/schedule/3000/{due}/a"))?;
+        thread::sleep(Duration::from_millis((due + MIDST_MS).saturating_sub(app.now_ms())));
+        let killed = app.now_ms();
+        app.kill();
+        thread::sleep(patience);
+        let next: u64 = app.request("GET", script, &format!("/after/{killed}")).send().expect_status(200).json();
+        if next == 0 {
+            return Err(format!("{script} ran nothing after it was killed"));
+        }
+        Ok((next - killed) as f64)
+    });
+    times.collect::<Result<_, _>>().map(median)
 }
 
 fn timed(app: &App, script: &str, path: &str) -> Result<f64, String> {

@@ -22,6 +22,11 @@ export class Timers extends Agent {
     return [count, last ?? 0];
   }
 
+  /** When the first event ran after `time`; 0 if none did. */
+  after(time) {
+    return this.ctx.storage.sql.exec("SELECT coalesce(min(at), 0) AS at FROM done WHERE at > ?", time).one().at;
+  }
+
   async clear() {
     this.ctx.storage.sql.exec("DELETE FROM cf_agents_jobs; DELETE FROM done");
   }
@@ -33,6 +38,7 @@ export default {
     const timers = await getAgentByName(env.Timers, "one");
     if (command === "schedule") await timers.plan(Number(count), Number(at), prefix);
     else if (command === "done") return Response.json(await timers.done());
+    else if (command === "after") return Response.json(await timers.after(Number(count)));
     else await timers.clear();
     return new Response();
   },

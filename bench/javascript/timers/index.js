@@ -32,6 +32,11 @@ export class Timers extends DurableObject {
     return [count, last ?? 0];
   }
 
+  /** When the first event ran after `time`; 0 if none did. */
+  after(time) {
+    return this.sql.exec("SELECT coalesce(min(at), 0) AS at FROM done WHERE at > ?", time).one().at;
+  }
+
   clear() {
     this.sql.exec("DELETE FROM events; DELETE FROM done");
   }
@@ -61,6 +66,7 @@ export default {
     const timers = env.Timers.getByName("one");
     if (command === "schedule") await timers.schedule(Number(count), Number(at), prefix);
     else if (command === "done") return Response.json(await timers.done());
+    else if (command === "after") return Response.json(await timers.after(Number(count)));
     else await timers.clear();
     return new Response();
   },

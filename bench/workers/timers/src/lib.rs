@@ -22,12 +22,6 @@ impl DurableObject for Timers {
     }
 }
 
-#[derive(Deserialize)]
-struct Done {
-    count: u32,
-    last: Option<u64>,
-}
-
 #[rpc]
 impl Timers {
     /// Schedules so many events for `at`.
@@ -38,8 +32,12 @@ impl Timers {
 
     /// How many ran, and when the last one did.
     pub fn done(&self) -> Result<(u32, u64)> {
-        let done: Done = self.state.sql().query_one("SELECT count(*) AS count, max(at) AS last FROM done", ())?;
-        Ok((done.count, done.last.unwrap_or(0)))
+        self.state.sql().query_one("SELECT count(*), coalesce(max(at), 0) FROM done", ())
+    }
+
+    /// When the first event ran after `time`; 0 if none did.
+    pub fn after(&self, time: u64) -> Result<u64> {
+        self.state.sql().query_one("SELECT coalesce(min(at), 0) FROM done WHERE at > ?", (time,))
     }
 
     pub fn clear(&self) -> Result<()> {
@@ -70,7 +68,7 @@ impl Worker for BenchTimers {
         BenchTimers { timers: cx.bind(Timers::from::<Self>()) }
     }
 
-    /// `/schedule/{count}/{at}/{prefix}`, `/done`, `/clear`
+    /// `/schedule/{count}/{at}/{prefix}`, `/done`, `/after/{time}`, `/clear`
     async fn fetch(&self, request: Request, _cx: &Context) -> Result<Response> {
         let path = request.path();
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -81,6 +79,7 @@ impl Worker for BenchTimers {
                 timers.schedule(count, at, prefix.into()).await?;
                 Ok(Response::empty()?)
             }
+            ["after", time] => Ok(Response::from_json(&timers.after(time.parse().map_err(|_| "a time")?).await?)?),
             ["done"] => Ok(Response::from_json(&timers.done().await?)?),
             _ => {
                 timers.clear().await?;
