@@ -20,10 +20,14 @@ fn a_binder_calls_the_object_of_another_script() {
 
 #[test]
 fn a_rust_caller_gets_the_kind_and_the_text_of_a_panic() {
-    let app = App::builder().worker("tests/workers/binder").worker("tests/workers/pantry-host").start();
-    let text = app.get("/shatter").send().expect_status(200).text();
-    assert!(text.starts_with("Panicked: ") && text.contains("only-the-implementation-says-this"), "{text}");
-    assert_eq!(app.get("/plum").send().expect_status(200).json::<Vec<String>>(), ["/plum"]);
+    let app = || App::builder().worker("tests/workers/binder").worker("tests/workers/pantry-host");
+    // What ships has passed through more tools.
+    for app in [app(), app().release()] {
+        let app = app.start();
+        let text = app.get("/shatter").send().expect_status(200).text();
+        assert!(text.starts_with("Panicked: ") && text.contains("only-the-implementation-says-this"), "{text}");
+        assert_eq!(app.get("/plum").send().expect_status(200).json::<Vec<String>>(), ["/plum"]);
+    }
 }
 
 #[test]

@@ -1,7 +1,10 @@
-//! wasm-bindgen, linked as a library, and what we change in the glue it writes.
+//! wasm-bindgen, linked as a library.
 
-use crate::{BuildError, Profile, output::File};
-use std::path::{Path, PathBuf};
+use crate::{BuildError, Profile, glue, output::File};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 use wasm_bindgen_cli_support::Bindgen;
 
 /// The modules that wasm-bindgen makes of a linked module.
@@ -12,8 +15,17 @@ pub(crate) struct Glue {
     pub(crate) snippets: Vec<File>,
 }
 
-/// Generates the glue of the module at `path`.
-pub(crate) fn generate(path: &Path, profile: Profile) -> Result<Glue, BuildError> {
+/// Generates the glue of the first of the linked modules that will do. A lean one will not if the program uses what it lacks.
+pub(crate) fn generate(modules: &[PathBuf], profile: Profile) -> Result<Glue, BuildError> {
+    for module in modules.iter().filter(|module| module.exists()) {
+        if let Some(glue) = generate_one(module, profile)? {
+            return Ok(glue);
+        }
+    }
+    Err(BuildError::Unexpected { what: "the linker wrote no module", reason: format!("{modules:?}") })
+}
+
+fn generate_one(path: &Path, profile: Profile) -> Result<Option<Glue>, BuildError> {
     let failed = |error: &dyn std::fmt::Display| BuildError::Unexpected {
         what: "wasm-bindgen cannot read the linked module",
         reason: format!("{error:#}"),
@@ -42,48 +54,11 @@ pub(crate) fn generate(path: &Path, profile: Profile) -> Result<Glue, BuildError
         snippets.push(File::text(&format!("snippets/{name}"), text.clone()));
     }
     snippets.sort_by(|a, b| a.name.cmp(&b.name));
-    let js = factory(output.js())?;
+    let exports: HashSet<String> = output.wasm_mut().exports.iter().map(|export| export.name.clone()).collect();
+    let Some(js) = glue::without_dead_classes(output.js(), |name| exports.contains(name)) else { return Ok(None) };
+    let js = glue::factory(&js)?;
     let wasm = output.wasm_mut().emit_wasm();
-    Ok(Glue { js, wasm, snippets })
-}
-
-/// Turns the glue into a function that makes an instance of its own at each call: `instantiate(__realgar)`.
-///
-/// All state of the glue becomes local to one call, so what is left of a dead instance, such as the closure behind a
-/// timer, can only ever reach the dead instance. Inside, `__realgar` is the host object of that instance, and it provides
-/// two globals: `queueMicrotask`, because workerd's own takes 5 us, a fifth of a call, and `FinalizationRegistry`, because what
-/// the collector finds of a dead instance must not be freed in it.
-fn factory(js: &str) -> Result<String, BuildError> {
-    let (mut imports, mut body, mut names) = (String::new(), String::new(), Vec::new());
-    for line in js.lines() {
-        if line.starts_with("import ") {
-            imports.push_str(&line.replacen("import source ", "import ", 1));
-            imports.push('\n');
-            continue;
-        }
-        let Some(item) = line.strip_prefix("export ") else {
-            body.push_str(line);
-            body.push('\n');
-            continue;
-        };
-        names.push(exported_name(item).ok_or_else(|| BuildError::Unexpected {
-            what: "the glue that wasm-bindgen wrote has another shape than this version knows",
-            reason: format!("`{line}`"),
-        })?);
-        body.push_str(item);
-        body.push('\n');
-    }
-    let names = names.join(", ");
-    Ok(format!(
-        "{imports}\nexport function instantiate(__realgar) {{\nconst {{ queueMicrotask, FinalizationRegistry }} = __realgar;\n{body}\nreturn {{ wasm, {names} }};\n}}\n"
-    ))
-}
-
-fn exported_name(item: &str) -> Option<&str> {
-    let item = item.strip_prefix("async ").unwrap_or(item);
-    let rest = item.strip_prefix("class ").or_else(|| item.strip_prefix("function "))?;
-    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '$')?;
-    (end > 0).then(|| &rest[..end])
+    Ok(Some(Glue { js, wasm, snippets }))
 }
 
 /// Acts as the program `wasm-bindgen`, as far as `worker-build` uses it. So nobody has to compile or download that program,
@@ -119,24 +94,4 @@ pub fn run_as_wasm_bindgen(arguments: &[String]) -> Result<(), BuildError> {
         path: out_dir,
         source: std::io::Error::other(format!("{error:#}")),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn glue_becomes_a_function_that_returns_what_it_exported() {
-        let glue = "import source m from './x.wasm';\nlet wasm;\nexport class A {\n}\nexport function b() {\n}\n";
-        assert_eq!(
-            factory(glue).unwrap(),
-            "import m from './x.wasm';\n\nexport function instantiate(__realgar) {\nconst { queueMicrotask, FinalizationRegistry } = __realgar;\nlet wasm;\nclass A {\n}\n\
-             function b() {\n}\n\nreturn { wasm, A, b };\n}\n"
-        );
-    }
-
-    #[test]
-    fn glue_of_an_unknown_shape_fails_the_build() {
-        assert!(factory("export { a as b };\n").is_err());
-    }
 }

@@ -29,12 +29,13 @@ pub(crate) struct Package {
     release_keys: HashSet<String>,
 }
 
-/// The two modules that cargo linked.
+/// The modules that cargo linked.
 pub(crate) struct Linked {
     pub(crate) describe: PathBuf,
-    pub(crate) ship: PathBuf,
-    /// What to ship where objects have an instance each.
-    pub(crate) isolated: PathBuf,
+    /// What to ship: the first that exists and has what the program uses.
+    pub(crate) ship: [PathBuf; 2],
+    /// What to ship where objects have an instance each, likewise.
+    pub(crate) isolated: [PathBuf; 2],
 }
 
 impl Package {
@@ -196,7 +197,11 @@ pub(crate) fn link(
     }
     let messages = process::run(&mut command, "cargo build", progress)?;
     let ship = wasm_artifact(&messages, package)?;
-    Ok(Linked { describe: linker::describe_module(&ship), isolated: linker::isolated_module(&ship), ship })
+    Ok(Linked {
+        describe: linker::describe_module(&ship),
+        isolated: [linker::isolated_lean_module(&ship), linker::isolated_module(&ship)],
+        ship: [linker::lean_module(&ship), ship],
+    })
 }
 
 fn cargo_profile(profile: Profile) -> &'static str {

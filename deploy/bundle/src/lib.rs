@@ -11,6 +11,7 @@ mod describe;
 mod entry;
 mod error;
 mod files;
+mod glue;
 mod linker;
 mod lock;
 mod optimize;
@@ -190,17 +191,14 @@ fn make(
     let program = contract::program(&linked.describe, package, progress)?;
     progress(Progress::Step("Generating the glue and the entry module".into()));
     let isolated = program.description.objects.iter().any(|object| object.isolated);
-    let glue = bindgen::generate(if isolated { &linked.isolated } else { &linked.ship }, options.profile)?;
-    let wasm = match &optimizer {
-        Some(tools) => {
-            progress(Progress::Step("Optimising the wasm".into()));
-            optimize::run(tools, &glue.wasm, stage)?
-        }
-        None => glue.wasm,
-    };
+    let mut glue = bindgen::generate(if isolated { &linked.isolated } else { &linked.ship }, options.profile)?;
+    if let Some(tools) = &optimizer {
+        progress(Progress::Step("Optimising the wasm".into()));
+        optimize::run(tools, &mut glue, stage)?;
+    }
     let mut modules = glue.snippets;
     modules.push(output::File::text(entry::GLUE, glue.js));
-    modules.push(output::File::wasm(entry::WASM, wasm));
+    modules.push(output::File::wasm(entry::WASM, glue.wasm));
     modules.extend(entry::modules(&program));
     if let Some(tools) = &optimizer {
         optimize::minify(tools, &mut modules)?;

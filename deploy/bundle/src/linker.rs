@@ -1,4 +1,5 @@
-//! Linking twice from the same objects: one module to describe, one to ship; and a third time for objects with an instance each.
+//! Linking more than once from the same objects: one module to describe, one to ship; one for objects with an instance each; and, in a
+//! release, each of those that ship without the classes of the base crates that most programs do not use.
 //!
 //! rustc passes each exported symbol to the linker as `--export NAME`, and the linker drops what nothing exported reaches.
 //! So the program in `linker/main.rs` stands in for the linker: it links once with the describe exports, beside the output,
@@ -34,6 +35,15 @@ pub(crate) fn describe_module(ship: &Path) -> PathBuf {
 /// Where it puts the one with small stacks.
 pub(crate) fn isolated_module(ship: &Path) -> PathBuf {
     beside(ship, ".isolated")
+}
+
+/// Of a release, where it puts these two without the classes that most programs do not use.
+pub(crate) fn lean_module(ship: &Path) -> PathBuf {
+    beside(ship, ".lean")
+}
+
+pub(crate) fn isolated_lean_module(ship: &Path) -> PathBuf {
+    beside(ship, ".isolated.lean")
 }
 
 fn beside(ship: &Path, extension: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 //! Smaller modules for a release: `wasm-opt`, from the npm package `binaryen`, and `esbuild` for the JavaScript.
 
-use crate::{BuildError, Tools, error::io, output::File};
+use crate::{BuildError, Tools, bindgen::Glue, error::io, glue, output::File};
 use realgar_wire::ModuleKind;
 use std::{
     fs,
@@ -23,14 +23,14 @@ const FEATURES: [&str; 7] = [
 /// Where the module with the names of its functions goes, relative to the bundle: for reading a trap's stack, not for upload.
 pub(crate) const NAMED: &str = "symbols/worker.wasm";
 
-/// Optimises `wasm`. `folder` is the bundle's.
-pub(crate) fn run(tools: &Tools, wasm: &[u8], folder: &Path) -> Result<Vec<u8>, BuildError> {
+/// Optimises the module, and gives its imports and exports short names. `folder` is the bundle's.
+pub(crate) fn run(tools: &Tools, glue: &mut Glue, folder: &Path) -> Result<(), BuildError> {
     let named = folder.join(NAMED);
     let input = named.with_extension("in.wasm");
     if let Some(parent) = named.parent() {
         fs::create_dir_all(parent).map_err(io("create", parent))?;
     }
-    fs::write(&input, wasm).map_err(io("write", &input))?;
+    fs::write(&input, &glue.wasm).map_err(io("write", &input))?;
     let mut command = match &tools.wasm_opt {
         Some(program) => Command::new(program),
         None => {
@@ -40,6 +40,10 @@ pub(crate) fn run(tools: &Tools, wasm: &[u8], folder: &Path) -> Result<Vec<u8>, 
         }
     };
     command.args(["-O", "--debuginfo"]).args(FEATURES.map(|feature| format!("--enable-{feature}")));
+    let shorten = glue::is_all(&glue.js);
+    if shorten {
+        command.arg("--minify-imports-and-exports-and-modules");
+    }
     let output = command.arg(&input).arg("-o").arg(&named).output().map_err(io("run", "wasm-opt"))?;
     if !output.status.success() {
         return Err(BuildError::ToolFailed {
@@ -49,11 +53,19 @@ pub(crate) fn run(tools: &Tools, wasm: &[u8], folder: &Path) -> Result<Vec<u8>, 
         });
     }
     fs::remove_file(&input).map_err(io("remove", &input))?;
+    if shorten {
+        let names = serde_json::from_slice(&output.stdout).map_err(|error| BuildError::Unexpected {
+            what: "wasm-opt printed the short names in another form than version 132, which `WASM_OPT_BIN` may not be",
+            reason: error.to_string(),
+        })?;
+        glue.js = glue::shortened(&glue.js, &names)?;
+    }
     let optimised = fs::read(&named).map_err(io("read", &named))?;
-    without_custom_sections(&optimised).ok_or_else(|| BuildError::Unexpected {
+    glue.wasm = without_custom_sections(&optimised).ok_or_else(|| BuildError::Unexpected {
         what: "wasm-opt wrote no wasm module",
         reason: named.display().to_string(),
-    })
+    })?;
+    Ok(())
 }
 
 /// Minifies the JavaScript among `modules`. What they import and export keeps its names.

@@ -57,7 +57,7 @@ class Life {
     this.whose = whose;
     this.glue = instantiate(hostOf(this));
     this.glue.realgarArm();
-    this.glue.wasm.__realgar_register();
+    this.glue.register();
   }
 
   /** A promise that `enter(record, call)` settles, now or later, or the death of this instance. */
