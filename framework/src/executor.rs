@@ -3,6 +3,7 @@
 //! Not with `spawn_local` of wasm-bindgen: there a promise that settles costs a microtask more, until what it woke is polled.
 //! Here [`settled`] polls it before it returns to the event loop, which is where it is called from.
 
+use crate::promise;
 use std::{
     cell::RefCell,
     future::Future,
@@ -106,13 +107,13 @@ pub(crate) fn settled(wake: impl FnOnce()) {
 
 fn wake(number: u32) {
     if TASKS.with_borrow_mut(|tasks| tasks.queue(number)) {
-        wasm_bindgen_futures::spawn_local(async { poll_ready() });
+        promise::next_turn();
     }
 }
 
 /// Polls what is ready now. What that makes ready comes after the promises that have settled meanwhile: a task that wakes itself
 /// to let others go on must not keep them waiting.
-fn poll_ready() {
+pub(crate) fn poll_ready() {
     let ready = TASKS.with_borrow_mut(|tasks| {
         tasks.scheduled = false;
         mem::take(&mut tasks.ready)

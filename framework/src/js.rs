@@ -3,7 +3,7 @@
 //! Every import that can throw on what a user, a peer or the runtime may pass has `catch`: an exception that unwinds through wasm
 //! frames would leave the instance broken and its caller waiting for ever. `deploy/bundle/src/runtime/realgar.js` is the other side of this file.
 
-use std::{cell::RefCell, collections::HashMap, ptr};
+use std::{cell::RefCell, ptr};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
@@ -229,16 +229,32 @@ extern "C" {
 }
 
 thread_local! {
-    /// The names and statements that were used, by their address and length.
-    static NAMES: RefCell<HashMap<(*const u8, usize), JsValue>> = RefCell::default();
-    /// The lists of names that were used, likewise.
-    static LISTS: RefCell<HashMap<(*const &'static str, usize), js_sys::Array>> = RefCell::default();
+    /// The names and statements that were used.
+    static NAMES: RefCell<Known<JsValue>> = const { RefCell::new(Known(Vec::new())) };
+    /// The lists of names that were used.
+    static LISTS: RefCell<Known<js_sys::Array>> = const { RefCell::new(Known(Vec::new())) };
+}
+
+/// What was made of constants, in the order of their addresses and lengths. A program has few, and this is a tenth of a hash map's code.
+struct Known<T>(Vec<((usize, usize), T)>);
+
+impl<T: Clone> Known<T> {
+    fn of<U>(&mut self, constant: &'static [U], make: impl FnOnce() -> T) -> T {
+        let key = (constant.as_ptr().addr(), constant.len());
+        match self.0.binary_search_by_key(&key, |(key, _)| *key) {
+            Ok(at) => self.0[at].1.clone(),
+            Err(at) => {
+                let made = make();
+                self.0.insert(at, (key, made.clone()));
+                made
+            }
+        }
+    }
 }
 
 /// `text` as a JavaScript string. Made once: the runtime takes longer to decode a name than to look a method up by it.
 fn name(text: &'static str) -> JsValue {
-    let make = || JsValue::from_str(text);
-    NAMES.with_borrow_mut(|names| names.entry((text.as_ptr(), text.len())).or_insert_with(make).clone())
+    NAMES.with_borrow_mut(|names| names.of(text.as_bytes(), || JsValue::from_str(text)))
 }
 
 /// Makes an own property, also where the name is `__proto__`.
@@ -253,10 +269,7 @@ pub(crate) fn define_any(target: &js_sys::Object, property: &str, value: &JsValu
 
 /// The values of the own properties `names` of a plain object. `None` unless it has exactly these.
 pub(crate) fn fields(target: &JsValue, names: &'static [&'static str]) -> Option<js_sys::Array> {
-    let list = LISTS.with_borrow_mut(|lists| {
-        let make = || names.iter().map(|text| name(text)).collect();
-        lists.entry((names.as_ptr(), names.len())).or_insert_with(make).clone()
-    });
+    let list = LISTS.with_borrow_mut(|lists| lists.of(names, || names.iter().map(|text| name(text)).collect()));
     raw_fields(target, &list).dyn_into().ok()
 }
 

@@ -124,9 +124,20 @@ impl Drop for Settled {
     }
 }
 
+/// A number that no promise has.
+const NEXT_TURN: u32 = u32::MAX;
+
+/// Has the executor poll what is ready as soon as the event loop comes to it.
+pub(crate) fn next_turn() {
+    js::wait(&js_sys::Promise::resolve(&JsValue::UNDEFINED), NEXT_TURN);
+}
+
 /// Called by the entry module when the promise with this number is settled.
 #[wasm_bindgen(js_name = realgarSettled)]
 pub fn promise_settled(number: u32, fulfilled: bool, value: JsValue) {
+    if number == NEXT_TURN {
+        return executor::poll_ready();
+    }
     let result = if fulfilled { Ok(value) } else { Err(value) };
     let (waker, unwanted) = SLOTS.with_borrow_mut(|slots| slots.settle(number, result));
     // Not while the slots are borrowed: waking may run anything.

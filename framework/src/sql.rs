@@ -227,8 +227,10 @@ pub(crate) fn explained(thrown: JsValue) -> String {
 pub enum SqlValue {
     /// `NULL`.
     Null,
-    /// An integer, of 64 bits with a sign. A larger one is an error.
-    Integer(i128),
+    /// An integer.
+    Integer(i64),
+    /// An integer beyond those of SQLite, which end at 2^63 - 1: an error.
+    TooLarge(u64),
     /// A floating-point number. One that is not finite is an error: the platform would store NULL.
     Real(f64),
     /// Text, of at most 2 MB.
@@ -242,9 +244,9 @@ impl SqlValue {
     pub(crate) fn into_js(self) -> Result<JsValue> {
         Ok(match self {
             Self::Null => JsValue::NULL,
-            Self::Integer(v) if v.unsigned_abs() <= u128::from(codec::SAFE_INTEGER_MAX) => JsValue::from_f64(v as f64),
-            Self::Integer(v) if i64::try_from(v).is_ok() => v.to_string().into(),
-            Self::Integer(v) => {
+            Self::Integer(v) if v.unsigned_abs() <= codec::SAFE_INTEGER_MAX => JsValue::from_f64(v as f64),
+            Self::Integer(v) => v.to_string().into(),
+            Self::TooLarge(v) => {
                 return Err(format!(
                     "the integer {v} is beyond those of SQLite, which end at 2^63 - 1; store it as text"
                 )
@@ -289,7 +291,7 @@ sql_values! {
     u8 => |v| Self::Integer(v.into());
     u16 => |v| Self::Integer(v.into());
     u32 => |v| Self::Integer(v.into());
-    u64 => |v| Self::Integer(v.into());
+    u64 => |v| i64::try_from(v).map_or(Self::TooLarge(v), Self::Integer);
     f32 => |v| Self::Real(v.into());
     f64 => |v| Self::Real(v);
     &str => |v| Self::Text(v.into());

@@ -201,7 +201,7 @@ fn make(
     modules.push(output::File::wasm(entry::WASM, glue.wasm));
     modules.extend(entry::modules(&program));
     if let Some(tools) = &optimizer {
-        optimize::minify(tools, &mut modules)?;
+        modules = optimize::bundle(tools, entry::MAIN, modules, stage)?;
     }
     Ok((program, modules))
 }

@@ -2,12 +2,7 @@
 
 use crate::{BuildError, Tools, bindgen::Glue, error::io, glue, output::File};
 use realgar_wire::ModuleKind;
-use std::{
-    fs,
-    io::Write,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, path::Path, process::Command};
 
 /// What the modules of rustc and wasm-bindgen use. Not `--all-features`, which emits what V8 does not take.
 const FEATURES: [&str; 7] = [
@@ -68,32 +63,31 @@ pub(crate) fn run(tools: &Tools, glue: &mut Glue, folder: &Path) -> Result<(), B
     Ok(())
 }
 
-/// Minifies the JavaScript among `modules`. What they import and export keeps its names.
-pub(crate) fn minify(tools: &Tools, modules: &mut [File]) -> Result<(), BuildError> {
-    for module in modules.iter_mut().filter(|module| module.kind == ModuleKind::EsModule) {
-        let mut command = Command::new(&tools.esbuild);
-        command.args(["--minify", "--format=esm", "--target=es2024"]);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(io("run", &tools.esbuild))?;
-        // esbuild reads to the end before it writes.
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(&module.content).map_err(io("write to", &tools.esbuild))?;
-        }
-        let output = child.wait_with_output().map_err(io("wait for", &tools.esbuild))?;
-        if !output.status.success() {
-            return Err(BuildError::ToolFailed {
-                tool: "esbuild".into(),
-                status: output.status.to_string(),
-                output: String::from_utf8_lossy(&output.stderr).into_owned(),
-            });
-        }
-        module.content = output.stdout;
+/// Makes one small module, `main`, of the JavaScript among `modules`. `folder` is the bundle's.
+pub(crate) fn bundle(tools: &Tools, main: &str, modules: Vec<File>, folder: &Path) -> Result<Vec<File>, BuildError> {
+    let sources = folder.join("javascript.in");
+    let (javascript, mut kept): (Vec<_>, Vec<_>) =
+        modules.into_iter().partition(|module| module.kind == ModuleKind::EsModule);
+    for module in &javascript {
+        let path = sources.join(&module.name);
+        let parent = path.parent().unwrap_or(&sources);
+        fs::create_dir_all(parent).map_err(io("create", parent))?;
+        fs::write(&path, &module.content).map_err(io("write", &path))?;
     }
-    Ok(())
+    let mut command = Command::new(&tools.esbuild);
+    command.current_dir(&sources).arg(main).args(["--bundle", "--minify", "--format=esm", "--target=es2024"]);
+    command.args(["--external:*.wasm", "--external:cloudflare:*", "--external:node:*"]);
+    let output = command.output().map_err(io("run", &tools.esbuild))?;
+    if !output.status.success() {
+        return Err(BuildError::ToolFailed {
+            tool: "esbuild".into(),
+            status: output.status.to_string(),
+            output: String::from_utf8_lossy(&output.stderr).into_owned(),
+        });
+    }
+    fs::remove_dir_all(&sources).map_err(io("remove", &sources))?;
+    kept.push(File { name: main.into(), kind: ModuleKind::EsModule, content: output.stdout });
+    Ok(kept)
 }
 
 /// Drops the custom sections: the names alone are a fifth of a module's gzip size. `None` if it is not a module.

@@ -94,7 +94,7 @@ fn bind(database: &JsValue, statement: &'static str, params: Vec<SqlValue>) -> R
 /// D1 takes numbers.
 fn value(value: SqlValue) -> Result<JsValue> {
     match value {
-        SqlValue::Integer(number) if number.unsigned_abs() > u128::from(codec::SAFE_INTEGER_MAX) => Err(format!(
+        SqlValue::Integer(number) if number.unsigned_abs() > codec::SAFE_INTEGER_MAX => Err(format!(
             "the integer {number} is beyond 2^53 - 1, which D1 does not take; pass it as text, to `CAST(? AS INTEGER)`"
         )
         .into()),
