@@ -1,6 +1,10 @@
 //! The SQLite database of a Durable Object.
 
-use crate::{Error, Result, codec, js};
+use crate::{
+    Error, Result,
+    codec::{self, rows::Table},
+    js,
+};
 use js_sys::{Array, Uint8Array};
 use serde::{Deserialize, de::DeserializeOwned};
 use wasm_bindgen::{JsCast, JsValue};
@@ -65,8 +69,7 @@ impl Sql {
 
     /// The rows of a query whose values are numbers and text: see [`codec::rows`].
     pub(crate) fn query_text(&self, statement: &'static str, params: impl Params) -> Result<String> {
-        let rows = js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
-        Ok(rows.as_string().unwrap_or_default())
+        Ok(self.rows(statement, params.into_values())?.as_string().unwrap_or_default())
     }
 
     /// Runs a statement for its effect. Returns how many rows it wrote, rows of indexes included.
@@ -74,8 +77,17 @@ impl Sql {
     /// # Errors
     /// What SQLite reports, with the statement.
     pub fn execute(&self, statement: &'static str, params: impl Params) -> Result<u64> {
+        self.executed(statement, params.into_values())
+    }
+
+    // Not once for each type of parameters.
+    fn executed(&self, statement: &'static str, params: Vec<SqlValue>) -> Result<u64> {
         let written = js::execute(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
         Ok(written as u64)
+    }
+
+    fn rows(&self, statement: &'static str, params: Vec<SqlValue>) -> Result<JsValue> {
+        js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))
     }
 
     /// All rows of a query. A row is a struct with a field for each column; or a tuple, in the order of the columns; or, of one column, its
@@ -89,12 +101,13 @@ impl Sql {
     /// The platform hands integers out rounded that are beyond 2^53 - 1. A `SELECT` with such ones runs twice, so that they are exact;
     /// those that a statement which writes is `RETURNING` are an error: return `CAST(column AS TEXT)`, into a `String`, or select them.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
-        let rows = js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
-        let decoded = match rows.as_string() {
-            Some(text) => codec::rows::from_text(&text),
-            None => codec::rows::from_table(rows.unchecked_ref()),
+        let rows = self.rows(statement, params.into_values())?;
+        let text = rows.as_string();
+        let table = match &text {
+            Some(text) => Table::of_text(text),
+            None => Ok(Table::of_js(rows.unchecked_ref())),
         };
-        Ok(decoded.map_err(|error| error.inside("rows"))?)
+        Ok(table.and_then(Table::decode).map_err(|error| error.inside("rows"))?)
     }
 
     /// The row of a query that has exactly one.
@@ -191,8 +204,7 @@ const LIMITS: [(&str, &str); 4] = [
 /// How many integers fit one mask: see [`js::SqlParams`].
 const HALF: usize = 50;
 
-fn list(params: impl Params) -> Result<js::SqlParams> {
-    let values = params.into_values();
+fn list(values: Vec<SqlValue>) -> Result<js::SqlParams> {
     if values.len() > PARAMS_MAX {
         let given = values.len();
         return Err(format!(

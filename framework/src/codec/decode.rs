@@ -1,12 +1,12 @@
-//! JavaScript values to serde's data model.
+//! JavaScript values, and the rows of a database, to serde's data model.
+//!
+//! What a type's `Deserialize` is compiled for, it is compiled for once: there is one decoder, one kind of map and one of sequence, whatever
+//! they are made of. And what is done for each type is little; the rest takes `dyn Expected` and is there once for all of them.
 
-use super::{CodecError, DEPTH_MAX, SAFE_INTEGER_MAX};
+use super::{CodecError, DEPTH_MAX, SAFE_INTEGER_MAX, rows::Row};
 use crate::js;
 use js_sys::{Array, Uint8Array};
-use serde::{
-    de::{self, DeserializeSeed, Visitor, value::StringDeserializer},
-    forward_to_deserialize_any,
-};
+use serde::de::{self, DeserializeSeed, Expected, Visitor};
 use wasm_bindgen::{JsCast, JsValue};
 
 /// What a value is. The numbers are those that `kind` in `realgar.js` returns.
@@ -64,12 +64,26 @@ impl Kind {
 /// Decodes one value.
 #[derive(Clone, Copy)]
 pub(super) struct Decoder<'a> {
-    value: &'a JsValue,
+    source: Source<'a>,
     around: Around,
 }
 
-/// What a value is inside of.
+/// What it decodes.
 #[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    Js(&'a JsValue),
+    /// A property name. JavaScript has no other keys in plain objects, so numbers and booleans are read from the text.
+    Name(&'a str),
+    /// An element of bytes.
+    Byte(u8),
+    /// A value of a row, as text. [`super::rows`] says how.
+    Cell(&'a str),
+    /// A row: a map from the names of its columns, a list of its values, or, if it has one column, that value.
+    Row(&'a Row<'a>),
+}
+
+/// What a value is inside of.
+#[derive(Clone, Copy, Default)]
 struct Around {
     /// How many containers there are.
     depth: u32,
@@ -79,17 +93,43 @@ struct Around {
     json: bool,
 }
 
+/// An integer of JavaScript or SQL.
+enum Integer {
+    Unsigned(u64),
+    Signed(i64),
+    /// One with so many digits that it has neither form.
+    Wide(String),
+}
+
+impl Integer {
+    fn parse(digits: &str) -> Option<Self> {
+        digits.parse().map(Self::Unsigned).or_else(|_| digits.parse().map(Self::Signed)).ok()
+    }
+}
+
 impl<'a> Decoder<'a> {
     pub(super) fn new(value: &'a JsValue) -> Self {
-        Self { value, around: Around { depth: 0, rows: false, json: false } }
+        Self { source: Source::Js(value), around: Around::default() }
     }
 
     pub(super) fn of_rows(value: &'a JsValue) -> Self {
-        Self { value, around: Around { depth: 0, rows: true, json: false } }
+        Self { source: Source::Js(value), around: Around { rows: true, ..Around::default() } }
     }
 
     pub(super) fn of_json(value: &'a JsValue) -> Self {
-        Self { value, around: Around { depth: 0, rows: false, json: true } }
+        Self { source: Source::Js(value), around: Around { json: true, ..Around::default() } }
+    }
+
+    pub(super) fn of_row(row: &'a Row<'a>) -> Self {
+        Self { source: Source::Row(row), around: Around { rows: true, ..Around::default() } }
+    }
+
+    /// The same, or the only value of a row that has one column.
+    fn only(self) -> Self {
+        match self.source {
+            Source::Row(row) => Self { source: row.only().unwrap_or(self.source), ..self },
+            _ => self,
+        }
     }
 
     /// For what is inside this value, which is a container.
@@ -100,36 +140,78 @@ impl<'a> Decoder<'a> {
         Ok(Around { depth: self.around.depth + 1, ..self.around })
     }
 
-    fn unexpected(self, expected: &dyn de::Expected) -> CodecError {
-        let found = Kind::of(self.value).describe(self.value);
+    #[cold]
+    fn unexpected(self, expected: &dyn Expected) -> CodecError {
+        let found = match self.source {
+            Source::Js(value) => Kind::of(value).describe(value),
+            Source::Name(name) => format!("the property name `{name}`"),
+            Source::Byte(value) => format!("`{value}`"),
+            Source::Cell(cell) => match cell.split_at_checked(1) {
+                Some(("n", _)) => "null".into(),
+                Some(("i", digits)) => format!("`{digits}`"),
+                Some(("f", _)) => "a floating-point number".into(),
+                Some(("s", _)) => "a string".into(),
+                _ => return super::rows::unreadable(),
+            },
+            Source::Row(row) => format!("a row of {} columns", row.len()),
+        };
         CodecError::new(format!("expected {expected}, got {found}"))
     }
 
-    fn string(self) -> Result<Option<String>, CodecError> {
-        let Some(text) = self.value.as_string() else { return Ok(None) };
-        // The bridge writes U+FFFD where a string is not Unicode text; only then is the slow check worth it.
-        if text.contains(char::REPLACEMENT_CHARACTER) && !js::well_formed(self.value) {
-            return Err(CodecError::new("the string has half of a surrogate pair, so it is not Unicode text"));
+    fn is_nothing(self) -> bool {
+        match self.only().source {
+            Source::Js(value) => value.is_null() || value.is_undefined(),
+            Source::Cell(cell) => cell == "n",
+            _ => false,
         }
-        Ok(Some(text))
     }
 
-    fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        if let Some(number) = self.value.as_f64() {
-            return self.whole_number(number, visitor);
+    /// A JavaScript value, with its kind.
+    fn kind(self) -> Option<(Kind, &'a JsValue)> {
+        match self.source {
+            Source::Js(value) => Some((Kind::of(value), value)),
+            _ => None,
         }
-        if Kind::of(self.value) == Kind::BigInt {
-            return self.big_integer(visitor);
-        }
-        Err(self.unexpected(&visitor))
     }
 
-    fn whole_number<'de, V: Visitor<'de>>(self, number: f64, visitor: V) -> Result<V::Value, CodecError> {
+    fn boolean(self, expected: &dyn Expected) -> Result<bool, CodecError> {
+        let found = match self.source {
+            Source::Js(value) => value.as_bool().or_else(|| match value.as_f64() {
+                Some(0.0) if self.around.rows => Some(false),
+                Some(1.0) if self.around.rows => Some(true),
+                _ => None,
+            }),
+            Source::Cell("i0") | Source::Name("false") => Some(false),
+            Source::Cell("i1") | Source::Name("true") => Some(true),
+            _ => None,
+        };
+        found.ok_or_else(|| self.unexpected(expected))
+    }
+
+    fn integer(self, expected: &dyn Expected) -> Result<Integer, CodecError> {
+        let found = match self.source {
+            Source::Js(value) => match value.as_f64() {
+                Some(number) => return self.whole_number(value, number, expected),
+                None if Kind::of(value) == Kind::BigInt => {
+                    let digits = js::display(value);
+                    Some(Integer::parse(&digits).unwrap_or(Integer::Wide(digits)))
+                }
+                None => None,
+            },
+            Source::Byte(value) => Some(Integer::Unsigned(value.into())),
+            Source::Cell(cell) => cell.strip_prefix('i').and_then(Integer::parse),
+            Source::Name(name) => Integer::parse(name),
+            Source::Row(_) => None,
+        };
+        found.ok_or_else(|| self.unexpected(expected))
+    }
+
+    fn whole_number(self, value: &JsValue, number: f64, expected: &dyn Expected) -> Result<Integer, CodecError> {
         if number.fract() != 0.0 || !number.is_finite() {
-            return Err(self.unexpected(&visitor));
+            return Err(self.unexpected(expected));
         }
         if number.abs() > SAFE_INTEGER_MAX as f64 {
-            let shown = js::display(self.value);
+            let shown = js::display(value);
             if self.around.rows {
                 return Err(CodecError::new(format!(
                     "the platform has rounded the integer `{shown}`, which a statement that writes has returned; let it return \
@@ -141,172 +223,211 @@ impl<'a> Decoder<'a> {
                 "the number `{shown}` is beyond 2^53 - 1, where numbers are rounded; {how}"
             )));
         }
-        if number < 0.0 { visitor.visit_i64(number as i64) } else { visitor.visit_u64(number as u64) }
+        Ok(if number < 0.0 { Integer::Signed(number as i64) } else { Integer::Unsigned(number as u64) })
     }
 
-    fn big_integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let digits = js::display(self.value);
-        if let Ok(v) = digits.parse() {
-            visitor.visit_u64(v)
-        } else if let Ok(v) = digits.parse() {
-            visitor.visit_i64(v)
-        } else if let Ok(v) = digits.parse() {
-            visitor.visit_u128(v)
-        } else if let Ok(v) = digits.parse() {
-            visitor.visit_i128(v)
-        } else {
-            Err(CodecError::new("the BigInt has more than 128 bits"))
+    fn float(self, expected: &dyn Expected) -> Result<f64, CodecError> {
+        let found = match self.source {
+            Source::Js(value) => match value.as_f64() {
+                // A column is what it is, however large one of its values: the program takes it as a float.
+                None if self.around.rows => self.integer(expected).ok().and_then(as_float),
+                number => number,
+            },
+            Source::Cell(cell) => match cell.strip_prefix('f') {
+                Some(bits) => u64::from_str_radix(bits, 16).ok().map(f64::from_bits),
+                None => self.integer(expected).ok().and_then(as_float),
+            },
+            _ => None,
+        };
+        found.ok_or_else(|| self.unexpected(expected))
+    }
+
+    fn text(self, expected: &dyn Expected) -> Result<String, CodecError> {
+        let found = match self.source {
+            Source::Js(value) => match value.as_string() {
+                // The bridge writes U+FFFD where a string is not Unicode text; only then is the slow check worth it.
+                Some(text) if text.contains(char::REPLACEMENT_CHARACTER) && !js::well_formed(value) => {
+                    return Err(CodecError::new("the string has half of a surrogate pair, so it is not Unicode text"));
+                }
+                text => text,
+            },
+            Source::Name(name) => Some(name.into()),
+            Source::Cell(cell) => cell.strip_prefix('s').map(Into::into),
+            _ => None,
+        };
+        found.ok_or_else(|| self.unexpected(expected))
+    }
+
+    fn sequence(self, expected: &dyn Expected) -> Result<Items<'a>, CodecError> {
+        let list = match (self.source, self.kind()) {
+            (_, Some((Kind::Array, value))) => List::Array(value.unchecked_ref::<Array>().clone()),
+            (_, Some((Kind::Set, value))) => List::Array(Array::from(value)),
+            (_, Some((Kind::Bytes, value))) => List::Bytes(bytes(value)),
+            (Source::Row(row), _) => List::Row(row),
+            _ => return Err(self.unexpected(expected)),
+        };
+        let length = match &list {
+            List::Array(array) => array.length() as usize,
+            List::Bytes(bytes) => bytes.len(),
+            List::Row(row) => row.len(),
+        };
+        Ok(Items { around: self.inside()?, list, length, next: 0 })
+    }
+
+    /// The entries of a value that is for a struct with these `fields`, or for a map.
+    fn map(self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Map<'a>, CodecError> {
+        let entries = match (self.source, self.kind()) {
+            (_, Some((kind @ (Kind::Object | Kind::Map), value))) => {
+                // None where it lacks some, or has what the struct does not know and may deny.
+                let values = if kind == Kind::Object && !fields.is_empty() { js::fields(value, fields) } else { None };
+                match values {
+                    Some(values) => Entries::Fields(fields, values),
+                    None => Entries::Pairs(pairs(value)?),
+                }
+            }
+            (Source::Row(row), _) => Entries::Row(row),
+            _ => return Err(self.unexpected(expected)),
+        };
+        let length = match &entries {
+            Entries::Fields(names, _) => names.len(),
+            Entries::Pairs(pairs) => pairs.length() as usize / 2,
+            Entries::Row(row) => row.len(),
+        };
+        Ok(Map { around: self.inside()?, entries, length, next: 0 })
+    }
+
+    fn variant(self, expected: &dyn Expected) -> Result<Variant, CodecError> {
+        let (name, content, around) = match self.kind() {
+            Some((Kind::Object, value)) => {
+                let pairs = pairs(value)?;
+                if pairs.length() != 2 {
+                    return Err(CodecError::new("expected an object with the variant as its only property"));
+                }
+                (pairs.get(0).as_string().unwrap_or_default(), Some(pairs.get(1)), self.inside()?)
+            }
+            _ => (self.text(expected)?, None, self.around),
+        };
+        let is_alone = content.is_none();
+        Ok(Variant { name, is_alone, content: content.unwrap_or(JsValue::UNDEFINED), around })
+    }
+}
+
+fn as_float(integer: Integer) -> Option<f64> {
+    match integer {
+        Integer::Unsigned(v) => Some(v as f64),
+        Integer::Signed(v) => Some(v as f64),
+        Integer::Wide(_) => None,
+    }
+}
+
+fn bytes(value: &JsValue) -> Vec<u8> {
+    value.dyn_ref::<Uint8Array>().map_or_else(|| js::bytes(value).to_vec(), Uint8Array::to_vec)
+}
+
+fn pairs(value: &JsValue) -> Result<Array, CodecError> {
+    js::entries(value).map_err(|thrown| CodecError::new(js::display(&thrown)))
+}
+
+macro_rules! integers {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+            match self.only().integer(&visitor)? {
+                Integer::Unsigned(v) => visitor.visit_u64(v),
+                Integer::Signed(v) => visitor.visit_i64(v),
+                Integer::Wide(_) => Err(self.unexpected(&visitor)),
+            }
         }
-    }
+    )*};
+}
 
-    fn bytes(self) -> Vec<u8> {
-        self.value.dyn_ref::<Uint8Array>().map_or_else(|| js::bytes(self.value).to_vec(), Uint8Array::to_vec)
-    }
-
-    fn sequence<'de, V: Visitor<'de>>(self, items: &Array, visitor: V) -> Result<V::Value, CodecError> {
-        let mut items = Items { around: self.inside()?, items, next: 0 };
-        let value = visitor.visit_seq(&mut items)?;
-        if items.next < items.items.length() {
-            let (length, taken) = (items.items.length(), items.next);
-            return Err(CodecError::new(format!("expected {taken} elements, got {length}")));
+macro_rules! wide_integers {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+            match self.only().integer(&visitor)? {
+                Integer::Unsigned(v) => visitor.visit_u64(v),
+                Integer::Signed(v) => visitor.visit_i64(v),
+                Integer::Wide(digits) => match (digits.parse(), digits.parse()) {
+                    (Ok(v), _) => visitor.visit_u128(v),
+                    (_, Ok(v)) => visitor.visit_i128(v),
+                    _ => Err(CodecError::new("the BigInt has more than 128 bits")),
+                },
+            }
         }
-        Ok(value)
-    }
+    )*};
+}
 
-    fn map<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let pairs = js::entries(self.value).map_err(|thrown| CodecError::new(js::display(&thrown)))?;
-        visitor.visit_map(Pairs { around: self.inside()?, pairs, next: 0 })
-    }
+macro_rules! same {
+    ($($method:ident($($argument:ident: $type:ty),*) => $other:ident;)*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, CodecError> {
+            self.$other(visitor)
+        }
+    )*};
 }
 
 impl<'de> de::Deserializer<'de> for Decoder<'_> {
     type Error = CodecError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match Kind::of(self.value) {
-            Kind::Nothing => visitor.visit_unit(),
-            Kind::Boolean => visitor.visit_bool(self.value.is_truthy()),
-            Kind::Number => {
-                let number = self.value.as_f64().unwrap_or(f64::NAN);
-                let whole = number.fract() == 0.0 && number.abs() <= SAFE_INTEGER_MAX as f64;
-                if whole { self.whole_number(number, visitor) } else { visitor.visit_f64(number) }
-            }
-            Kind::String => match self.string()? {
-                Some(text) => visitor.visit_string(text),
-                None => Err(self.unexpected(&visitor)),
-            },
-            Kind::BigInt => self.big_integer(visitor),
-            Kind::Bytes => visitor.visit_byte_buf(self.bytes()),
-            Kind::Array => self.sequence(self.value.unchecked_ref(), visitor),
-            Kind::Set => self.sequence(&Array::from(self.value), visitor),
-            Kind::Map | Kind::Object => self.map(visitor),
-            Kind::Date | Kind::Other => Err(self.unexpected(&visitor)),
+        if self.is_nothing() {
+            return visitor.visit_unit();
+        }
+        match self.anything() {
+            Anything::Boolean => self.deserialize_bool(visitor),
+            Anything::Integer => self.deserialize_i128(visitor),
+            Anything::Float => self.deserialize_f64(visitor),
+            Anything::Text => self.deserialize_string(visitor),
+            Anything::Bytes => self.deserialize_byte_buf(visitor),
+            Anything::Sequence => self.deserialize_seq(visitor),
+            Anything::Map => self.deserialize_map(visitor),
+            Anything::Other => Err(self.unexpected(&visitor)),
         }
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let number = if self.around.rows { self.value.as_f64() } else { None };
-        match (self.value.as_bool(), number) {
-            (Some(v), _) => visitor.visit_bool(v),
-            (None, Some(0.0)) => visitor.visit_bool(false),
-            (None, Some(1.0)) => visitor.visit_bool(true),
-            _ => Err(self.unexpected(&visitor)),
-        }
+        let value = self.only().boolean(&visitor)?;
+        visitor.visit_bool(value)
     }
 
-    fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
-    }
-
-    fn deserialize_i16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
-    }
-
-    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
-    }
-
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
-    }
-
-    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
-    }
-
+    // Of many bytes each comes here.
     fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
+        if let Source::Byte(value) = self.source { visitor.visit_u8(value) } else { self.deserialize_u64(visitor) }
     }
 
-    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
-    }
+    integers! { deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_u16 deserialize_u32 deserialize_u64 }
 
-    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
-    }
-
-    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
-    }
-
-    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.integer(visitor)
-    }
-
-    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.deserialize_f64(visitor)
-    }
+    wide_integers! { deserialize_i128 deserialize_u128 }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match self.value.as_f64() {
-            Some(v) => visitor.visit_f64(v),
-            // A column is what it is, however large one of its values: the program takes it as a float.
-            None if self.around.rows && Kind::of(self.value) == Kind::BigInt => self.big_integer(visitor),
-            None => Err(self.unexpected(&visitor)),
-        }
-    }
-
-    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.deserialize_string(visitor)
-    }
-
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.deserialize_string(visitor)
+        let value = self.only().float(&visitor)?;
+        visitor.visit_f64(value)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match self.string()? {
-            Some(text) => visitor.visit_string(text),
-            None => Err(self.unexpected(&visitor)),
+        let text = self.only().text(&visitor)?;
+        visitor.visit_string(text)
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
+        match self.source {
+            Source::Name(name) => visitor.visit_str(name),
+            _ => visitor.visit_str(&self.text(&"a name")?),
         }
     }
 
-    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.deserialize_byte_buf(visitor)
-    }
-
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match Kind::of(self.value) {
-            Kind::Bytes => visitor.visit_byte_buf(self.bytes()),
-            Kind::Array => self.sequence(self.value.unchecked_ref(), visitor),
+        match self.only().kind() {
+            Some((Kind::Bytes, value)) => visitor.visit_byte_buf(bytes(value)),
+            Some((Kind::Array, _)) => self.only().deserialize_seq(visitor),
             _ => Err(self.unexpected(&visitor)),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        if self.value.is_null() || self.value.is_undefined() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.is_nothing() { visitor.visit_none() } else { visitor.visit_some(self) }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match Kind::of(self.value) {
-            Kind::Nothing => visitor.visit_unit(),
-            _ => Err(self.unexpected(&visitor)),
-        }
-    }
-
-    fn deserialize_unit_struct<V: Visitor<'de>>(self, _name: &str, visitor: V) -> Result<V::Value, CodecError> {
-        self.deserialize_unit(visitor)
+        if self.is_nothing() { visitor.visit_unit() } else { Err(self.unexpected(&visitor)) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &str, visitor: V) -> Result<V::Value, CodecError> {
@@ -314,38 +435,14 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match Kind::of(self.value) {
-            Kind::Array => self.sequence(self.value.unchecked_ref(), visitor),
-            Kind::Set => self.sequence(&Array::from(self.value), visitor),
-            Kind::Bytes => {
-                let bytes = self.bytes();
-                let mut items = de::value::SeqDeserializer::new(bytes.into_iter());
-                let value = visitor.visit_seq(&mut items)?;
-                items.end()?;
-                Ok(value)
-            }
-            _ => Err(self.unexpected(&visitor)),
-        }
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, CodecError> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _name: &str,
-        _len: usize,
-        visitor: V,
-    ) -> Result<V::Value, CodecError> {
-        self.deserialize_seq(visitor)
+        let mut items = self.sequence(&visitor)?;
+        let value = visitor.visit_seq(&mut items)?;
+        items.end()?;
+        Ok(value)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match Kind::of(self.value) {
-            Kind::Map | Kind::Object => self.map(visitor),
-            _ => Err(self.unexpected(&visitor)),
-        }
+        self.deserialize_struct("", &[], visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -354,16 +451,12 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        match Kind::of(self.value) {
-            Kind::Object => match js::fields(self.value, fields) {
-                Some(values) => visitor.visit_map(Fields { around: self.inside()?, names: fields, values, next: 0 }),
-                // It lacks some, or has what the struct does not know and may deny.
-                None => self.map(visitor),
-            },
-            Kind::Map => self.map(visitor),
-            Kind::Array => self.sequence(self.value.unchecked_ref(), visitor),
-            _ => Err(self.unexpected(&visitor)),
+        // Those of a struct in the order of its fields will do.
+        if !fields.is_empty() && matches!(self.kind(), Some((Kind::Array, _))) {
+            return self.deserialize_seq(visitor);
         }
+        let map = self.map(fields, &visitor)?;
+        visitor.visit_map(map)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -372,190 +465,239 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        match Kind::of(self.value) {
-            Kind::String => visitor.visit_enum(Variant {
-                name: self.string()?.unwrap_or_default(),
-                content: &JsValue::UNDEFINED,
-                around: self.around,
-            }),
-            Kind::Object => {
-                let pairs = js::entries(self.value).map_err(|thrown| CodecError::new(js::display(&thrown)))?;
-                if pairs.length() != 2 {
-                    return Err(CodecError::new("expected an object with the variant as its only property"));
-                }
-                visitor.visit_enum(Variant {
-                    name: pairs.get(0).as_string().unwrap_or_default(),
-                    content: &pairs.get(1),
-                    around: self.inside()?,
-                })
-            }
-            _ => Err(self.unexpected(&"a variant")),
-        }
-    }
-
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.deserialize_string(visitor)
+        let variant = self.only().variant(&"a variant")?;
+        visitor.visit_enum(&variant)
     }
 
     /// Looks at nothing: an ignored value may be cyclic.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_unit()
     }
+
+    same! {
+        deserialize_f32() => deserialize_f64;
+        deserialize_char() => deserialize_string;
+        deserialize_str() => deserialize_string;
+        deserialize_bytes() => deserialize_byte_buf;
+        deserialize_unit_struct(_name: &'static str) => deserialize_unit;
+        deserialize_tuple(_length: usize) => deserialize_seq;
+        deserialize_tuple_struct(_name: &'static str, _length: usize) => deserialize_seq;
+    }
 }
 
+/// What a value is that may be anything.
+enum Anything {
+    Boolean,
+    Integer,
+    Float,
+    Text,
+    Bytes,
+    Sequence,
+    Map,
+    Other,
+}
+
+impl Decoder<'_> {
+    fn anything(self) -> Anything {
+        match self.source {
+            Source::Js(value) => match Kind::of(value) {
+                Kind::Boolean => Anything::Boolean,
+                Kind::Number => {
+                    let number = value.as_f64().unwrap_or(f64::NAN);
+                    let whole = number.fract() == 0.0 && number.abs() <= SAFE_INTEGER_MAX as f64;
+                    if whole { Anything::Integer } else { Anything::Float }
+                }
+                Kind::String => Anything::Text,
+                Kind::BigInt => Anything::Integer,
+                Kind::Bytes => Anything::Bytes,
+                Kind::Array | Kind::Set => Anything::Sequence,
+                Kind::Map | Kind::Object => Anything::Map,
+                Kind::Nothing | Kind::Date | Kind::Other => Anything::Other,
+            },
+            Source::Byte(_) => Anything::Integer,
+            Source::Name(_) => Anything::Text,
+            Source::Cell(cell) => match cell.as_bytes().first() {
+                Some(b'i') => Anything::Integer,
+                Some(b'f') => Anything::Float,
+                _ => Anything::Text,
+            },
+            Source::Row(_) => Anything::Map,
+        }
+    }
+}
+
+/// A value inside of another one.
+enum Child<'a> {
+    Js(JsValue),
+    Other(Source<'a>),
+}
+
+impl Child<'_> {
+    fn decoder(&self, around: Around) -> Decoder<'_> {
+        let source = match self {
+            Self::Js(value) => Source::Js(value),
+            Self::Other(source) => *source,
+        };
+        Decoder { source, around }
+    }
+}
+
+/// The elements of a sequence.
 struct Items<'a> {
     around: Around,
-    items: &'a Array,
-    next: u32,
+    list: List<'a>,
+    length: usize,
+    next: usize,
 }
 
-impl<'de> de::SeqAccess<'de> for Items<'_> {
+enum List<'a> {
+    Array(Array),
+    Bytes(Vec<u8>),
+    Row(&'a Row<'a>),
+}
+
+impl<'a> Items<'a> {
+    /// The next element, and where it is.
+    fn take(&mut self) -> Option<(usize, Child<'a>)> {
+        let at = self.next;
+        if at == self.length {
+            return None;
+        }
+        self.next += 1;
+        let child = match &self.list {
+            List::Array(array) => Child::Js(array.get(at as u32)),
+            List::Bytes(bytes) => Child::Other(Source::Byte(bytes[at])),
+            List::Row(row) => Child::Other(row.value(at)),
+        };
+        Some((at, child))
+    }
+
+    fn locate(&self, at: usize, error: CodecError) -> CodecError {
+        match &self.list {
+            List::Row(row) => error.inside(row.column(at)),
+            _ => error.at(at),
+        }
+    }
+
+    /// All of it was taken.
+    fn end(&self) -> Result<(), CodecError> {
+        let (taken, length) = (self.next, self.length);
+        match &self.list {
+            _ if taken == length => Ok(()),
+            List::Row(_) => Err(CodecError::new(format!("the row has {} columns more", length - taken))),
+            _ => Err(CodecError::new(format!("expected {taken} elements, got {length}"))),
+        }
+    }
+}
+
+impl<'de> de::SeqAccess<'de> for &mut Items<'_> {
     type Error = CodecError;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, CodecError> {
-        if self.next == self.items.length() {
-            return Ok(None);
-        }
-        let index = self.next;
-        self.next += 1;
-        let decoder = Decoder { value: &self.items.get(index), around: self.around };
-        seed.deserialize(decoder).map(Some).map_err(|error| error.at(index as usize))
+        let Some((at, child)) = self.take() else { return Ok(None) };
+        seed.deserialize(child.decoder(self.around)).map(Some).map_err(|error| self.locate(at, error))
     }
 
     fn size_hint(&self) -> Option<usize> {
-        Some((self.items.length() - self.next) as usize)
+        Some(self.length - self.next)
     }
 }
 
-/// The fields of a plain object that has these and no others. Their names need not come from JavaScript.
-struct Fields {
+/// The entries of a map.
+struct Map<'a> {
     around: Around,
-    names: &'static [&'static str],
-    values: Array,
-    next: u32,
+    entries: Entries<'a>,
+    length: usize,
+    next: usize,
 }
 
-impl<'de> de::MapAccess<'de> for Fields {
-    type Error = CodecError;
+enum Entries<'a> {
+    /// Those of a plain object that has these and no others. Their names need not come from JavaScript.
+    Fields(&'static [&'static str], Array),
+    /// A key, its value, the next key, and so on.
+    Pairs(Array),
+    Row(&'a Row<'a>),
+}
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
-        let Some(name) = self.names.get(self.next as usize) else { return Ok(None) };
-        seed.deserialize(de::value::BorrowedStrDeserializer::new(name)).map(Some)
+impl<'a> Map<'a> {
+    fn key(&self) -> Option<Child<'a>> {
+        if self.next == self.length {
+            return None;
+        }
+        Some(match &self.entries {
+            Entries::Fields(names, _) => Child::Other(Source::Name(names[self.next])),
+            Entries::Pairs(pairs) => Child::Js(pairs.get(self.next as u32 * 2)),
+            Entries::Row(row) => Child::Other(Source::Name(row.column(self.next))),
+        })
     }
 
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
+    fn take(&mut self) -> Child<'a> {
         let at = self.next;
         self.next += 1;
-        let decoder = Decoder { value: &self.values.get(at), around: self.around };
-        seed.deserialize(decoder).map_err(|error| error.inside(self.names[at as usize]))
+        match &self.entries {
+            Entries::Fields(_, values) => Child::Js(values.get(at as u32)),
+            Entries::Pairs(pairs) => Child::Js(pairs.get(at as u32 * 2 + 1)),
+            Entries::Row(row) => Child::Other(row.value(at)),
+        }
+    }
+
+    /// The error is about the value that was taken last.
+    fn locate(&self, error: CodecError) -> CodecError {
+        let at = self.next - 1;
+        match &self.entries {
+            Entries::Fields(names, _) => error.inside(names[at]),
+            Entries::Pairs(pairs) => error.inside(&js::display(&pairs.get(at as u32 * 2))),
+            Entries::Row(row) => error.inside(row.column(at)),
+        }
     }
 }
 
-struct Pairs {
-    around: Around,
-    pairs: Array,
-    next: u32,
-}
-
-impl<'de> de::MapAccess<'de> for Pairs {
+impl<'de> de::MapAccess<'de> for Map<'_> {
     type Error = CodecError;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
-        if self.next == self.pairs.length() {
-            return Ok(None);
+        let Some(key) = self.key() else { return Ok(None) };
+        let name = if let Child::Js(value) = &key { value.as_string() } else { None };
+        match &name {
+            Some(name) => seed.deserialize(Decoder { source: Source::Name(name), around: self.around }),
+            None => seed.deserialize(key.decoder(self.around)),
         }
-        let key = self.pairs.get(self.next);
-        if let Some(name) = key.as_string() {
-            return seed.deserialize(Key(name)).map(Some);
-        }
-        let decoder = Decoder { value: &key, around: self.around };
-        seed.deserialize(decoder).map(Some)
+        .map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
-        let at = self.next;
-        self.next += 2;
-        let decoder = Decoder { value: &self.pairs.get(at + 1), around: self.around };
-        seed.deserialize(decoder).map_err(|error| error.inside(&js::display(&self.pairs.get(at))))
+        let value = self.take();
+        seed.deserialize(value.decoder(self.around)).map_err(|error| self.locate(error))
     }
 }
 
-/// A property name. JavaScript has no other keys in plain objects, so numbers and booleans are read from the text.
-struct Key(String);
-
-macro_rules! parsed_keys {
-    ($($method:ident => $visit:ident),*) => {$(
-        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-            match self.0.parse() {
-                Ok(v) => visitor.$visit(v),
-                Err(_) => Err(CodecError::new(format!("expected {}, got the property name `{}`", &visitor as &dyn de::Expected, self.0))),
-            }
-        }
-    )*};
-}
-
-impl<'de> de::Deserializer<'de> for Key {
-    type Error = CodecError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_string(self.0)
-    }
-
-    parsed_keys!(
-        deserialize_bool => visit_bool,
-        deserialize_i8 => visit_i8,
-        deserialize_i16 => visit_i16,
-        deserialize_i32 => visit_i32,
-        deserialize_i64 => visit_i64,
-        deserialize_i128 => visit_i128,
-        deserialize_u8 => visit_u8,
-        deserialize_u16 => visit_u16,
-        deserialize_u32 => visit_u32,
-        deserialize_u64 => visit_u64,
-        deserialize_u128 => visit_u128
-    );
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_some(self)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &str, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        variants: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, CodecError> {
-        de::Deserializer::deserialize_enum(StringDeserializer::new(self.0), name, variants, visitor)
-    }
-
-    forward_to_deserialize_any! {
-        f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct map struct identifier ignored_any
-    }
-}
-
-struct Variant<'a> {
+struct Variant {
     name: String,
-    content: &'a JsValue,
+    /// There is nothing but its name.
+    is_alone: bool,
+    content: JsValue,
     around: Around,
 }
 
-struct Content<'a> {
-    name: String,
-    decoder: Decoder<'a>,
+struct Content<'a>(&'a Variant);
+
+impl Content<'_> {
+    fn decoder(&self) -> Decoder<'_> {
+        Decoder { source: Source::Js(&self.0.content), around: self.0.around }
+    }
+
+    fn locate(&self, error: CodecError) -> CodecError {
+        error.inside(&self.0.name)
+    }
 }
 
-impl<'de, 'a> de::EnumAccess<'de> for Variant<'a> {
+impl<'de, 'a> de::EnumAccess<'de> for &'a Variant {
     type Error = CodecError;
     type Variant = Content<'a>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content<'a>), CodecError> {
-        let variant = seed.deserialize(Key(self.name.clone()))?;
-        let decoder = Decoder { value: self.content, around: self.around };
-        Ok((variant, Content { name: self.name, decoder }))
+        let variant = seed.deserialize(Decoder { source: Source::Name(&self.name), around: self.around })?;
+        Ok((variant, Content(self)))
     }
 }
 
@@ -563,18 +705,18 @@ impl<'de> de::VariantAccess<'de> for Content<'_> {
     type Error = CodecError;
 
     fn unit_variant(self) -> Result<(), CodecError> {
-        if self.decoder.value.is_undefined() || self.decoder.value.is_null() {
+        if self.0.is_alone || self.decoder().is_nothing() {
             return Ok(());
         }
-        Err(CodecError::new("expected nothing beside the variant").inside(&self.name))
+        Err(self.locate(CodecError::new("expected nothing beside the variant")))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, CodecError> {
-        seed.deserialize(self.decoder).map_err(|error| error.inside(&self.name))
+        seed.deserialize(self.decoder()).map_err(|error| self.locate(error))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _len: usize, visitor: V) -> Result<V::Value, CodecError> {
-        de::Deserializer::deserialize_seq(self.decoder, visitor).map_err(|error| error.inside(&self.name))
+        de::Deserializer::deserialize_seq(self.decoder(), visitor).map_err(|error| self.locate(error))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -582,7 +724,6 @@ impl<'de> de::VariantAccess<'de> for Content<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        de::Deserializer::deserialize_struct(self.decoder, "", fields, visitor)
-            .map_err(|error| error.inside(&self.name))
+        de::Deserializer::deserialize_struct(self.decoder(), "", fields, visitor).map_err(|error| self.locate(error))
     }
 }

@@ -4,30 +4,109 @@
 //! Text crosses the boundary once, where each value of an object would cross it by itself. What has no such form, such as bytes, comes as a
 //! list of lists.
 
-use super::{CodecError, decode::Decoder};
-use js_sys::Array;
-use serde::{
-    Deserializer,
-    de::{
-        DeserializeOwned, DeserializeSeed, Expected, IntoDeserializer, MapAccess, SeqAccess, Visitor,
-        value::StrDeserializer,
-    },
-    forward_to_deserialize_any,
+use super::{
+    CodecError,
+    decode::{Decoder, Source},
 };
+use js_sys::Array;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use wasm_bindgen::{JsCast, JsValue};
 
-/// The rows of such a text.
-pub(crate) fn from_text<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, CodecError> {
-    let (columns, mut cells) = table(text).ok_or_else(unreadable)?;
-    let mut rows = Vec::new();
-    while !cells.is_done() {
-        let row = T::deserialize(Row { columns: &columns, cells: &mut cells });
-        rows.push(row.map_err(|error| error.at(rows.len()))?);
-    }
-    Ok(rows)
+/// The columns and rows of a query.
+pub(crate) struct Table<'a> {
+    columns: Vec<Cow<'a, str>>,
+    rows: Rows<'a>,
 }
 
-fn unreadable() -> CodecError {
+enum Rows<'a> {
+    /// What is left of the text, and the row that was read last.
+    Text(Cells<'a>, Vec<&'a str>),
+    /// The names of the columns and then the rows, as lists; the number of the next one, and the row that was read last.
+    Js(&'a Array, u32, Vec<JsValue>),
+}
+
+impl<'a> Table<'a> {
+    pub(crate) fn of_text(text: &'a str) -> Result<Self, CodecError> {
+        let (columns, cells) = table(text).ok_or_else(unreadable)?;
+        let row = Vec::with_capacity(columns.len());
+        Ok(Self { columns: columns.into_iter().map(Cow::Borrowed).collect(), rows: Rows::Text(cells, row) })
+    }
+
+    pub(crate) fn of_js(table: &'a Array) -> Self {
+        let names = table.get(0).unchecked_into::<Array>();
+        let columns = names.iter().map(|name| name.as_string().unwrap_or_default().into()).collect();
+        Self { columns, rows: Rows::Js(table, 1, Vec::new()) }
+    }
+
+    /// The rows that are left.
+    pub(crate) fn decode<T: DeserializeOwned>(mut self) -> Result<Vec<T>, CodecError> {
+        let mut rows = Vec::new();
+        while let Some(row) = self.next()? {
+            rows.push(T::deserialize(Decoder::of_row(&row)).map_err(|error| error.at(rows.len()))?);
+        }
+        Ok(rows)
+    }
+
+    fn next(&mut self) -> Result<Option<Row<'_>>, CodecError> {
+        let values = match &mut self.rows {
+            Rows::Text(cells, _) if cells.is_done() => return Ok(None),
+            Rows::Js(table, next, _) if *next == table.length() => return Ok(None),
+            Rows::Text(cells, row) => {
+                row.clear();
+                for _ in &self.columns {
+                    row.push(cells.next().ok_or_else(unreadable)?);
+                }
+                Values::Text(row)
+            }
+            Rows::Js(table, next, row) => {
+                *row = table.get(*next).unchecked_into::<Array>().to_vec();
+                row.resize(self.columns.len(), JsValue::NULL);
+                *next += 1;
+                Values::Js(row)
+            }
+        };
+        Ok(Some(Row { columns: &self.columns, values }))
+    }
+}
+
+/// A row.
+#[derive(Clone, Copy)]
+pub(super) struct Row<'a> {
+    columns: &'a [Cow<'a, str>],
+    values: Values<'a>,
+}
+
+/// The values of a row: as many as it has columns.
+#[derive(Clone, Copy)]
+enum Values<'a> {
+    Text(&'a [&'a str]),
+    Js(&'a [JsValue]),
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    pub(super) fn column(&self, at: usize) -> &'a str {
+        &self.columns[at]
+    }
+
+    pub(super) fn value(&self, at: usize) -> Source<'a> {
+        match self.values {
+            Values::Text(cells) => Source::Cell(cells[at]),
+            Values::Js(values) => Source::Js(&values[at]),
+        }
+    }
+
+    /// Its value, if it has one.
+    pub(super) fn only(&self) -> Option<Source<'a>> {
+        (self.len() == 1).then(|| self.value(0))
+    }
+}
+
+pub(super) fn unreadable() -> CodecError {
     CodecError::new("what a query returned has no form that is known")
 }
 
@@ -84,241 +163,15 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// The rows of a table whose values are JavaScript's: its columns, and then each row, as lists.
-pub(crate) fn from_table<T: DeserializeOwned>(table: &Array) -> Result<Vec<T>, CodecError> {
-    let mut rows = table.iter().map(|row| row.unchecked_into::<Array>());
-    let columns: Vec<String> =
-        rows.next().map(|names| names.iter().filter_map(|name| name.as_string()).collect()).unwrap_or_default();
-    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let row = |values| {
-        let mut cells = Values { values, at: 0, current: JsValue::UNDEFINED };
-        T::deserialize(Row { columns: &columns, cells: &mut cells })
-    };
-    rows.enumerate().map(|(index, values)| row(values).map_err(|error| error.at(index))).collect()
-}
-
-/// Where a row gets its values from, one after the other.
-trait Source<'de> {
-    type Value<'a>: Deserializer<'de, Error = CodecError>
-    where
-        Self: 'a;
-
-    fn next(&mut self) -> Result<Self::Value<'_>, CodecError>;
-}
-
-impl<'de, 't> Source<'de> for Cells<'t> {
-    type Value<'a>
-        = Cell<'t>
-    where
-        Self: 'a;
-
-    fn next(&mut self) -> Result<Cell<'t>, CodecError> {
-        Cells::next(self).map(Cell).ok_or_else(unreadable)
-    }
-}
-
-/// The values of one row.
-struct Values {
-    values: Array,
-    at: u32,
-    current: JsValue,
-}
-
-impl<'de> Source<'de> for Values {
-    type Value<'a> = Decoder<'a>;
-
-    fn next(&mut self) -> Result<Decoder<'_>, CodecError> {
-        self.current = self.values.get(self.at);
-        self.at += 1;
-        Ok(Decoder::of_rows(&self.current))
-    }
-}
-
-/// A row: to whoever decodes it, a map from the names of its columns, a tuple of its values, or, if it has one column, that value.
-struct Row<'a, S> {
-    columns: &'a [&'a str],
-    cells: &'a mut S,
-}
-
-impl<'a, S> Row<'a, S> {
-    fn fields(self) -> Fields<'a, S> {
-        Fields { columns: self.columns.iter(), cells: self.cells }
-    }
-
-    /// The only value, for who wants `expected`.
-    fn only<'de>(&mut self, expected: &dyn Expected) -> Result<S::Value<'_>, CodecError>
-    where
-        S: Source<'de>,
-    {
-        match self.columns.len() {
-            1 => self.cells.next(),
-            count => Err(CodecError::new(format!("expected {expected}, got a row of {count} columns"))),
-        }
-    }
-}
-
-macro_rules! only_value {
-    ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
-        fn $method<V: Visitor<'de>>(mut self, $($argument: $type,)* visitor: V) -> Result<V::Value, CodecError> {
-            self.only(&visitor)?.$method($($argument,)* visitor)
-        }
-    )*};
-}
-
-impl<'de, S: Source<'de>> Deserializer<'de> for Row<'_, S> {
-    type Error = CodecError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let mut fields = self.fields();
-        let value = visitor.visit_map(&mut fields)?;
-        fields.pass_over()?;
-        Ok(value)
-    }
-
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let mut fields = self.fields();
-        let value = visitor.visit_seq(&mut fields)?;
-        match fields.columns.len() {
-            0 => Ok(value),
-            more => Err(CodecError::new(format!("the row has {more} columns more"))),
-        }
-    }
-
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, CodecError> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn deserialize_tuple_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: usize,
-        visitor: V,
-    ) -> Result<V::Value, CodecError> {
-        self.deserialize_seq(visitor)
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, CodecError> {
-        match self.columns.len() {
-            1 => self.only(&visitor)?.deserialize_option(visitor),
-            _ => visitor.visit_some(self),
-        }
-    }
-
-    only_value! {
-        deserialize_bool(); deserialize_i8(); deserialize_i16(); deserialize_i32(); deserialize_i64(); deserialize_i128();
-        deserialize_u8(); deserialize_u16(); deserialize_u32(); deserialize_u64(); deserialize_u128(); deserialize_f32();
-        deserialize_f64(); deserialize_char(); deserialize_str(); deserialize_string(); deserialize_bytes();
-        deserialize_byte_buf(); deserialize_enum(name: &'static str, variants: &'static [&'static str]);
-    }
-
-    forward_to_deserialize_any! { unit unit_struct map struct identifier ignored_any }
-}
-
-struct Fields<'a, S> {
-    columns: std::slice::Iter<'a, &'a str>,
-    cells: &'a mut S,
-}
-
-impl<S> Fields<'_, S> {
-    /// Passes over the values that a visitor does not want.
-    fn pass_over<'de>(&mut self) -> Result<(), CodecError>
-    where
-        S: Source<'de>,
-    {
-        for _ in self.columns.by_ref() {
-            self.cells.next()?;
-        }
-        Ok(())
-    }
-}
-
-impl<'de, S: Source<'de>> MapAccess<'de> for &mut Fields<'_, S> {
-    type Error = CodecError;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, CodecError> {
-        self.columns.as_slice().first().map(|column| seed.deserialize(StrDeserializer::new(column))).transpose()
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, CodecError> {
-        let column = self.columns.next().copied().unwrap_or_default();
-        seed.deserialize(self.cells.next()?).map_err(|error| error.inside(column))
-    }
-}
-
-impl<'de, S: Source<'de>> SeqAccess<'de> for &mut Fields<'_, S> {
-    type Error = CodecError;
-
-    fn next_element_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<Option<V::Value>, CodecError> {
-        let Some(column) = self.columns.next() else { return Ok(None) };
-        seed.deserialize(self.cells.next()?).map(Some).map_err(|error| error.inside(column))
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.columns.len())
-    }
-}
-
-/// A value. The database has no booleans: 0 and 1 stand for them.
-struct Cell<'t>(&'t str);
-
-impl<'de> Deserializer<'de> for Cell<'_> {
-    type Error = CodecError;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match self.0.split_at_checked(1) {
-            Some(("n", _)) => visitor.visit_unit(),
-            Some(("i", number)) => visitor.visit_i64(number.parse().map_err(|_| unreadable())?),
-            Some(("f", bits)) => {
-                visitor.visit_f64(f64::from_bits(u64::from_str_radix(bits, 16).map_err(|_| unreadable())?))
-            }
-            Some(("s", text)) => visitor.visit_str(text),
-            _ => Err(unreadable()),
-        }
-    }
-
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match self.0 {
-            "i0" => visitor.visit_bool(false),
-            "i1" => visitor.visit_bool(true),
-            _ => self.deserialize_any(visitor),
-        }
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        if self.0 == "n" { visitor.visit_none() } else { visitor.visit_some(self) }
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, CodecError> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_enum<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, CodecError> {
-        match self.0.strip_prefix('s') {
-            Some(variant) => visitor.visit_enum(variant.into_deserializer()),
-            None => self.deserialize_any(visitor),
-        }
-    }
-
-    forward_to_deserialize_any! {
-        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple tuple_struct
-        map struct identifier ignored_any
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde::Deserialize;
     use std::collections::BTreeMap;
+
+    fn from_text<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, CodecError> {
+        Table::of_text(text)?.decode()
+    }
 
     #[derive(Debug, PartialEq, Deserialize)]
     #[serde(rename_all = "lowercase")]
@@ -407,7 +260,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_an_error_that_names_it() {
         let error = |table: &str| from_text::<Dish>(table).unwrap_err().to_string();
-        assert_eq!(error(&packed(&["vegan"], &["i2"])), "`[0].vegan`: expected a boolean, got integer `2`");
+        assert_eq!(error(&packed(&["vegan"], &["i2"])), "`[0].vegan`: expected a boolean, got `2`");
         assert_eq!(error(&packed(&["id"], &["sx"])), "`[0].id`: expected i64, got a string");
         assert_eq!(error(&packed(&["id", "name", "price"], &["i1", "n", "n"])), "`[0].price`: expected f64, got null");
         for other in

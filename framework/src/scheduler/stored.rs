@@ -57,8 +57,8 @@ impl Plan {
         if let Some(interval) = part.strip_prefix("every ") {
             self.repeat = Some(Repeat::EveryMs(interval.parse().ok()?));
         } else if let Some(cron) = part.strip_prefix("cron ") {
-            let (expression, zone) = cron.rsplit_once(" in ")?;
-            self.repeat = Some(Repeat::Cron(Cron::parse(expression, zone).ok()?));
+            let (expression, zone) = cron.rsplit_once(' ')?;
+            self.repeat = Some(Repeat::Cron(Cron::parse(expression.strip_suffix(" in")?, zone).ok()?));
         } else if let Some(count) = part.strip_prefix("catch up ") {
             self.missed = Missed::CatchUp { at_most: count.parse().ok()? };
         } else if let Some(time) = part.strip_prefix("skip later than ") {
@@ -77,17 +77,18 @@ impl Plan {
     }
 }
 
-pub(super) fn runs_to_text(runs: &[Run]) -> String {
-    let mut text = String::new();
-    for Run { due_ms, started_ms, ended_ms, attempt, error } in runs {
-        if !text.is_empty() {
-            text.push(RUN);
-        }
-        text.push_str(&format!("{due_ms} {started_ms} {ended_ms} {attempt}"));
-        if let Some(error) = error {
-            text.push(ERROR);
-            text.extend(error.chars().map(|letter| if matches!(letter, RUN | '\0') { ' ' } else { letter }));
-        }
+/// The history `runs` with one more run at its end, and without those before the last `most`.
+pub(super) fn runs_with(runs: &str, run: &Run, most: usize) -> String {
+    let mut between = runs.char_indices().rev().filter(|(_, letter)| *letter == RUN);
+    let kept = between.nth(most - 2).map_or(runs, |(at, _)| &runs[at + RUN.len_utf8()..]);
+    let Run { due_ms, started_ms, ended_ms, attempt, error } = run;
+    let mut text = format!("{kept}{RUN}{due_ms} {started_ms} {ended_ms} {attempt}");
+    if kept.is_empty() {
+        text.remove(0);
+    }
+    if let Some(error) = error {
+        text.push(ERROR);
+        text.extend(error.chars().map(|letter| if matches!(letter, RUN | '\0') { ' ' } else { letter }));
     }
     text
 }
@@ -152,8 +153,11 @@ mod tests {
             error: error.map(Into::into),
         };
         let runs = [run(None), run(Some("")), run(Some("two\nlines and \u{1f}")), run(None)];
-        assert_eq!(runs_from_text(&runs_to_text(&runs)), runs);
-        assert_eq!(runs_from_text(&runs_to_text(&[run(Some("a\u{1e}b\0"))])), [run(Some("a b "))]);
+        let text = |runs: &[Run], most| runs.iter().fold(String::new(), |text, run| runs_with(&text, run, most));
+        assert_eq!(runs_from_text(&text(&runs, 5)), runs);
+        assert_eq!(runs_from_text(&text(&runs, 4)), runs);
+        assert_eq!(runs_from_text(&text(&runs, 3)), runs[1..]);
+        assert_eq!(runs_from_text(&text(&[run(Some("a\u{1e}b\0"))], 3)), [run(Some("a b "))]);
         assert_eq!(runs_from_text("nonsense"), []);
         assert_eq!(runs_from_text(""), []);
     }

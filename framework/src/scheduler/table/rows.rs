@@ -5,7 +5,7 @@ use crate::{
     Result,
     codec::rows::Cells,
     scheduler::{
-        stored::{runs_from_text, runs_to_text},
+        stored::{runs_from_text, runs_with},
         when::Plan,
     },
 };
@@ -164,11 +164,8 @@ impl Row {
     }
 
     /// What it remembers with one run more.
-    pub(super) fn runs_with(&self, run: Run) -> String {
-        let mut all = runs_from_text(self.runs.as_deref().unwrap_or_default());
-        all.push(run);
-        let old = all.len().saturating_sub(RUNS_MAX);
-        runs_to_text(&all[old..])
+    pub(super) fn runs_with(&self, run: &Run) -> String {
+        runs_with(self.runs.as_deref().unwrap_or_default(), run, RUNS_MAX)
     }
 }
 

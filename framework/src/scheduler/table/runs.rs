@@ -299,7 +299,7 @@ impl Wakes {
             let (plan, ended) = (row.plan()?, Self::now());
             let run = Run { due_ms: row.due, started_ms: started, ended_ms: ended, attempt: row.attempts, error: None };
             self.ended(row, false);
-            return self.advance(row, &plan, Some(row.runs_with(run)));
+            return self.advance(row, &plan, Some(row.runs_with(&run)));
         }
         if self.ended(row, true) { Ok(()) } else { self.delete(row) }
     }
@@ -332,7 +332,7 @@ impl Wakes {
         let retry = if row.is_alarm() { ALARM_RETRY } else { plan.retry.unwrap_or(self.settings.get().retry) };
         let error_run = Some(error.to_string());
         let run = Run { due_ms: row.due, started_ms: started, ended_ms: now, attempt: row.attempts, error: error_run };
-        let runs = row.runs_with(run);
+        let runs = row.runs_with(&run);
         let id = &row.id;
         if row.attempts >= retry.attempts {
             js::log("error", &format!("Realgar: `{id}` failed at its last attempt, and is given up: {error}"));
