@@ -27,7 +27,7 @@ pub struct Elapsed {
 
 impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the deadline of {} ms has passed", self.limit.as_millis())
+        write!(f, "the deadline of {} ms has passed", self.limit.as_millis() as u64)
     }
 }
 

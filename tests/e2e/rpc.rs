@@ -91,7 +91,7 @@ fn wrong_arguments_fail_with_their_path_and_the_object_goes_on() {
         ("echoU64", json!([{"$": "number", "value": "NaN"}]), "value", "expected u64, got `NaN`"),
         ("echoU64", json!([9007199254740992_u64]), "value", "beyond 2^53 - 1"),
         ("echoU64", json!([{"$": "bigint", "value": "18446744073709551616"}]), "value", "expected u64"),
-        ("echoI64", json!([{"$": "bigint", "value": "9".repeat(60)}]), "value", "more than 128 bits"),
+        ("echoI64", json!([{"$": "bigint", "value": "9".repeat(60)}]), "value", "expected i64, got `999"),
         ("echoU64", json!([]), "value", "expected u64, got undefined"),
         ("echoU64", json!([1, 2]), "", "expected 1 arguments, got 2"),
         ("echoText", json!([null]), "text", "expected a string, got null"),
@@ -176,11 +176,13 @@ fn nothing_but_the_declared_methods_is_reachable() {
 #[test]
 fn a_deadline_is_inherited_by_the_hops_below() {
     let app = kitchen();
-    let outcomes: (String, String, bool) = app.get("/deadlines").send().expect_status(200).json();
-    assert_eq!(outcomes.0, "Ok(Ok(2))");
-    let late = ["Err(Elapsed", "DeadlineExceeded", "the deadline of the call has passed"];
-    assert!(late.iter().any(|text| outcomes.1.contains(text)), "{}", outcomes.1);
-    assert!(outcomes.2, "the outer deadline counts");
+    let [in_time, late, outer]: [String; 3] = app.get("/deadlines").send().expect_status(200).json();
+    assert_eq!(in_time, "Ok(Ok(2))");
+    // Either end may give it up first.
+    let over = ["Err(Elapsed", "DeadlineExceeded", "the deadline of the call has passed"];
+    for outcome in [late, outer] {
+        assert!(over.iter().any(|text| outcome.contains(text)), "{outcome}");
+    }
 }
 
 #[test]

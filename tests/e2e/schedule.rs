@@ -626,7 +626,7 @@ fn what_cannot_be_scheduled_is_refused_with_the_reason() {
     let long = refused(&app, &json!({"Set": ["x".repeat(2049), {}, {"Note": ""}]}));
     assert!(long.contains("the id of an event has 2049 bytes, and at most 2048 are possible"), "{long}");
     let nul = refused(&app, &json!({"Set": ["a\0b", {}, {"Note": ""}]}));
-    assert!(nul.contains("the id \"a\\0b\" has a NUL in it"), "{nul}");
+    assert!(nul.contains("the id `a\\0b` has a NUL in it"), "{nul}");
     let large = refused(&app, &json!({"Set": ["one", {}, {"Note": "x".repeat(2_000_001)}]}));
     assert!(
         large.contains("the payload of `one` has 2000012 bytes, and the platform stores at most 2000000"),

@@ -96,7 +96,7 @@ fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, Str
 
 /// What is wrong where a Worker has exclusive methods: there is one for all its callers, in each of many isolates.
 fn exclusive<W: Worker>() -> Option<String> {
-    let method = W::table().methods.iter().find(|method| method.exclusive)?;
+    let method = W::table().methods.iter().find(|method| method.exclusive.is_some())?;
     Some(format!("the Worker's method `{}` is exclusive, which only an object's can be", method.name))
 }
 

@@ -20,8 +20,8 @@ pub struct Method<T> {
     pub name: &'static str,
     /// How many parameters it has.
     pub parameters: u32,
-    /// Whether it waits for the other exclusive ones of its object.
-    pub exclusive: bool,
+    /// If it waits for the other exclusive ones of its object: [`super::in_turn`]. A program without such methods does not ship it.
+    pub exclusive: Option<fn(&Turns, Reply) -> Reply>,
     /// Decodes the arguments and runs it.
     pub call: fn(Rc<T>, Arguments) -> Reply,
 }
@@ -483,9 +483,11 @@ struct Hosted<T: LiveObject> {
 
 impl<T: LiveObject> Instance for Hosted<T> {
     fn call(&self, method: u32, arguments: Arguments) -> Reply {
-        let exclusive = self.table.methods.get(method as usize).is_some_and(|method| method.exclusive);
         let reply = call(self.table.methods, &self.object, method, arguments);
-        if exclusive { reply.in_turn(self.turns.queue()) } else { reply }
+        match self.table.methods.get(method as usize).and_then(|method| method.exclusive) {
+            Some(in_turn) => in_turn(&self.turns, reply),
+            None => reply,
+        }
     }
 
     fn method(&self, method: u32) -> &'static str {

@@ -1,6 +1,6 @@
 //! One RPC method, on both ends: what the code that `#[rpc]` generates calls.
 
-use super::turns::Turn;
+use super::turns::Turns;
 use crate::{
     CallError, RpcError, RpcErrorKind, RpcStream, Stub, deadline,
     rpc::{self, Arguments, Failure, Lane, MethodName, Named},
@@ -23,16 +23,6 @@ impl Reply {
         Self(Box::pin(std::future::ready(Err(failure))))
     }
 
-    /// The same, when its turn has come.
-    pub(crate) fn in_turn(self, turn: Turn) -> Self {
-        Self(Box::pin(async move {
-            poll_fn(|cx| turn.poll(cx)).await;
-            let result = self.0.await;
-            drop(turn);
-            result
-        }))
-    }
-
     /// The same, given up when `remaining` milliseconds have passed.
     pub(crate) fn within(self, remaining: f64) -> Self {
         if remaining.is_infinite() {
@@ -44,6 +34,18 @@ impl Reply {
             outcome.unwrap_or_else(|| Err(elapsed()))
         }))
     }
+}
+
+/// Called for an exclusive method, before it runs: `reply`, when its turn has come.
+#[must_use]
+pub fn in_turn(turns: &Turns, reply: Reply) -> Reply {
+    let turn = turns.queue();
+    Reply(Box::pin(async move {
+        poll_fn(|cx| turn.poll(cx)).await;
+        let result = reply.0.await;
+        drop(turn);
+        result
+    }))
 }
 
 impl std::fmt::Debug for Reply {

@@ -2,21 +2,20 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
 
 /// The calls of exclusive methods. The first one has its turn.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Turns {
+pub struct Turns {
     queue: Rc<Queue>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     last: Cell<u64>,
-    waiting: RefCell<VecDeque<(u64, Option<Waker>)>>,
+    waiting: RefCell<Vec<(u64, Option<Waker>)>>,
 }
 
 /// A place in the queue, until it is dropped.
@@ -31,7 +30,7 @@ impl Turns {
     pub(crate) fn queue(&self) -> Turn {
         let number = self.queue.last.get() + 1;
         self.queue.last.set(number);
-        self.queue.waiting.borrow_mut().push_back((number, None));
+        self.queue.waiting.borrow_mut().push((number, None));
         Turn { queue: self.queue.clone(), number }
     }
 }
@@ -40,7 +39,7 @@ impl Turn {
     /// Ready when the turn has come.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
         let mut waiting = self.queue.waiting.borrow_mut();
-        if waiting.front().is_none_or(|(number, _)| *number == self.number) {
+        if waiting.first().is_none_or(|(number, _)| *number == self.number) {
             return Poll::Ready(());
         }
         let own = waiting.iter_mut().find(|(number, _)| *number == self.number);
@@ -56,8 +55,8 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut waiting = self.queue.waiting.borrow_mut();
         let own = waiting.iter().position(|(number, _)| *number == self.number);
-        let own = own.and_then(|index| waiting.remove(index));
-        let next = waiting.front_mut().and_then(|(_, waker)| waker.take());
+        let own = own.map(|index| waiting.remove(index));
+        let next = waiting.first_mut().and_then(|(_, waker)| waker.take());
         drop(waiting);
         // As above.
         drop(own);

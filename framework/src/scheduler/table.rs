@@ -15,7 +15,6 @@ use crate::{Alarm, Error, Params, Result, Sql, codec::rows::Cells, js, now_ms};
 use rows::{FromCells, read_all};
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    collections::VecDeque,
     rc::Rc,
     task::Waker,
 };
@@ -75,8 +74,8 @@ pub(crate) struct Wakes {
     /// Whether the program has worked its events off since its alarm handler was called.
     processed: Cell<bool>,
     last_seq: Cell<u64>,
-    /// Events that have been read, and have not been begun.
-    ahead: RefCell<VecDeque<Row>>,
+    /// Events that have been read, and have not been begun. The next one is last.
+    ahead: RefCell<Vec<Row>>,
     /// Up to when they have been read. `None`: they have to be read again.
     read_until: Cell<Option<u64>>,
     settings: Cell<ScheduleSettings>,
@@ -276,7 +275,9 @@ impl Wakes {
             return Err(format!("the id of an event has {size} bytes, and at most {ID_SIZE_MAX} are possible").into());
         }
         if id.contains('\0') {
-            return Err(format!("the id {id:?} has a NUL in it, which SQL cannot look for").into());
+            return Err(
+                format!("the id `{}` has a NUL in it, which SQL cannot look for", id.replace('\0', "\\0")).into()
+            );
         }
         if payload.len() > PAYLOAD_SIZE_MAX {
             let size = payload.len();

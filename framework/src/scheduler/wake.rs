@@ -252,7 +252,7 @@ async fn begin(handlers: &Handlers, in_hand: InHand, payload: JsValue, running: 
 /// Gives a handler up that takes too long.
 async fn limited(limit: Duration, handling: impl Future<Output = Result<()>>) -> Result<()> {
     let outcome = deadline::until(deadline::at(limit.as_millis() as f64), handling).await;
-    outcome.unwrap_or_else(|| Err(format!("it took longer than {} ms", limit.as_millis()).into()))
+    outcome.unwrap_or_else(|| Err(format!("it took longer than {} ms", limit.as_millis() as u64).into()))
 }
 
 fn alarm_of(row: &Row) -> Alarm {

@@ -3,7 +3,7 @@
 use super::cron::Cron;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 /// When an event runs: once, or again and again.
 #[derive(Clone, Debug, PartialEq)]
@@ -286,17 +286,15 @@ impl Repeat {
                 let mut back = 60_000 * u64::from(count);
                 loop {
                     let from = due.max(now.saturating_sub(back));
-                    let mut last = VecDeque::new();
+                    let mut last = Vec::new();
                     let mut next = if from == due { due } else { self.next(anchor, from)? };
                     while next <= now {
-                        last.push_back(next);
-                        if last.len() > count as usize {
-                            last.pop_front();
-                        }
+                        last.push(next);
                         next = self.next(anchor, next)?;
                     }
-                    if last.len() == count as usize || from == due {
-                        return Ok(last.front().copied().unwrap_or(due));
+                    if last.len() >= count as usize || from == due {
+                        let first = last.len().saturating_sub(count as usize);
+                        return Ok(last.get(first).copied().unwrap_or(due));
                     }
                     back = back.saturating_mul(2);
                 }

@@ -115,12 +115,16 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
         }
     };
     let reply = Ident::new(reply, span);
+    let exclusive = match exclusive {
+        true => quote_spanned!(span=> Some(#krate::__private::in_turn)),
+        false => quote_spanned!(span=> None),
+    };
     quote_spanned! {span=>
         #(#cfgs)*
         #krate::__private::Method {
             name: #wire_name,
             parameters: #count,
-            exclusive: #exclusive,
+            exclusive: #krate::__private::core::option::Option::#exclusive,
             call: |_object, _arguments| #krate::__private::#reply(_arguments, |_arguments #sink| async move {
                 #krate::__private::core::result::Result::Ok(#result)
             }),

@@ -65,7 +65,7 @@ impl ::realgar::__private::Rpc for Counter {
         ::realgar::__private::Method {
             name: "addAll",
             parameters: 2u32,
-            exclusive: false,
+            exclusive: ::realgar::__private::core::option::Option::None,
             call: |_object, _arguments| ::realgar::__private::reply_fallible(
                 _arguments,
                 |_arguments| async move {
@@ -88,7 +88,7 @@ impl ::realgar::__private::Rpc for Counter {
         ::realgar::__private::Method {
             name: "size",
             parameters: 0u32,
-            exclusive: false,
+            exclusive: ::realgar::__private::core::option::Option::None,
             call: |_object, _arguments| ::realgar::__private::reply(
                 _arguments,
                 |_arguments| async move {
@@ -99,7 +99,7 @@ impl ::realgar::__private::Rpc for Counter {
         ::realgar::__private::Method {
             name: "clear",
             parameters: 0u32,
-            exclusive: false,
+            exclusive: ::realgar::__private::core::option::Option::None,
             call: |_object, _arguments| ::realgar::__private::reply(
                 _arguments,
                 |_arguments| async move {

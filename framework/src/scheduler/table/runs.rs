@@ -154,8 +154,8 @@ impl Wakes {
     fn take_next(&self, now: u64, wanted: impl Fn(&Row) -> bool) -> Result<Option<Row>> {
         let take = || {
             let mut ahead = self.ahead.borrow_mut();
-            let first = ahead.iter().position(&wanted)?;
-            ahead.remove(first)
+            let first = ahead.iter().rposition(&wanted)?;
+            Some(ahead.remove(first))
         };
         if self.read_until.get().is_some()
             && let Some(row) = take()
@@ -163,8 +163,9 @@ impl Wakes {
             return Ok(Some(row));
         }
         // A handler may have deleted everything.
-        let due = if self.has_table()? { self.due(now)? } else { Vec::new() };
-        *self.ahead.borrow_mut() = due.into();
+        let mut due = if self.has_table()? { self.due(now)? } else { Vec::new() };
+        due.reverse();
+        *self.ahead.borrow_mut() = due;
         self.read_until.set(Some(now));
         Ok(take())
     }

@@ -247,10 +247,9 @@ pub(crate) async fn deadlines(belts: &Namespace<Belt>) -> Result<Response> {
         sleep(Duration::from_millis(5)).await;
     }
     // The nearest deadline counts, also if it is the outer one.
-    let outer = deadline(Duration::from_millis(100), async {
-        deadline(Duration::from_secs(60), belt.dawdle(0, 60_000)).await.map(drop)
-    });
-    json(&(format!("{in_time:?}"), format!("{late:?}"), outer.await.map(drop).is_err()))
+    let inner = deadline(Duration::from_secs(60), belt.dawdle(0, 60_000));
+    let outer = deadline(Duration::from_millis(100), inner).await;
+    json(&[format!("{in_time:?}"), format!("{late:?}"), format!("{outer:?}")])
 }
 
 /// Reads an item only after asking how many were produced: the producer must never be more than the chunk ahead.

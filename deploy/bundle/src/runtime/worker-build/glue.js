@@ -16,5 +16,5 @@ export function instantiate(host) {
   }
   used = true;
   const { realgarArm, realgarCall, realgarFetch, realgarObject, realgarQueue, realgarScheduled, realgarSettled } = built.default.prototype;
-  return { wasm: captured.exports, realgarArm, realgarCall, realgarFetch, realgarObject, realgarQueue, realgarScheduled, realgarSettled };
+  return { register: captured.exports.__realgar_register, realgarArm, realgarCall, realgarFetch, realgarObject, realgarQueue, realgarScheduled, realgarSettled };
 }
