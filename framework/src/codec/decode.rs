@@ -124,11 +124,11 @@ impl<'a> Decoder<'a> {
         Self { source: Source::Row(row), around: Around { rows: true, ..Around::default() } }
     }
 
-    /// The same, or the only value of a row that has one column.
-    fn only(self) -> Self {
+    /// The only value of a row that has one column.
+    fn only(self) -> Option<Self> {
         match self.source {
-            Source::Row(row) => Self { source: row.only().unwrap_or(self.source), ..self },
-            _ => self,
+            Source::Row(row) => row.only().map(|source| Self { source, ..self }),
+            _ => None,
         }
     }
 
@@ -158,11 +158,21 @@ impl<'a> Decoder<'a> {
         CodecError::new(format!("expected {expected}, got {found}"))
     }
 
+    /// What `read` makes of that value.
+    fn of_only<T>(
+        self,
+        expected: &dyn Expected,
+        read: fn(Self, &dyn Expected) -> Result<T, CodecError>,
+    ) -> Result<T, CodecError> {
+        self.only().map_or_else(|| Err(self.unexpected(expected)), |only| read(only, expected))
+    }
+
     fn is_nothing(self) -> bool {
-        match self.only().source {
+        match self.source {
             Source::Js(value) => value.is_null() || value.is_undefined(),
             Source::Cell(cell) => cell == "n",
-            _ => false,
+            Source::Row(_) => self.only().is_some_and(Self::is_nothing),
+            Source::Name(_) | Source::Byte(_) => false,
         }
     }
 
@@ -183,6 +193,7 @@ impl<'a> Decoder<'a> {
             }),
             Source::Cell("i0") | Source::Name("false") => Some(false),
             Source::Cell("i1") | Source::Name("true") => Some(true),
+            Source::Row(_) => return self.of_only(expected, Self::boolean),
             _ => None,
         };
         found.ok_or_else(|| self.unexpected(expected))
@@ -201,7 +212,7 @@ impl<'a> Decoder<'a> {
             Source::Byte(value) => Some(Integer::Unsigned(value.into())),
             Source::Cell(cell) => cell.strip_prefix('i').and_then(Integer::parse),
             Source::Name(name) => Integer::parse(name),
-            Source::Row(_) => None,
+            Source::Row(_) => return self.of_only(expected, Self::integer),
         };
         found.ok_or_else(|| self.unexpected(expected))
     }
@@ -237,6 +248,7 @@ impl<'a> Decoder<'a> {
                 Some(bits) => u64::from_str_radix(bits, 16).ok().map(f64::from_bits),
                 None => self.integer(expected).ok().and_then(as_float),
             },
+            Source::Row(_) => return self.of_only(expected, Self::float),
             _ => None,
         };
         found.ok_or_else(|| self.unexpected(expected))
@@ -253,7 +265,8 @@ impl<'a> Decoder<'a> {
             },
             Source::Name(name) => Some(name.into()),
             Source::Cell(cell) => cell.strip_prefix('s').map(Into::into),
-            _ => None,
+            Source::Row(_) => return self.of_only(expected, Self::text),
+            Source::Byte(_) => None,
         };
         found.ok_or_else(|| self.unexpected(expected))
     }
@@ -266,6 +279,10 @@ impl<'a> Decoder<'a> {
             (Source::Row(row), _) => List::Row(row),
             _ => return Err(self.unexpected(expected)),
         };
+        self.items(list)
+    }
+
+    fn items(self, list: List<'a>) -> Result<Items<'a>, CodecError> {
         let length = match &list {
             List::Array(array) => array.length() as usize,
             List::Bytes(bytes) => bytes.len(),
@@ -274,9 +291,12 @@ impl<'a> Decoder<'a> {
         Ok(Items { around: self.inside()?, list, length, next: 0 })
     }
 
-    /// The entries of a value that is for a struct with these `fields`, or for a map.
-    fn map(self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Map<'a>, CodecError> {
+    /// The entries of a value that is for a struct with these `fields`, or for a map. Those of a struct may be in a list.
+    fn map(self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Contents<'a>, CodecError> {
         let entries = match (self.source, self.kind()) {
+            (_, Some((Kind::Array, value))) if !fields.is_empty() => {
+                return self.items(List::Array(value.unchecked_ref::<Array>().clone())).map(Contents::Items);
+            }
             (_, Some((kind @ (Kind::Object | Kind::Map), value))) => {
                 // None where it lacks some, or has what the struct does not know and may deny.
                 let values = if kind == Kind::Object && !fields.is_empty() { js::fields(value, fields) } else { None };
@@ -293,7 +313,7 @@ impl<'a> Decoder<'a> {
             Entries::Pairs(pairs) => pairs.length() as usize / 2,
             Entries::Row(row) => row.len(),
         };
-        Ok(Map { around: self.inside()?, entries, length, next: 0 })
+        Ok(Contents::Map(Map { around: self.inside()?, entries, length, next: 0 }))
     }
 
     fn variant(self, expected: &dyn Expected) -> Result<Variant, CodecError> {
@@ -331,7 +351,7 @@ fn pairs(value: &JsValue) -> Result<Array, CodecError> {
 macro_rules! integers {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-            match self.only().integer(&visitor)? {
+            match self.integer(&visitor)? {
                 Integer::Unsigned(v) => visitor.visit_u64(v),
                 Integer::Signed(v) => visitor.visit_i64(v),
                 Integer::Wide(_) => Err(self.unexpected(&visitor)),
@@ -343,7 +363,7 @@ macro_rules! integers {
 macro_rules! wide_integers {
     ($($method:ident)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-            match self.only().integer(&visitor)? {
+            match self.integer(&visitor)? {
                 Integer::Unsigned(v) => visitor.visit_u64(v),
                 Integer::Signed(v) => visitor.visit_i64(v),
                 Integer::Wide(digits) => match (digits.parse(), digits.parse()) {
@@ -384,7 +404,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let value = self.only().boolean(&visitor)?;
+        let value = self.boolean(&visitor)?;
         visitor.visit_bool(value)
     }
 
@@ -398,12 +418,12 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     wide_integers! { deserialize_i128 deserialize_u128 }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let value = self.only().float(&visitor)?;
+        let value = self.float(&visitor)?;
         visitor.visit_f64(value)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let text = self.only().text(&visitor)?;
+        let text = self.text(&visitor)?;
         visitor.visit_string(text)
     }
 
@@ -415,9 +435,10 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     }
 
     fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        match self.only().kind() {
+        let decoder = self.only().unwrap_or(self);
+        match decoder.kind() {
             Some((Kind::Bytes, value)) => visitor.visit_byte_buf(bytes(value)),
-            Some((Kind::Array, _)) => self.only().deserialize_seq(visitor),
+            Some((Kind::Array, _)) => decoder.deserialize_seq(visitor),
             _ => Err(self.unexpected(&visitor)),
         }
     }
@@ -435,10 +456,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        let mut items = self.sequence(&visitor)?;
-        let value = visitor.visit_seq(&mut items)?;
-        items.end()?;
-        Ok(value)
+        self.sequence(&visitor)?.visit(visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
@@ -451,12 +469,10 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        // Those of a struct in the order of its fields will do.
-        if !fields.is_empty() && matches!(self.kind(), Some((Kind::Array, _))) {
-            return self.deserialize_seq(visitor);
+        match self.map(fields, &visitor)? {
+            Contents::Map(map) => visitor.visit_map(map),
+            Contents::Items(items) => items.visit(visitor),
         }
-        let map = self.map(fields, &visitor)?;
-        visitor.visit_map(map)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -465,7 +481,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         _variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        let variant = self.only().variant(&"a variant")?;
+        let variant = self.only().unwrap_or(self).variant(&"a variant")?;
         visitor.visit_enum(&variant)
     }
 
@@ -556,7 +572,19 @@ enum List<'a> {
     Row(&'a Row<'a>),
 }
 
+/// What is in a struct.
+enum Contents<'a> {
+    Map(Map<'a>),
+    Items(Items<'a>),
+}
+
 impl<'a> Items<'a> {
+    fn visit<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, CodecError> {
+        let value = visitor.visit_seq(&mut self)?;
+        self.end()?;
+        Ok(value)
+    }
+
     /// The next element, and where it is.
     fn take(&mut self) -> Option<(usize, Child<'a>)> {
         let at = self.next;
