@@ -17,9 +17,12 @@ export const host = {
   log(level, line) {
     (console[level === "trace" ? "debug" : level] ?? console.log).call(console, line);
   },
+  param(value) {
+    params.push(value);
+  },
   /** A cursor that is not read to its end has not run to its end. */
-  execute(sql, statement, params, low, high) {
-    const cursor = exec(sql, statement, params, low, high);
+  execute(sql, statement, count, low, high) {
+    const cursor = exec(sql, statement, given(count), low, high);
     cursor.toArray();
     return cursor.rowsWritten;
   },
@@ -109,8 +112,19 @@ export const host = {
   },
 };
 
+/** The parameters of the statement that is run next. */
+let params = [];
+
+/** The last `count` of them. There may be more, of an instance that died before it ran a statement. */
+function given(count) {
+  const last = params.length === count ? params : params.slice(params.length - count);
+  params = [];
+  return last;
+}
+
 /** The columns and rows of a query: as text, unless there are values that it does not have. */
-function query(sql, statement, params, low, high) {
+function query(sql, statement, count, low, high) {
+  const params = given(count);
   const cursor = exec(sql, statement, params, low, high);
   const columns = cursor.columnNames;
   const rows = cursor.raw().toArray();

@@ -103,23 +103,21 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn cancel(reader: &JsValue);
 
+    /// The next parameter of the statement that is run next. A list of JavaScript values would cost two crossings for each.
+    #[wasm_bindgen(js_namespace = __realgar, js_name = param)]
+    pub(crate) fn param_number(value: f64);
+
+    #[wasm_bindgen(js_namespace = __realgar, js_name = param)]
+    pub(crate) fn param_text(value: &str);
+
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn param(value: &JsValue);
+
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = execute)]
-    fn raw_execute(
-        sql: &JsValue,
-        statement: &JsValue,
-        params: &js_sys::Array,
-        low: f64,
-        high: f64,
-    ) -> Result<f64, JsValue>;
+    fn raw_execute(sql: &JsValue, statement: &JsValue, count: u32, low: f64, high: f64) -> Result<f64, JsValue>;
 
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = query)]
-    fn raw_query(
-        sql: &JsValue,
-        statement: &JsValue,
-        params: &js_sys::Array,
-        low: f64,
-        high: f64,
-    ) -> Result<JsValue, JsValue>;
+    fn raw_query(sql: &JsValue, statement: &JsValue, count: u32, low: f64, high: f64) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = eventInsert)]
     fn raw_event_insert(
@@ -308,9 +306,10 @@ pub(crate) fn invoke_realgar(
     raw_invoke_realgar(target, &name(method), hash, payload, remaining, trace)
 }
 
-/// The parameters of a statement of SQL.
+/// The parameters of a statement of SQL, which were given with [`param`].
+#[derive(Default)]
 pub(crate) struct SqlParams {
-    pub(crate) values: js_sys::Array,
+    pub(crate) count: u32,
     /// Which of the first 50 are integers, as bits: JavaScript cannot tell 5 from 5.0.
     pub(crate) low: f64,
     /// Which of the next 50.
@@ -319,12 +318,12 @@ pub(crate) struct SqlParams {
 
 /// Runs a statement of SQL to its end, and returns how many rows it wrote.
 pub(crate) fn execute(sql: &JsValue, statement: &'static str, params: &SqlParams) -> Result<f64, JsValue> {
-    raw_execute(sql, &name(statement), &params.values, params.low, params.high)
+    raw_execute(sql, &name(statement), params.count, params.low, params.high)
 }
 
 /// The columns and rows of a query: as text, see [`crate::codec::rows`], or as a list of lists.
 pub(crate) fn query(sql: &JsValue, statement: &'static str, params: &SqlParams) -> Result<JsValue, JsValue> {
-    raw_query(sql, &name(statement), &params.values, params.low, params.high)
+    raw_query(sql, &name(statement), params.count, params.low, params.high)
 }
 
 /// Inserts an event: its id and number, when it is due, and its payload.

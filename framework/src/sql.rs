@@ -5,7 +5,7 @@ use crate::{
     codec::{self, rows::Table},
     js,
 };
-use js_sys::{Array, Uint8Array};
+use js_sys::Uint8Array;
 use serde::{Deserialize, de::DeserializeOwned};
 use wasm_bindgen::{JsCast, JsValue};
 
@@ -82,12 +82,13 @@ impl Sql {
 
     // Not once for each type of parameters.
     fn executed(&self, statement: &'static str, params: Vec<SqlValue>) -> Result<u64> {
-        let written = js::execute(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))?;
+        let written =
+            js::execute(&self.raw, statement, &given(&params)?).map_err(|thrown| failed(statement, thrown))?;
         Ok(written as u64)
     }
 
     fn rows(&self, statement: &'static str, params: Vec<SqlValue>) -> Result<JsValue> {
-        js::query(&self.raw, statement, &list(params)?).map_err(|thrown| failed(statement, thrown))
+        js::query(&self.raw, statement, &given(&params)?).map_err(|thrown| failed(statement, thrown))
     }
 
     /// All rows of a query. A row is a struct with a field for each column; or a tuple, in the order of the columns; or, of one column, its
@@ -204,7 +205,8 @@ const LIMITS: [(&str, &str); 4] = [
 /// How many integers fit one mask: see [`js::SqlParams`].
 const HALF: usize = 50;
 
-fn list(values: Vec<SqlValue>) -> Result<js::SqlParams> {
+/// Gives the parameters of the statement that is run next.
+fn given(values: &[SqlValue]) -> Result<js::SqlParams> {
     if values.len() > PARAMS_MAX {
         let given = values.len();
         return Err(format!(
@@ -212,15 +214,26 @@ fn list(values: Vec<SqlValue>) -> Result<js::SqlParams> {
         )
         .into());
     }
-    let mut list = js::SqlParams { values: Array::new(), low: 0.0, high: 0.0 };
-    for (index, value) in values.into_iter().enumerate() {
+    values.iter().try_for_each(SqlValue::check)?;
+    let mut params = js::SqlParams { count: values.len() as u32, ..js::SqlParams::default() };
+    for (index, value) in values.iter().enumerate() {
         if let SqlValue::Integer(_) = value {
-            let (half, bit) = if index < HALF { (&mut list.low, index) } else { (&mut list.high, index - HALF) };
+            let (half, bit) = if index < HALF { (&mut params.low, index) } else { (&mut params.high, index - HALF) };
             *half += (1_u64 << bit) as f64;
         }
-        list.values.push(&value.into_js()?);
+        match value {
+            SqlValue::Integer(v) if is_safe(*v) => js::param_number(*v as f64),
+            SqlValue::Real(v) => js::param_number(*v),
+            SqlValue::Text(v) => js::param_text(v),
+            other => js::param(&other.to_js()),
+        }
     }
-    Ok(list)
+    Ok(params)
+}
+
+/// Whether JavaScript has this number.
+fn is_safe(integer: i64) -> bool {
+    integer.unsigned_abs() <= codec::SAFE_INTEGER_MAX
 }
 
 fn failed(statement: &str, thrown: JsValue) -> Error {
@@ -252,31 +265,34 @@ pub enum SqlValue {
 }
 
 impl SqlValue {
-    /// A large integer is text, which is to be made an integer of.
-    pub(crate) fn into_js(self) -> Result<JsValue> {
-        Ok(match self {
-            Self::Null => JsValue::NULL,
-            Self::Integer(v) if v.unsigned_abs() <= codec::SAFE_INTEGER_MAX => JsValue::from_f64(v as f64),
-            Self::Integer(v) => v.to_string().into(),
+    /// Whether SQLite has such a value.
+    pub(crate) fn check(&self) -> Result<()> {
+        let message = match self {
             Self::TooLarge(v) => {
-                return Err(format!(
-                    "the integer {v} is beyond those of SQLite, which end at 2^63 - 1; store it as text"
-                )
-                .into());
+                format!("the integer {v} is beyond those of SQLite, which end at 2^63 - 1; store it as text")
             }
             Self::Real(v) if !v.is_finite() => {
-                return Err(format!(
-                    "the number {} cannot be stored: SQL has no such number, and would keep NULL",
-                    codec::not_finite(v)
-                )
-                .into());
+                let number = codec::not_finite(*v);
+                format!("the number {number} cannot be stored: SQL has no such number, and would keep NULL")
             }
-            Self::Real(v) => v.into(),
-            Self::Text(ref v) if v.len() > VALUE_SIZE_MAX => return Err(too_large("text", v.len())),
-            Self::Blob(ref v) if v.len() > VALUE_SIZE_MAX => return Err(too_large("blob", v.len())),
+            Self::Text(v) if v.len() > VALUE_SIZE_MAX => return Err(too_large("text", v.len())),
+            Self::Blob(v) if v.len() > VALUE_SIZE_MAX => return Err(too_large("blob", v.len())),
+            _ => return Ok(()),
+        };
+        Err(message.into())
+    }
+
+    /// A large integer is text, which is to be made an integer of.
+    pub(crate) fn to_js(&self) -> JsValue {
+        match self {
+            Self::Null => JsValue::NULL,
+            Self::Integer(v) if is_safe(*v) => JsValue::from_f64(*v as f64),
+            Self::Integer(v) => v.to_string().into(),
+            Self::TooLarge(v) => v.to_string().into(),
+            Self::Real(v) => JsValue::from_f64(*v),
             Self::Text(v) => v.into(),
-            Self::Blob(v) => Uint8Array::from(v.as_slice()).unchecked_into::<js_sys::Object>().into(),
-        })
+            Self::Blob(v) => Uint8Array::from(v.as_slice()).into(),
+        }
     }
 }
 

@@ -98,7 +98,7 @@ fn value(value: SqlValue) -> Result<JsValue> {
             "the integer {number} is beyond 2^53 - 1, which D1 does not take; pass it as text, to `CAST(? AS INTEGER)`"
         )
         .into()),
-        value => value.into_js(),
+        value => value.check().map(|()| value.to_js()),
     }
 }
 
