@@ -315,7 +315,7 @@ sql_values! {
     i8 => |v| Self::Integer(v.into());
     i16 => |v| Self::Integer(v.into());
     i32 => |v| Self::Integer(v.into());
-    i64 => |v| Self::Integer(v.into());
+    i64 => |v| Self::Integer(v);
     u8 => |v| Self::Integer(v.into());
     u16 => |v| Self::Integer(v.into());
     u32 => |v| Self::Integer(v.into());
