@@ -37,6 +37,7 @@ export const host = {
     storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
   },
   query,
+  numbers: () => numbers,
   sockets,
   broadcast(state, tag, except, message) {
     let count = 0;
@@ -128,9 +129,9 @@ function query(sql, statement, count, low, high) {
   const cursor = exec(sql, statement, params, low, high);
   const columns = cursor.columnNames;
   const rows = cursor.raw().toArray();
-  const values = pack(rows, columns.length);
+  const values = pack(rows, 0);
   if (values !== undefined && !columns.some((name) => name.includes("\0"))) {
-    return [columns.length, ...columns, values].join("\0");
+    return [`${columns.length} ${numbers.length}`, ...columns, values].join("\0");
   }
   const table = [columns, ...rows];
   const rounded = new Set();
@@ -225,23 +226,25 @@ function bare(statement) {
   return statement.slice(0, end);
 }
 
-const BITS = new DataView(new ArrayBuffer(8));
+/** The numbers of what was packed last. */
+let numbers = [];
 
-/** The first `count` values of rows as `codec/rows.rs` reads them, each with a NUL behind it; `undefined` if one is nothing for that. */
-function pack(rows, count) {
+/** The values of rows but the last `without` of each, as `codec/rows.rs` reads them; `undefined` if one is nothing for that. */
+function pack(rows, without) {
   let text = "";
+  numbers = [];
   for (const row of rows) {
+    const count = row.length - without;
     for (let column = 0; column < count; column++) {
       const value = row[column];
-      if (value === null) text += "n\0";
+      if (value === null) text += "n";
       else if (typeof value === "string") {
         if (value.includes("\0")) return undefined;
         text += `s${value}\0`;
       } else if (typeof value !== "number" || isRounded(value)) return undefined;
-      else if (Number.isInteger(value) && !Object.is(value, -0)) text += `i${value}\0`;
       else {
-        BITS.setFloat64(0, value);
-        text += `f${BITS.getBigUint64(0).toString(16)}\0`;
+        numbers.push(value);
+        text += "d";
       }
     }
   }
@@ -292,6 +295,9 @@ function kind(value) {
   return prototype === Object.prototype || prototype === null || value instanceof Error ? 10 : 11;
 }
 
+/** Where a row of an event has, as JSON, the columns that few have. */
+const REST = 3;
+
 /**
  * What a wake of an object has done with its events in this turn and not yet told the database: which it tries, and which are done. It is
  * here, because it has to be told if the instance that works them off dies meanwhile.
@@ -319,42 +325,42 @@ export class Ledger {
   /** The first events that are due at `time`. Of each the first is its id, the second its number, and the last its payload. */
   read(time, limit) {
     this.#rows = this.#sql.exec(this.#read, time, limit).raw().toArray();
-    const text = pack(this.#rows, this.#rows[0]?.length - 1);
+    // Most have nothing there.
+    for (const row of this.#rows) if (row[REST] !== null) row.splice(REST, 1, ...JSON.parse(row[REST]));
+    const text = pack(this.#rows, 1);
     if (text === undefined) throw new Error("the schedule holds what nobody wrote");
     return text;
   }
 
-  payload(index) {
-    try {
-      return JSON.parse(this.#rows[index].at(-1) ?? "");
-    } catch {
-      // It was not read, or is no JSON.
-    }
-  }
-
-  /** The event at `index` of what was read last is tried. */
+  /** The event at `index` of what was read last is tried. Returns its payload; nothing if that was not read, or is no JSON. */
   try(index, time) {
     this.#ledgers.add(this);
     this.#tried = this.#rows[index];
     this.#triedAt = time;
+    try {
+      return JSON.parse(this.#tried.at(-1) ?? "");
+    } catch {
+      return undefined;
+    }
   }
 
   /** What is tried has ended: it is `done`, or the database was told in another way. */
   end(done) {
-    if (done) this.#done.push(this.#tried);
+    if (done) this.#done.push(this.#tried[0]);
     this.#tried = undefined;
+  }
+
+  knows(id) {
+    return this.#tried?.[0] === id || this.#done.includes(id);
   }
 
   write() {
     if (this.#done.length > 0) {
-      const numbers = Object.create(null);
-      for (const [id, number] of this.#done) numbers[id] = number;
-      this.#sql.exec(this.#remove, JSON.stringify(numbers));
+      this.#sql.exec(this.#remove, JSON.stringify(this.#done));
       this.#done = [];
     }
     if (this.#tried !== undefined) {
-      const [id, number] = this.#tried;
-      this.#sql.exec(this.#try, id, number, this.#triedAt);
+      this.#sql.exec(this.#try, this.#tried[0], this.#tried[1], this.#triedAt);
       this.#tried = undefined;
     }
     this.#ledgers.delete(this);

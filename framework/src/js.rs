@@ -103,6 +103,10 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn cancel(reader: &JsValue);
 
+    /// The numbers of the rows that were packed last: see [`crate::codec::rows`].
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn numbers() -> Vec<f64>;
+
     /// The next parameter of the statement that is run next. A list of JavaScript values would cost two crossings for each.
     #[wasm_bindgen(js_namespace = __realgar, js_name = param)]
     pub(crate) fn param_number(value: f64);
@@ -141,17 +145,17 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub(crate) fn read(this: &Ledger, time: f64, limit: u32) -> Result<String, JsValue>;
 
-    /// The payload of the event at `index` of what was read last; `undefined` if it was not read, or is no JSON.
-    #[wasm_bindgen(method)]
-    pub(crate) fn payload(this: &Ledger, index: u32) -> JsValue;
-
-    /// The event at `index` of what was read last is tried.
+    /// The event at `index` of what was read last is tried. Returns its payload; `undefined` if that was not read, or is no JSON.
     #[wasm_bindgen(method, js_name = "try")]
-    pub(crate) fn try_event(this: &Ledger, index: u32, time: f64);
+    pub(crate) fn try_event(this: &Ledger, index: u32, time: f64) -> JsValue;
 
     /// What is tried has ended: it is `done`, or was told the database in another way.
     #[wasm_bindgen(method)]
     pub(crate) fn end(this: &Ledger, done: bool);
+
+    /// Whether it has something to write of the event with this id.
+    #[wasm_bindgen(method)]
+    pub(crate) fn knows(this: &Ledger, id: &str) -> bool;
 
     #[wasm_bindgen(method, catch, js_name = write)]
     pub(crate) fn write(this: &Ledger) -> Result<(), JsValue>;

@@ -2,7 +2,10 @@
 
 use crate::{
     Error, Result,
-    codec::{self, rows::Table},
+    codec::{
+        self,
+        rows::{Packed, Table},
+    },
     js,
 };
 use js_sys::Uint8Array;
@@ -68,8 +71,8 @@ impl Sql {
     }
 
     /// The rows of a query whose values are numbers and text: see [`codec::rows`].
-    pub(crate) fn query_text(&self, statement: &'static str, params: impl Params) -> Result<String> {
-        Ok(self.rows(statement, params.into_values())?.as_string().unwrap_or_default())
+    pub(crate) fn query_packed(&self, statement: &'static str, params: impl Params) -> Result<Option<Packed>> {
+        Ok(Packed::table(&self.rows(statement, params.into_values())?))
     }
 
     /// Runs a statement for its effect. Returns how many rows it wrote, rows of indexes included.
@@ -103,9 +106,9 @@ impl Sql {
     /// those that a statement which writes is `RETURNING` are an error: return `CAST(column AS TEXT)`, into a `String`, or select them.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let rows = self.rows(statement, params.into_values())?;
-        let text = rows.as_string();
-        let table = match &text {
-            Some(text) => Table::of_text(text),
+        let packed = Packed::table(&rows);
+        let table = match &packed {
+            Some(packed) => Table::of_packed(packed),
             None => Ok(Table::of_js(rows.unchecked_ref())),
         };
         Ok(table.and_then(Table::decode).map_err(|error| error.inside("rows"))?)

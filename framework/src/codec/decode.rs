@@ -3,7 +3,10 @@
 //! What a type's `Deserialize` is compiled for, it is compiled for once: there is one decoder, one kind of map and one of sequence, whatever
 //! they are made of. And what is done for each type is little; the rest takes `dyn Expected` and is there once for all of them.
 
-use super::{CodecError, DEPTH_MAX, SAFE_INTEGER_MAX, rows::Row};
+use super::{
+    CodecError, DEPTH_MAX, SAFE_INTEGER_MAX,
+    rows::{Cell, Row},
+};
 use crate::js;
 use js_sys::{Array, Uint8Array};
 use serde::de::{self, DeserializeSeed, Expected, Visitor};
@@ -76,8 +79,8 @@ pub(super) enum Source<'a> {
     Name(&'a str),
     /// An element of bytes.
     Byte(u8),
-    /// A value of a row, as text. [`super::rows`] says how.
-    Cell(&'a str),
+    /// A value of a row that was packed.
+    Cell(Cell<'a>),
     /// A row: a map from the names of its columns, a list of its values, or, if it has one column, that value.
     Row(&'a Row<'a>),
 }
@@ -104,6 +107,12 @@ enum Integer {
 impl Integer {
     fn parse(digits: &str) -> Option<Self> {
         digits.parse().map(Self::Unsigned).or_else(|_| digits.parse().map(Self::Signed)).ok()
+    }
+
+    /// A whole number that JavaScript has not rounded.
+    fn whole(number: f64) -> Option<Self> {
+        let whole = number.fract() == 0.0 && number.abs() <= SAFE_INTEGER_MAX as f64;
+        whole.then_some(if number < 0.0 { Self::Signed(number as i64) } else { Self::Unsigned(number as u64) })
     }
 }
 
@@ -146,13 +155,10 @@ impl<'a> Decoder<'a> {
             Source::Js(value) => Kind::of(value).describe(value),
             Source::Name(name) => format!("the property name `{name}`"),
             Source::Byte(value) => format!("`{value}`"),
-            Source::Cell(cell) => match cell.split_at_checked(1) {
-                Some(("n", _)) => "null".into(),
-                Some(("i", digits)) => format!("`{digits}`"),
-                Some(("f", _)) => "a floating-point number".into(),
-                Some(("s", _)) => "a string".into(),
-                _ => return super::rows::unreadable(),
-            },
+            Source::Cell(Cell::Null) => "null".into(),
+            Source::Cell(Cell::Number(number)) if number.fract() == 0.0 => format!("`{}`", number as i64),
+            Source::Cell(Cell::Number(_)) => "a floating-point number".into(),
+            Source::Cell(Cell::Text(_)) => "a string".into(),
             Source::Row(row) => format!("a row of {} columns", row.len()),
         };
         CodecError::new(format!("expected {expected}, got {found}"))
@@ -170,7 +176,7 @@ impl<'a> Decoder<'a> {
     fn is_nothing(self) -> bool {
         match self.source {
             Source::Js(value) => value.is_null() || value.is_undefined(),
-            Source::Cell(cell) => cell == "n",
+            Source::Cell(cell) => matches!(cell, Cell::Null),
             Source::Row(_) => self.only().is_some_and(Self::is_nothing),
             Source::Name(_) | Source::Byte(_) => false,
         }
@@ -191,8 +197,8 @@ impl<'a> Decoder<'a> {
                 Some(1.0) if self.around.rows => Some(true),
                 _ => None,
             }),
-            Source::Cell("i0") | Source::Name("false") => Some(false),
-            Source::Cell("i1") | Source::Name("true") => Some(true),
+            Source::Cell(Cell::Number(0.0)) | Source::Name("false") => Some(false),
+            Source::Cell(Cell::Number(1.0)) | Source::Name("true") => Some(true),
             Source::Row(_) => return self.of_only(expected, Self::boolean),
             _ => None,
         };
@@ -210,7 +216,8 @@ impl<'a> Decoder<'a> {
                 None => None,
             },
             Source::Byte(value) => Some(Integer::Unsigned(value.into())),
-            Source::Cell(cell) => cell.strip_prefix('i').and_then(Integer::parse),
+            Source::Cell(Cell::Number(number)) => Integer::whole(number),
+            Source::Cell(_) => None,
             Source::Name(name) => Integer::parse(name),
             Source::Row(_) => return self.of_only(expected, Self::integer),
         };
@@ -234,7 +241,7 @@ impl<'a> Decoder<'a> {
                 "the number `{shown}` is beyond 2^53 - 1, where numbers are rounded; {how}"
             )));
         }
-        Ok(if number < 0.0 { Integer::Signed(number as i64) } else { Integer::Unsigned(number as u64) })
+        Integer::whole(number).ok_or_else(|| self.unexpected(expected))
     }
 
     fn float(self, expected: &dyn Expected) -> Result<f64, CodecError> {
@@ -244,10 +251,7 @@ impl<'a> Decoder<'a> {
                 None if self.around.rows => self.integer(expected).ok().and_then(as_float),
                 number => number,
             },
-            Source::Cell(cell) => match cell.strip_prefix('f') {
-                Some(bits) => u64::from_str_radix(bits, 16).ok().map(f64::from_bits),
-                None => self.integer(expected).ok().and_then(as_float),
-            },
+            Source::Cell(Cell::Number(number)) => Some(number),
             Source::Row(_) => return self.of_only(expected, Self::float),
             _ => None,
         };
@@ -264,7 +268,8 @@ impl<'a> Decoder<'a> {
                 text => text,
             },
             Source::Name(name) => Some(name.into()),
-            Source::Cell(cell) => cell.strip_prefix('s').map(Into::into),
+            Source::Cell(Cell::Text(text)) => Some(text.into()),
+            Source::Cell(_) => None,
             Source::Row(_) => return self.of_only(expected, Self::text),
             Source::Byte(_) => None,
         };
@@ -519,9 +524,11 @@ impl Decoder<'_> {
             Source::Js(value) => match Kind::of(value) {
                 Kind::Boolean => Anything::Boolean,
                 Kind::Number => {
-                    let number = value.as_f64().unwrap_or(f64::NAN);
-                    let whole = number.fract() == 0.0 && number.abs() <= SAFE_INTEGER_MAX as f64;
-                    if whole { Anything::Integer } else { Anything::Float }
+                    if value.as_f64().and_then(Integer::whole).is_some() {
+                        Anything::Integer
+                    } else {
+                        Anything::Float
+                    }
                 }
                 Kind::String => Anything::Text,
                 Kind::BigInt => Anything::Integer,
@@ -532,11 +539,9 @@ impl Decoder<'_> {
             },
             Source::Byte(_) => Anything::Integer,
             Source::Name(_) => Anything::Text,
-            Source::Cell(cell) => match cell.as_bytes().first() {
-                Some(b'i') => Anything::Integer,
-                Some(b'f') => Anything::Float,
-                _ => Anything::Text,
-            },
+            Source::Cell(Cell::Number(number)) if Integer::whole(number).is_some() => Anything::Integer,
+            Source::Cell(Cell::Number(_)) => Anything::Float,
+            Source::Cell(_) => Anything::Text,
             Source::Row(_) => Anything::Map,
         }
     }

@@ -1,17 +1,53 @@
-//! The rows of a query, as one text: the number of columns, their names, and then the values, each with a NUL after it. A value is `n`; `i`
-//! and an integer; `f` and the bits of a float in hexadecimal; or `s` and a text. `pack` in `host.js` writes it.
+//! The rows of a query, as one text and a list of numbers. The text is how many columns and how many numbers there are, the names of the columns,
+//! and then the values: `n`; `d`, which is the next number; or `s` and a text. Names and texts have a NUL after them. `pack` in `host.js` writes it.
 //!
-//! Text crosses the boundary once, where each value of an object would cross it by itself. What has no such form, such as bytes, comes as a
-//! list of lists.
+//! So they cross the boundary at once, where each value of an object would cross it by itself. What has no such form, such as bytes, comes as
+//! a list of lists.
 
 use super::{
     CodecError,
     decode::{Decoder, Source},
 };
+use crate::js;
 use js_sys::Array;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use wasm_bindgen::{JsCast, JsValue};
+
+/// What JavaScript packed of the rows of a query.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    text: String,
+    numbers: Vec<f64>,
+}
+
+impl Packed {
+    /// A table. `None` if it has no such form.
+    pub(crate) fn table(table: &JsValue) -> Option<Self> {
+        let text = table.as_string()?;
+        let has_numbers = text.split_once(' ').is_some_and(|(_, rest)| !rest.starts_with("0\0"));
+        Some(Self { text, numbers: if has_numbers { js::numbers() } else { Vec::new() } })
+    }
+
+    /// Rows alone, which have numbers.
+    pub(crate) fn rows(text: String) -> Self {
+        Self { text, numbers: js::numbers() }
+    }
+
+    /// The values, row by row, where there are no columns before them.
+    pub(crate) fn cells(&self) -> Cells<'_> {
+        Cells { text: &self.text, numbers: self.numbers.iter() }
+    }
+
+    /// The names of the columns, and the values.
+    pub(crate) fn columns(&self) -> Option<(Vec<&str>, Cells<'_>)> {
+        let mut cells = self.cells();
+        let count: usize = cells.text_end()?.split_once(' ')?.0.parse().ok()?;
+        let columns: Vec<&str> = (0..count).map(|_| cells.text_end()).collect::<Option<_>>()?;
+        // Rows without columns would never end.
+        (count > 0 || cells.is_done()).then_some((columns, cells))
+    }
+}
 
 /// The columns and rows of a query.
 pub(crate) struct Table<'a> {
@@ -20,17 +56,17 @@ pub(crate) struct Table<'a> {
 }
 
 enum Rows<'a> {
-    /// What is left of the text, and the row that was read last.
-    Text(Cells<'a>, Vec<&'a str>),
+    /// What is left of it, and the row that was read last.
+    Packed(Cells<'a>, Vec<Cell<'a>>),
     /// The names of the columns and then the rows, as lists; the number of the next one, and the row that was read last.
     Js(&'a Array, u32, Vec<JsValue>),
 }
 
 impl<'a> Table<'a> {
-    pub(crate) fn of_text(text: &'a str) -> Result<Self, CodecError> {
-        let (columns, cells) = table(text).ok_or_else(unreadable)?;
+    pub(crate) fn of_packed(packed: &'a Packed) -> Result<Self, CodecError> {
+        let (columns, cells) = packed.columns().ok_or_else(unreadable)?;
         let row = Vec::with_capacity(columns.len());
-        Ok(Self { columns: columns.into_iter().map(Cow::Borrowed).collect(), rows: Rows::Text(cells, row) })
+        Ok(Self { columns: columns.into_iter().map(Cow::Borrowed).collect(), rows: Rows::Packed(cells, row) })
     }
 
     pub(crate) fn of_js(table: &'a Array) -> Self {
@@ -50,14 +86,14 @@ impl<'a> Table<'a> {
 
     fn next(&mut self) -> Result<Option<Row<'_>>, CodecError> {
         let values = match &mut self.rows {
-            Rows::Text(cells, _) if cells.is_done() => return Ok(None),
+            Rows::Packed(cells, _) if cells.is_done() => return Ok(None),
             Rows::Js(table, next, _) if *next == table.length() => return Ok(None),
-            Rows::Text(cells, row) => {
+            Rows::Packed(cells, row) => {
                 row.clear();
                 for _ in &self.columns {
                     row.push(cells.next().ok_or_else(unreadable)?);
                 }
-                Values::Text(row)
+                Values::Packed(row)
             }
             Rows::Js(table, next, row) => {
                 *row = table.get(*next).unchecked_into::<Array>().to_vec();
@@ -80,7 +116,7 @@ pub(super) struct Row<'a> {
 /// The values of a row: as many as it has columns.
 #[derive(Clone, Copy)]
 enum Values<'a> {
-    Text(&'a [&'a str]),
+    Packed(&'a [Cell<'a>]),
     Js(&'a [JsValue]),
 }
 
@@ -95,7 +131,7 @@ impl<'a> Row<'a> {
 
     pub(super) fn value(&self, at: usize) -> Source<'a> {
         match self.values {
-            Values::Text(cells) => Source::Cell(cells[at]),
+            Values::Packed(cells) => Source::Cell(cells[at]),
             Values::Js(values) => Source::Js(&values[at]),
         }
     }
@@ -110,55 +146,59 @@ pub(super) fn unreadable() -> CodecError {
     CodecError::new("what a query returned has no form that is known")
 }
 
-/// The names of the columns, and the values.
-fn table(text: &str) -> Option<(Vec<&str>, Cells<'_>)> {
-    let mut cells = Cells(text);
-    let count: usize = cells.next()?.parse().ok()?;
-    let columns: Vec<&str> = (0..count).map(|_| cells.next()).collect::<Option<_>>()?;
-    // Rows without columns would never end.
-    (count > 0 || cells.is_done()).then_some((columns, cells))
+/// A value.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cell<'a> {
+    Null,
+    Number(f64),
+    Text(&'a str),
 }
 
 /// Values, one after the other.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Cells<'a>(&'a str);
+#[derive(Clone, Debug)]
+pub(crate) struct Cells<'a> {
+    text: &'a str,
+    numbers: std::slice::Iter<'a, f64>,
+}
 
 impl<'a> Cells<'a> {
-    /// Those of a table, row by row.
-    pub(crate) fn of_table(text: &'a str) -> Option<Self> {
-        table(text).map(|(_, cells)| cells)
-    }
-
-    /// Those of rows without the names of their columns.
-    pub(crate) fn of_rows(text: &'a str) -> Self {
-        Self(text)
-    }
-
     pub(crate) fn is_done(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 
-    fn next(&mut self) -> Option<&'a str> {
-        let (cell, rest) = self.0.split_once('\0')?;
-        self.0 = rest;
-        Some(cell)
+    fn next(&mut self) -> Option<Cell<'a>> {
+        let (kind, rest) = self.text.split_at_checked(1)?;
+        self.text = rest;
+        Some(match kind {
+            "n" => Cell::Null,
+            "d" => Cell::Number(*self.numbers.next()?),
+            "s" => Cell::Text(self.text_end()?),
+            _ => return None,
+        })
+    }
+
+    /// What there is up to the next NUL.
+    fn text_end(&mut self) -> Option<&'a str> {
+        let (text, rest) = self.text.split_once('\0')?;
+        self.text = rest;
+        Some(text)
     }
 
     /// An integer that is not negative. The outer `None` is for anything else.
     pub(crate) fn number(&mut self) -> Option<Option<u64>> {
-        match self.next()?.split_at_checked(1)? {
-            ("n", _) => Some(None),
-            ("i", number) => number.parse().ok().map(Some),
+        match self.next()? {
+            Cell::Null => Some(None),
+            Cell::Number(number) if number >= 0.0 && number.fract() == 0.0 => Some(Some(number as u64)),
             _ => None,
         }
     }
 
     /// A text, likewise.
     pub(crate) fn text(&mut self) -> Option<Option<String>> {
-        match self.next()?.split_at_checked(1)? {
-            ("n", _) => Some(None),
-            ("s", text) => Some(Some(text.into())),
-            _ => None,
+        match self.next()? {
+            Cell::Null => Some(None),
+            Cell::Text(text) => Some(Some(text.into())),
+            Cell::Number(_) => None,
         }
     }
 }
@@ -169,8 +209,8 @@ mod tests {
     use serde::Deserialize;
     use std::collections::BTreeMap;
 
-    fn from_text<T: DeserializeOwned>(text: &str) -> Result<Vec<T>, CodecError> {
-        Table::of_text(text)?.decode()
+    fn decode<T: DeserializeOwned>(packed: &Packed) -> Result<Vec<T>, CodecError> {
+        Table::of_packed(packed)?.decode()
     }
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -195,9 +235,30 @@ mod tests {
         more: u8,
     }
 
-    fn packed(columns: &[&str], cells: &[&str]) -> String {
-        let count = columns.len().to_string();
-        [count.as_str()].iter().chain(columns).chain(cells).map(|part| format!("{part}\0")).collect()
+    fn packed(columns: &[&str], cells: &[Cell<'_>]) -> Packed {
+        let (mut values, mut numbers) = (String::new(), Vec::new());
+        for cell in cells {
+            match cell {
+                Cell::Null => values.push('n'),
+                Cell::Number(number) => {
+                    values.push('d');
+                    numbers.push(*number);
+                }
+                Cell::Text(text) => values.push_str(&format!("s{text}\0")),
+            }
+        }
+        let names: String = columns.iter().map(|name| format!("{name}\0")).collect();
+        Packed { text: format!("{} {}\0{names}{values}", columns.len(), numbers.len()), numbers }
+    }
+
+    const NULL: Cell<'_> = Cell::Null;
+
+    fn d(number: impl Into<f64>) -> Cell<'static> {
+        Cell::Number(number.into())
+    }
+
+    fn s(text: &str) -> Cell<'_> {
+        Cell::Text(text)
     }
 
     const COLUMNS: [&str; 8] = ["id", "name", "price", "vegan", "hot", "sweet", "colour", "unknown"];
@@ -214,62 +275,54 @@ mod tests {
             colour: Colour::Red,
             more: 0,
         };
-        let bits = format!("f{:x}", 0.918_629_444_768_333_9_f64.to_bits());
+        let price = 0.918_629_444_768_333_9;
         let cells = [
-            "i-7",
-            "sa \"quote\"",
-            "i2",
-            "i1",
-            "n",
-            "i0",
-            "sred",
-            "n",
-            "i8",
-            "n",
-            &bits,
-            "i0",
-            "i1",
-            "i1",
-            "sred",
-            "s",
+            [d(-7), s("a \"quote\""), d(2), d(1), NULL, d(0), s("red"), NULL],
+            [d(8), NULL, d(price), d(0), d(1), d(1), s("red"), s("")],
         ];
         assert_eq!(
-            from_text::<Dish>(&packed(&COLUMNS, &cells)),
+            decode::<Dish>(&packed(&COLUMNS, &cells.concat())),
             Ok(vec![
                 dish(-7, Some("a \"quote\""), 2.0, true, None, false),
-                dish(8, None, 0.918_629_444_768_333_9, false, Some(true), true)
+                dish(8, None, price, false, Some(true), true)
             ])
         );
-        let maps = from_text::<BTreeMap<String, Option<f64>>>(&packed(&["a", "b"], &["i1", "n"])).unwrap();
+        let maps = decode::<BTreeMap<String, Option<f64>>>(&packed(&["a", "b"], &[d(1), NULL])).unwrap();
         assert_eq!(maps, [BTreeMap::from([("a".into(), Some(1.0)), ("b".into(), None)])]);
-        assert_eq!(from_text::<Dish>(&packed(&["id"], &[])), Ok(vec![]));
-        assert_eq!(from_text::<Dish>(&packed(&[], &[])), Ok(vec![]));
+        assert_eq!(decode::<Dish>(&packed(&["id"], &[])), Ok(vec![]));
+        assert_eq!(decode::<Dish>(&packed(&[], &[])), Ok(vec![]));
     }
 
     #[test]
     fn rows_are_tuples_and_single_values() {
-        let pairs = packed(&["a", "b"], &["i1", "sx", "i2", "n"]);
-        assert_eq!(from_text::<(u8, Option<String>)>(&pairs), Ok(vec![(1, Some("x".into())), (2, None)]));
-        let ones = packed(&["count"], &["i1", "i0"]);
-        assert_eq!(from_text::<u64>(&ones), Ok(vec![1, 0]));
-        assert_eq!(from_text::<Wrapped>(&ones), Ok(vec![Wrapped(true), Wrapped(false)]));
-        assert_eq!(from_text::<Colour>(&packed(&["c"], &["sred"])), Ok(vec![Colour::Red]));
-        assert_eq!(from_text::<Option<f64>>(&packed(&["max"], &["n"])), Ok(vec![None]));
+        let pairs = packed(&["a", "b"], &[d(1), s("x"), d(2), NULL]);
+        assert_eq!(decode::<(u8, Option<String>)>(&pairs), Ok(vec![(1, Some("x".into())), (2, None)]));
+        let ones = packed(&["count"], &[d(1), d(0)]);
+        assert_eq!(decode::<u64>(&ones), Ok(vec![1, 0]));
+        assert_eq!(decode::<Wrapped>(&ones), Ok(vec![Wrapped(true), Wrapped(false)]));
+        assert_eq!(decode::<Colour>(&packed(&["c"], &[s("red")])), Ok(vec![Colour::Red]));
+        assert_eq!(decode::<Option<f64>>(&packed(&["max"], &[NULL])), Ok(vec![None]));
+        let zero = decode::<f64>(&packed(&["zero"], &[d(-0.0)])).unwrap()[0];
+        assert!(zero == 0.0 && zero.is_sign_negative());
     }
 
     #[test]
     fn what_does_not_fit_is_an_error_that_names_it() {
-        let error = |table: &str| from_text::<Dish>(table).unwrap_err().to_string();
-        assert_eq!(error(&packed(&["vegan"], &["i2"])), "`[0].vegan`: expected a boolean, got `2`");
-        assert_eq!(error(&packed(&["id"], &["sx"])), "`[0].id`: expected i64, got a string");
-        assert_eq!(error(&packed(&["id", "name", "price"], &["i1", "n", "n"])), "`[0].price`: expected f64, got null");
-        for other in
-            [packed(&COLUMNS, &["i1"]), packed(&["id"], &["é"]), packed(&[], &["i1"]), "9\0".into(), String::new()]
-        {
-            assert!(error(&other).ends_with("what a query returned has no form that is known"), "{other:?}");
+        let error = |packed: &Packed| decode::<Dish>(packed).unwrap_err().to_string();
+        assert_eq!(error(&packed(&["vegan"], &[d(2)])), "`[0].vegan`: expected a boolean, got `2`");
+        assert_eq!(error(&packed(&["id"], &[s("x")])), "`[0].id`: expected i64, got a string");
+        assert_eq!(error(&packed(&["id"], &[d(0.5)])), "`[0].id`: expected i64, got a floating-point number");
+        assert_eq!(
+            error(&packed(&["id", "name", "price"], &[d(1), NULL, NULL])),
+            "`[0].price`: expected f64, got null"
+        );
+        let raw = |text: &str| Packed { text: text.into(), numbers: vec![1.0] };
+        let malformed = ["1 1\0id\0é", "1 1\0id\0x", "1 1\0id\0sx", "0 0\0n", "9 1\0", ""].map(raw);
+        for other in [packed(&COLUMNS, &[d(1)])].iter().chain(&malformed) {
+            assert!(error(other).ends_with("what a query returned has no form that is known"), "{other:?}");
         }
-        let two = packed(&["count", "more"], &["i1", "i2"]);
-        assert_eq!(from_text::<u64>(&two).unwrap_err().to_string(), "`[0]`: expected u64, got a row of 2 columns");
-        assert_eq!(from_text::<(u64,)>(&two).unwrap_err().to_string(), "`[0]`: the row has 1 columns more");
+        let two = packed(&["count", "more"], &[d(1), d(2)]);
+        assert_eq!(decode::<u64>(&two).unwrap_err().to_string(), "`[0]`: expected u64, got a row of 2 columns");
+        assert_eq!(decode::<(u64,)>(&two).unwrap_err().to_string(), "`[0]`: the row has 1 columns more");
     }
 }

@@ -11,7 +11,7 @@ pub use rows::Run;
 pub(super) use rows::{Dead, Listed};
 
 use super::when::{NEVER, Retry, ScheduleSettings, TIME_MAX, When};
-use crate::{Alarm, Error, Params, Result, Sql, codec::rows::Cells, js, now_ms};
+use crate::{Alarm, Error, Params, Result, Sql, js, now_ms};
 use rows::{FromCells, read_all};
 use std::{
     cell::{Cell, OnceCell, RefCell},
@@ -181,8 +181,7 @@ impl Wakes {
     /// Puts back what is said to run and does not.
     fn heal(&self) -> Result<()> {
         let started: Vec<Row> = self.rows(
-            "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, runs \
-             FROM realgar_events WHERE started_at IS NOT NULL",
+            "SELECT id, seq, next_at, attempts, due, anchor, plan, runs FROM realgar_events WHERE started_at IS NOT NULL",
             (),
         )?;
         let died = match &self.death {
@@ -201,8 +200,8 @@ impl Wakes {
 
     /// The rows of a query of our own, whose values are numbers and text.
     fn rows<T: FromCells>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
-        let text = self.sql.query_text(statement, params)?;
-        let rows = Cells::of_table(&text).and_then(read_all);
+        let packed = self.sql.query_packed(statement, params)?;
+        let rows = packed.as_ref().and_then(|packed| read_all(packed.columns()?.1));
         rows.ok_or_else(|| format!("`{statement}` returned what it never should").into())
     }
 
@@ -304,6 +303,7 @@ impl Wakes {
     }
 
     fn insert(&self, id: &str, due: u64, anchor: u64, plan: Option<&str>, payload: &str) -> Result<()> {
+        self.replaces(id)?;
         let (statement, seq) =
             ("INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload) VALUES (?, ?, ?, ?)", self.seq());
         match plan {

@@ -94,15 +94,16 @@ pub(super) trait FromCells: Sized {
 
 impl FromCells for Row {
     fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        let (id, seq, next_at) = (cells.text()??, cells.number()??, cells.number()??);
+        let plain = Self { id, seq, due: next_at, anchor: next_at, attempts: 0, plan: None, runs: None, index: 0 };
+        let Some(attempts) = cells.number()? else { return Some(plain) };
         Some(Self {
-            id: cells.text()??,
-            seq: cells.number()??,
-            due: cells.number()??,
-            anchor: cells.number()??,
-            attempts: cells.number()??.try_into().ok()?,
+            attempts: attempts.try_into().ok()?,
+            due: cells.number()?.unwrap_or(next_at),
+            anchor: cells.number()?.unwrap_or(next_at),
             plan: cells.text()?,
             runs: cells.text()?,
-            index: 0,
+            ..plain
         })
     }
 }

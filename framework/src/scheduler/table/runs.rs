@@ -3,7 +3,7 @@
 use super::{ALARM, ALARM_RETRY, BATCH, Care, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, read_all};
 use crate::{
     Alarm, Error, Result,
-    codec::{self, rows::Cells},
+    codec::{self, rows::Packed},
     js,
     scheduler::when::{Overlap, Plan, ScheduleSettings, TIME_MAX},
 };
@@ -14,12 +14,14 @@ use std::{
 };
 use wasm_bindgen::JsValue;
 
-/// What is due, with payloads that are not large. Those are last, and stay in JavaScript.
-const READ_DUE: &str = "SELECT id, seq, coalesce(due, next_at), coalesce(anchor, next_at), attempts, plan, runs, \
+/// What is due, with payloads that are not large. Those are last, and stay in JavaScript. Each column takes as long as a step of the query,
+/// so those that few events have are one.
+const READ_DUE: &str = "SELECT id, seq, next_at, CASE WHEN coalesce(due, anchor, plan, runs, nullif(attempts, 0)) IS NOT NULL \
+                        THEN json_array(attempts, due, anchor, plan, runs) END, \
                         CASE WHEN octet_length(payload) < 8192 THEN payload END \
                         FROM realgar_events WHERE next_at <= ? AND started_at IS NULL ORDER BY next_at, seq LIMIT ?";
 const TRY_ONE: &str = "UPDATE realgar_events SET attempts = attempts + 1, started_at = ?3 WHERE id = ?1 AND seq = ?2";
-const REMOVE_ALL: &str = "DELETE FROM realgar_events WHERE (id, seq) IN (SELECT key, value FROM json_each(?))";
+const REMOVE_ALL: &str = "DELETE FROM realgar_events WHERE id IN (SELECT value FROM json_each(?))";
 
 /// How much of an error is kept, in bytes.
 const ERROR_SIZE_MAX: usize = 1_000;
@@ -80,7 +82,7 @@ impl Wakes {
 
     /// The row of the program's own alarm, if it runs.
     fn own_row(&self) -> Result<Option<Row>> {
-        let statement = "SELECT id, seq, coalesce(due, next_at) AS due, coalesce(anchor, next_at) AS anchor, attempts, plan, runs \
+        let statement = "SELECT id, seq, next_at, attempts, due, anchor, plan, runs \
                          FROM realgar_events WHERE id = ? AND started_at IS NOT NULL";
         Ok(self.rows(statement, (ALARM,))?.pop())
     }
@@ -106,8 +108,8 @@ impl Wakes {
     fn due(&self, now: u64) -> Result<Vec<Row>> {
         self.write()?;
         self.read_until.set(None);
-        let rows = self.ledger().read(now as f64, BATCH).map_err(Error::from_js)?;
-        let mut rows: Vec<Row> = read_all(Cells::of_rows(&rows)).ok_or("the schedule holds what nobody wrote")?;
+        let packed = Packed::rows(self.ledger().read(now as f64, BATCH).map_err(Error::from_js)?);
+        let mut rows: Vec<Row> = read_all(packed.cells()).ok_or("the schedule holds what nobody wrote")?;
         rows.iter_mut().zip(0..).for_each(|(row, index)| row.index = index);
         // A transaction that was rolled back may have taken back that one runs.
         rows.retain(|row| !self.in_hand.borrow().contains(&row.seq));
@@ -196,34 +198,32 @@ impl Wakes {
                 return self.begin_beside(row, &plan).map(|()| None);
             }
         }
-        let payload = self.payload(row)?;
-        if payload.is_some() {
-            row.attempts += 1;
-            self.try_event(row, now)?;
-        }
+        let payload = self.try_event(row, now)?;
+        row.attempts += 1;
         Ok(payload)
     }
 
-    /// The payload of an event. One that is no JSON is `undefined`: the run is to fail, as if it had another type.
-    fn payload(&self, row: &Row) -> Result<Option<JsValue>> {
-        let read = self.ledger().payload(row.index);
-        if !read.is_undefined() {
-            return Ok(Some(read));
-        }
-        let text = self.rows::<Option<String>>("SELECT payload FROM realgar_events WHERE id = ?", (&row.id,))?.pop();
-        Ok(text.flatten().map(|text| codec::json::parse_js(&text).unwrap_or_default()))
-    }
-
-    /// Says that an event is tried. The database is told before another one is tried, and before this turn ends, if it is not done then:
-    /// most are, and so cost no more than what they write themselves, and a part of a statement that deletes many.
-    fn try_event(&self, row: &Row, now: u64) -> Result<()> {
+    /// Says that an event is tried, and returns its payload. The database is told before another one is tried, and before this turn ends, if
+    /// it is not done then: most are, and so cost no more than what they write themselves, and a part of a statement that deletes many.
+    ///
+    /// A payload that is no JSON is `undefined`: the run is to fail, as if it had another type.
+    fn try_event(&self, row: &Row, now: u64) -> Result<Option<JsValue>> {
         if self.tried.get().is_some() {
             self.write()?;
         }
-        self.ledger().try_event(row.index, now as f64);
+        let read = self.ledger().try_event(row.index, now as f64);
         self.tried.set(Some(row.seq));
         self.unwritten.set(true);
-        Ok(())
+        if !read.is_undefined() {
+            return Ok(Some(read));
+        }
+        let text = self.rows::<Option<String>>("SELECT payload FROM realgar_events WHERE id = ?", (&row.id,));
+        let payload =
+            text.map(|mut text| text.pop().flatten().map(|text| codec::json::parse_js(&text).unwrap_or_default()));
+        if !matches!(payload, Ok(Some(_))) {
+            self.ended(row, false);
+        }
+        payload
     }
 
     /// An event has ended that is `done`, or that the database is told of otherwise. Returns whether that it was tried is not written.
@@ -234,6 +234,14 @@ impl Wakes {
             self.ledger().end(done);
         }
         unwritten
+    }
+
+    /// An event is about to take the place of the one of this id, if there is one, which the ledger knows by its id alone.
+    pub(super) fn replaces(&self, id: &str) -> Result<()> {
+        match self.ledger.get() {
+            Some(ledger) if self.unwritten.get() && ledger.knows(id) => self.write(),
+            _ => Ok(()),
+        }
     }
 
     /// Tells the database which event is tried, and which are done.
@@ -272,6 +280,7 @@ impl Wakes {
         let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload, plan) \
                          SELECT ?, ?, ?, payload, ? FROM realgar_events WHERE id = ? AND seq = ?";
         let id = format!("{}@{}", row.id, row.due);
+        self.replaces(&id)?;
         self.sql.execute(statement, (id, self.seq(), row.due, own, &row.id, row.seq))?;
         self.changed(row.due)?;
         self.advance(row, plan, None)
