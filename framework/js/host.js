@@ -129,7 +129,7 @@ function query(sql, statement, count, low, high) {
   const cursor = exec(sql, statement, params, low, high);
   const columns = cursor.columnNames;
   const rows = cursor.raw().toArray();
-  const values = pack(rows, 0);
+  const values = pack(rows);
   if (values !== undefined && !columns.some((name) => name.includes("\0"))) {
     return [`${columns.length} ${numbers.length}`, ...columns, values].join("\0");
   }
@@ -229,23 +229,31 @@ function bare(statement) {
 /** The numbers of what was packed last. */
 let numbers = [];
 
-/** The values of rows but the last `without` of each, as `codec/rows.rs` reads them; `undefined` if one is nothing for that. */
-function pack(rows, without) {
+/** The values of rows as `codec/rows.rs` reads them; `undefined` if one is nothing for that. */
+function pack(rows) {
   let text = "";
   numbers = [];
   for (const row of rows) {
-    const count = row.length - without;
-    for (let column = 0; column < count; column++) {
-      const value = row[column];
-      if (value === null) text += "n";
-      else if (typeof value === "string") {
-        if (value.includes("\0")) return undefined;
-        text += `s${value}\0`;
-      } else if (typeof value !== "number" || isRounded(value)) return undefined;
-      else {
-        numbers.push(value);
-        text += "d";
-      }
+    const values = packRow(row, row.length);
+    if (values === undefined) return undefined;
+    text += values;
+  }
+  return text;
+}
+
+/** The first `count` values of one. */
+function packRow(row, count) {
+  let text = "";
+  for (let column = 0; column < count; column++) {
+    const value = row[column];
+    if (value === null) text += "n";
+    else if (typeof value === "string") {
+      if (value.includes("\0")) return undefined;
+      text += `s${value}\0`;
+    } else if (typeof value !== "number" || isRounded(value)) return undefined;
+    else {
+      numbers.push(value);
+      text += "d";
     }
   }
   return text;
@@ -325,10 +333,20 @@ export class Ledger {
   /** The first events that are due at `time`. Of each the first is its id, the second its number, and the last its payload. */
   read(time, limit) {
     this.#rows = this.#sql.exec(this.#read, time, limit).raw().toArray();
-    // Most have nothing there.
-    for (const row of this.#rows) if (row[REST] !== null) row.splice(REST, 1, ...JSON.parse(row[REST]));
-    const text = pack(this.#rows, 1);
-    if (text === undefined) throw new Error("the schedule holds what nobody wrote");
+    let text = "";
+    numbers = [];
+    for (const row of this.#rows) {
+      if (row[REST] === null) {
+        // As `packRow` would.
+        numbers.push(row[1], row[2]);
+        text += `s${row[0]}\0ddn`;
+        continue;
+      }
+      row.splice(REST, 1, ...JSON.parse(row[REST]));
+      const values = packRow(row, row.length - 1);
+      if (values === undefined) throw new Error("the schedule holds what nobody wrote");
+      text += values;
+    }
     return text;
   }
 

@@ -237,17 +237,18 @@ thread_local! {
     static LISTS: RefCell<Known<js_sys::Array>> = const { RefCell::new(Known(Vec::new())) };
 }
 
-/// What was made of constants, in the order of their addresses and lengths. A program has few, and this is a tenth of a hash map's code.
-struct Known<T>(Vec<((usize, usize), T)>);
+/// What was made of constants, for the life of the instance, in the order of their addresses and lengths. A program has few, and this is a
+/// tenth of a hash map's code.
+struct Known<T: 'static>(Vec<((usize, usize), &'static T)>);
 
-impl<T: Clone> Known<T> {
-    fn of<U>(&mut self, constant: &'static [U], make: impl FnOnce() -> T) -> T {
+impl<T> Known<T> {
+    fn of<U>(&mut self, constant: &'static [U], make: impl FnOnce() -> T) -> &'static T {
         let key = (constant.as_ptr().addr(), constant.len());
         match self.0.binary_search_by_key(&key, |(key, _)| *key) {
-            Ok(at) => self.0[at].1.clone(),
+            Ok(at) => self.0[at].1,
             Err(at) => {
-                let made = make();
-                self.0.insert(at, (key, made.clone()));
+                let made = Box::leak(Box::new(make()));
+                self.0.insert(at, (key, made));
                 made
             }
         }
@@ -255,13 +256,13 @@ impl<T: Clone> Known<T> {
 }
 
 /// `text` as a JavaScript string. Made once: the runtime takes longer to decode a name than to look a method up by it.
-fn name(text: &'static str) -> JsValue {
+fn name(text: &'static str) -> &'static JsValue {
     NAMES.with_borrow_mut(|names| names.of(text.as_bytes(), || JsValue::from_str(text)))
 }
 
 /// Makes an own property, also where the name is `__proto__`.
 pub(crate) fn define(target: &js_sys::Object, property: &'static str, value: &JsValue) {
-    raw_define(target, &name(property), value);
+    raw_define(target, name(property), value);
 }
 
 /// Makes an own property whose name is not known before.
@@ -271,8 +272,8 @@ pub(crate) fn define_any(target: &js_sys::Object, property: &str, value: &JsValu
 
 /// The values of the own properties `names` of a plain object. `None` unless it has exactly these.
 pub(crate) fn fields(target: &JsValue, names: &'static [&'static str]) -> Option<js_sys::Array> {
-    let list = LISTS.with_borrow_mut(|lists| lists.of(names, || names.iter().map(|text| name(text)).collect()));
-    raw_fields(target, &list).dyn_into().ok()
+    let list = LISTS.with_borrow_mut(|lists| lists.of(names, || names.iter().map(|text| name(text).clone()).collect()));
+    raw_fields(target, list).dyn_into().ok()
 }
 
 thread_local! {
@@ -287,7 +288,7 @@ pub(crate) fn contract(binding: &'static str, method: &'static str) -> Option<Js
         if let Some((_, _, hash)) = known {
             return hash.clone();
         }
-        let hash = raw_contract(&name(binding), &name(method));
+        let hash = raw_contract(name(binding), name(method));
         let hash = (!hash.is_undefined()).then_some(hash);
         contracts.push((binding, method, hash.clone()));
         hash
@@ -307,7 +308,7 @@ pub(crate) fn invoke_realgar(
     remaining: f64,
     trace: Option<&str>,
 ) -> Result<JsValue, JsValue> {
-    raw_invoke_realgar(target, &name(method), hash, payload, remaining, trace)
+    raw_invoke_realgar(target, name(method), hash, payload, remaining, trace)
 }
 
 /// The parameters of a statement of SQL, which were given with [`param`].
@@ -322,12 +323,12 @@ pub(crate) struct SqlParams {
 
 /// Runs a statement of SQL to its end, and returns how many rows it wrote.
 pub(crate) fn execute(sql: &JsValue, statement: &'static str, params: &SqlParams) -> Result<f64, JsValue> {
-    raw_execute(sql, &name(statement), params.count, params.low, params.high)
+    raw_execute(sql, name(statement), params.count, params.low, params.high)
 }
 
 /// The columns and rows of a query: as text, see [`crate::codec::rows`], or as a list of lists.
 pub(crate) fn query(sql: &JsValue, statement: &'static str, params: &SqlParams) -> Result<JsValue, JsValue> {
-    raw_query(sql, &name(statement), params.count, params.low, params.high)
+    raw_query(sql, name(statement), params.count, params.low, params.high)
 }
 
 /// Inserts an event: its id and number, when it is due, and its payload.
@@ -338,27 +339,27 @@ pub(crate) fn event_insert(
     due: u64,
     payload: &str,
 ) -> Result<(), JsValue> {
-    raw_event_insert(sql, &name(statement), id, seq as f64, due as f64, payload)
+    raw_event_insert(sql, name(statement), id, seq as f64, due as f64, payload)
 }
 
 /// `env[name]`.
 pub(crate) fn binding(text: &'static str) -> JsValue {
-    raw_binding(&name(text))
+    raw_binding(name(text))
 }
 
 /// `target[method](...arguments)`.
 pub(crate) fn invoke(target: &JsValue, method: &'static str, arguments: &js_sys::Array) -> Result<JsValue, JsValue> {
-    raw_invoke(target, &name(method), arguments)
+    raw_invoke(target, name(method), arguments)
 }
 
 /// `target[method]()`.
 pub(crate) fn invoke0(target: &JsValue, method: &'static str) -> Result<JsValue, JsValue> {
-    raw_invoke0(target, &name(method))
+    raw_invoke0(target, name(method))
 }
 
 /// `target[method](argument)`.
 pub(crate) fn invoke1(target: &JsValue, method: &'static str, argument: &JsValue) -> Result<JsValue, JsValue> {
-    raw_invoke1(target, &name(method), argument)
+    raw_invoke1(target, name(method), argument)
 }
 
 /// `target[method](first, second)`.
@@ -368,7 +369,7 @@ pub(crate) fn invoke2(
     first: &JsValue,
     second: &JsValue,
 ) -> Result<JsValue, JsValue> {
-    raw_invoke2(target, &name(method), first, second)
+    raw_invoke2(target, name(method), first, second)
 }
 
 /// The own or inherited string property `name` of `value`, if it has one.
