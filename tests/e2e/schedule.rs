@@ -452,6 +452,24 @@ fn what_a_handler_changes_counts_for_those_behind_it() {
     assert_eq!(notes(&app, "/clock/one")[5..].iter().filter(|(id, what)| id == "2" && what == "put off").count(), 1);
 }
 
+/// What the database is still to be told of an event is not true of one that takes its place meanwhile.
+#[test]
+fn an_event_may_take_the_place_of_one_that_is_done() {
+    let app = frozen();
+    let later = json!({"after": HOUR});
+    // The first event after a start is stored with care.
+    set(&app, "0", json!({}), json!({"Note": "zeroth"}));
+    set(&app, "1", json!({}), json!({"Note": "first"}));
+    set(&app, "2", json!({}), json!({"Then": ["1", later, {"Note": "second"}]}));
+    set(&app, "3", json!({}), json!({"Then": ["3", later, {"Note": "itself"}]}));
+    app.advance(Duration::from_hours(2));
+    let scheduled = "scheduled another";
+    let expected =
+        [("0", "zeroth"), ("1", "first"), ("2", scheduled), ("3", scheduled), ("1", "second"), ("3", "itself")];
+    assert_eq!(notes(&app, "/clock/one"), pairs(&expected));
+    assert_eq!(pending(&app, "/clock/one"), 0);
+}
+
 #[test]
 fn a_handler_sees_that_it_runs_and_that_those_before_it_are_gone() {
     let app = frozen();
