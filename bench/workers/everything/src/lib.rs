@@ -1,4 +1,4 @@
-//! What an object lives from: methods, storage, WebSockets and a schedule. For its size.
+//! What an object lives from: methods and calls of them, storage, WebSockets and a schedule. For its size.
 
 use realgar::{Event, Json, Namespace, OnEvent, OnMessage, WebSocket, When, prelude::*};
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,15 @@ impl Worker for BenchEverything {
     }
 
     async fn fetch(&self, request: Request, _cx: &Context) -> Result<Response> {
-        Ok(self.rooms.get_by_name("one").fetch(request).await?)
+        let room = self.rooms.get_by_name("one");
+        match request.path().as_str() {
+            "/later" => {
+                let note = Note { text: "a note".into(), loud: true };
+                Ok(Response::ok(room.later("one".into(), note).await?.to_string())?)
+            }
+            "/notes" => Ok(Response::ok(room.notes().await?.len().to_string())?),
+            _ => Ok(room.fetch(request).await?),
+        }
     }
 }
 
