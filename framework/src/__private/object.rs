@@ -233,7 +233,7 @@ impl<T: OnAlarm> AlarmPresent<T> for Probe<T> {
     }
 
     fn alarm_waking(&self) -> Option<Waking> {
-        Some(scheduler::WAKING)
+        Some(scheduler::ALARM)
     }
 
     fn describe_alarm(&self) -> Vec<String> {
@@ -277,7 +277,7 @@ impl<T: OnEvent> EventPresent<T> for Probe<T> {
     }
 
     fn event_waking(&self) -> Option<Waking> {
-        Some(scheduler::WAKING)
+        Some(scheduler::EVENTS)
     }
 
     fn describe_event(&self) -> Vec<String> {

@@ -11,7 +11,7 @@ pub use table::Run;
 pub use when::{Missed, Overlap, Repeat, Retry, ScheduleSettings, When};
 
 pub(crate) use table::{FIRST_TIME_MS, Handled, OpenTransaction, Plain, Wakes};
-pub(crate) use wake::{Handlers, Handling, RawEvent, WAKING, Waking};
+pub(crate) use wake::{ALARM, EVENTS, Handlers, Handling, RawEvent, Waking};
 
 use crate::{LiveObject, Result, State, codec};
 use serde::{Serialize, de::DeserializeOwned};

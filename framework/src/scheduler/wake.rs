@@ -45,8 +45,20 @@ pub struct Waking {
     pub(crate) wake: fn(State, Handlers, Alarm) -> Handling,
 }
 
-pub(crate) const WAKING: Waking = Waking {
-    start: |wakes, handled, settings| Box::pin(async move { wakes.start(handled, settings).await }),
+/// For a class that handles events.
+pub(crate) const EVENTS: Waking = Waking {
+    start,
+    wake: |state, handlers, alarm| {
+        Box::pin(async move {
+            let wakes = state.wakes().clone();
+            wakes.written(wake_for_events(state, handlers, alarm)).await
+        })
+    },
+};
+
+/// For one that handles its own alarm, and events perhaps.
+pub(crate) const ALARM: Waking = Waking {
+    start,
     wake: |state, handlers, alarm| {
         Box::pin(async move {
             let wakes = state.wakes().clone();
@@ -54,6 +66,10 @@ pub(crate) const WAKING: Waking = Waking {
         })
     },
 };
+
+fn start(wakes: Rc<Wakes>, handled: Handled, settings: ScheduleSettings) -> Handling {
+    Box::pin(async move { wakes.start(handled, settings).await })
+}
 
 /// An event whose payload has not been decoded.
 #[derive(Debug)]
@@ -176,6 +192,17 @@ impl Running {
     }
 }
 
+/// Handles the alarm of the platform, which there is for events only.
+async fn wake_for_events(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
+    let wakes = state.wakes().clone();
+    wakes.delivered(alarm.retries);
+    if !wakes.has_table()? {
+        return Ok(());
+    }
+    let _wake = Wake::begin(&wakes)?;
+    work_off(&state, &wakes, &handlers).await
+}
+
 /// Handles the alarm of the platform.
 async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
     let wakes = state.wakes().clone();
@@ -190,6 +217,11 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
     if handlers.event.is_none() {
         return wake_program(&wakes, &handlers, alarm).await;
     }
+    work_off(&state, &wakes, &handlers).await
+}
+
+/// Works off what is due.
+async fn work_off(state: &State, wakes: &Rc<Wakes>, handlers: &Handlers) -> Result<()> {
     let settings = wakes.settings();
     let mut running = Running { handlers: Vec::new() };
     let mut time_up: Option<Pin<Box<Sleep>>> = None;
@@ -204,9 +236,9 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
             && let Some((row, payload)) = wakes.begin_next(now, |_| true)?
         {
             begun += 1;
-            let in_hand = InHand::new(&wakes, row, now);
+            let in_hand = InHand::new(wakes, row, now);
             wakes.take_care().await?;
-            begin(&handlers, in_hand, payload, &mut running).await;
+            begin(handlers, in_hand, payload, &mut running).await;
             continue;
         }
         if running.handlers.is_empty() {
@@ -217,8 +249,8 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
         // What runs is not to end with a look that fails.
         let next = || if wakes.in_transaction() { None } else { wakes.next_due().unwrap_or_default() };
         let due = free.then(|| pause(next(), settings.budget));
-        if let Next::Leave = running.next(&wakes, time_up, due).await {
-            running.leave(&state);
+        if let Next::Leave = running.next(wakes, time_up, due).await {
+            running.leave(state);
             return Ok(());
         }
     }
