@@ -5,7 +5,7 @@ use super::{CallError, Lane, RpcError, RpcErrorKind};
 use crate::{RpcStream, Stub, codec, deadline, js, promise, sleep, stream::StreamError, trace};
 use js_sys::{Array, Uint8Array};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, rc::Rc, time::Duration};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Request, Response};
 
@@ -178,50 +178,123 @@ async fn send<'a>(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Res
 
 /// Makes the call: as bytes where this build's contract allows it and the peer has the same, and natively otherwise.
 async fn send_once<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>) -> Result<Answer<'a>, RpcError> {
-    let target = stub.target(method)?;
-    let (remaining, trace) = (deadline::remaining(), trace::current_trace());
-    let binding = stub.binding();
-    let realgar = async |method, hash: &JsValue, payload: &JsValue| {
-        let outcome = settled(js::invoke_realgar(&target, method, hash, payload, remaining, trace.as_deref())).await;
+    let mut sending = Sending {
+        target: stub.target(method)?,
+        binding: stub.binding(),
+        method,
+        arguments,
+        remaining: deadline::remaining(),
+        trace: trace::current_trace(),
+        values: None,
+        skewed: false,
+    };
+    let mut way = sending.first_way();
+    loop {
+        // One place that waits, whichever way it is: a place costs as much code as all that is kept meanwhile.
+        let outcome = settled(sending.begin(&way)?).await;
+        match sending.next_way(&way, &outcome) {
+            Some(next) => way = next,
+            None => return Ok(sending.answer(&way, outcome)),
+        }
+    }
+}
+
+/// A way to make a call.
+enum Way {
+    /// As bytes, with the hash of the contract.
+    Bytes(JsValue),
+    /// Only asks whether the peer is one of ours. A stranger would refuse the call, and take what is in it all the same.
+    Ask,
+    /// As plain values, with what a plain call has no place for: the deadline and the trace.
+    Native,
+    /// As anybody would.
+    Plain,
+}
+
+/// A call on its way.
+struct Sending<'s> {
+    target: Cow<'s, JsValue>,
+    binding: &'static str,
+    method: &'static str,
+    arguments: &'s Named<'s>,
+    remaining: f64,
+    trace: Option<Rc<str>>,
+    /// The arguments as JavaScript values, once they were encoded.
+    values: Option<Values>,
+    skewed: bool,
+}
+
+impl Sending<'_> {
+    fn first_way(&self) -> Way {
+        match js::contract(self.binding, self.method) {
+            Some(hash) if peer::known(self.binding) != Some(Peer::Stranger) => Way::Bytes(hash),
+            _ => self.way_of_values(),
+        }
+    }
+
+    fn way_of_values(&self) -> Way {
+        let sent_once = || self.arguments.iter().any(|(_, argument)| argument.is_sent_once());
+        match peer::known(self.binding) {
+            _ if self.remaining.is_infinite() && self.trace.is_none() => Way::Plain,
+            Some(Peer::Stranger) => Way::Plain,
+            None if sent_once() => Way::Ask,
+            _ => Way::Native,
+        }
+    }
+
+    /// Begins it. The inner `Result` is JavaScript's.
+    fn begin(&mut self, way: &Way) -> Result<Result<JsValue, JsValue>, RpcError> {
+        if matches!(way, Way::Native | Way::Plain) && self.values.is_none() {
+            self.values = Some(Values::encode(self.method, self.arguments)?);
+        }
+        let values = self.values.as_ref().map_or(&[][..], |values| &values.0);
+        let list = || values.iter().collect::<Array>();
+        let realgar = |method, hash: &JsValue, payload: &JsValue| {
+            js::invoke_realgar(&self.target, method, hash, payload, self.remaining, self.trace.as_deref())
+        };
+        Ok(match way {
+            Way::Bytes(hash) => realgar(self.method, hash, &bytes(self.method, self.arguments)?.into()),
+            // No method has this name.
+            Way::Ask => realgar("", &JsValue::NULL, &Array::new()),
+            Way::Native => realgar(self.method, &JsValue::NULL, &list()),
+            Way::Plain => match values {
+                [] => js::invoke0(&self.target, self.method),
+                [only] => js::invoke1(&self.target, self.method, only),
+                _ => js::invoke(&self.target, self.method, &list()),
+            },
+        })
+    }
+
+    /// What to try after a way whose outcome is no answer: then the method did not run.
+    fn next_way(&mut self, way: &Way, outcome: &Result<JsValue, JsValue>) -> Option<Way> {
+        if let Way::Plain = way {
+            return None;
+        }
         let refused = outcome.as_ref().err().and_then(refusal);
         if refused == Some(Refused::Stranger) {
-            peer::learn(binding, Peer::Stranger);
+            peer::learn(self.binding, Peer::Stranger);
         } else if outcome.as_ref().map_or_else(RpcError::is_ours, |_| true) {
-            peer::learn(binding, Peer::Realgar);
+            peer::learn(self.binding, Peer::Realgar);
         }
-        (outcome, refused)
-    };
-    let mut skewed = false;
-    if let Some(hash) = js::contract(binding, method)
-        && peer::known(binding) != Some(Peer::Stranger)
-    {
-        let payload = bytes(method, arguments)?;
-        match realgar(method, &hash, &payload).await {
-            (outcome, None) => return Ok(Answer { method, lane: Lane::Bytes, skewed: false, outcome }),
-            // The method did not run.
-            (_, Some(why)) => skewed = why == Refused::Skew,
+        match (way, refused) {
+            (Way::Bytes(_), Some(why)) => {
+                self.skewed = why == Refused::Skew;
+                Some(self.way_of_values())
+            }
+            (Way::Ask, _) if peer::known(self.binding) == Some(Peer::Stranger) => Some(Way::Plain),
+            (Way::Ask, _) => Some(Way::Native),
+            (Way::Native, Some(Refused::Stranger)) => Some(Way::Plain),
+            _ => None,
         }
     }
-    let native = |outcome| Ok(Answer { method, lane: Lane::Native, skewed, outcome });
-    // A plain call has no place for these.
-    let more = remaining.is_finite() || trace.is_some();
-    if more && peer::known(binding).is_none() && arguments.iter().any(|(_, argument)| argument.is_sent_once()) {
-        // A stranger would refuse the call, and take what is in it all the same. No method has this name.
-        let _ = realgar("", &JsValue::NULL, &Array::new()).await;
-    }
-    let values = Values::encode(method, arguments)?;
-    if more && peer::known(binding) != Some(Peer::Stranger) {
-        let (outcome, refused) = realgar(method, &JsValue::NULL, &values.list()).await;
-        if refused != Some(Refused::Stranger) {
-            return native(values.sent(outcome));
+
+    fn answer<'a>(self, way: &Way, outcome: Result<JsValue, JsValue>) -> Answer<'a> {
+        if let (Some(values), Err(_)) = (&self.values, &outcome) {
+            values.discard();
         }
+        let lane = if let Way::Bytes(_) = way { Lane::Bytes } else { Lane::Native };
+        Answer { method: self.method, lane, skewed: self.skewed, outcome }
     }
-    let returned = match values.0.as_slice() {
-        [] => js::invoke0(&target, method),
-        [only] => js::invoke1(&target, method, only),
-        _ => js::invoke(&target, method, &values.list()),
-    };
-    native(values.sent(settled(returned).await))
 }
 
 fn not_sent(method: &str, name: &str, error: crate::CodecError) -> RpcError {
@@ -250,17 +323,6 @@ impl Values {
             })?);
         }
         Ok(values)
-    }
-
-    fn list(&self) -> Array {
-        self.0.iter().collect()
-    }
-
-    fn sent(&self, outcome: Result<JsValue, JsValue>) -> Result<JsValue, JsValue> {
-        if outcome.is_err() {
-            self.discard();
-        }
-        outcome
     }
 
     fn discard(&self) {
