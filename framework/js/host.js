@@ -37,7 +37,11 @@ export const host = {
     storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
   },
   query,
-  numbers: () => numbers,
+  numbers() {
+    const last = numbers;
+    numbers = [];
+    return last;
+  },
   sockets,
   broadcast(state, tag, except, message) {
     let count = 0;

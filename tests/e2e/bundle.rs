@@ -222,6 +222,10 @@ fn worker_build_makes_a_worker_that_runs_and_recovers() {
     assert!(bundle.manifest.modules.iter().any(|module| module.name == "build/index_bg.wasm"));
     let app = App::builder().bundle(bundle).plain("tests/driver").start();
     let _ = app.get("/values").send().expect_status(200);
+    let dropped = || app.get("/streams/counts").send().expect_status(200).json::<Vec<u64>>()[1];
+    let before = dropped();
+    assert_eq!(app.request("GET", "driver", "/abandon").send().expect_status(200).text(), "AbortError");
+    while dropped() == before {}
     let calls = [
         crate::common::call("Fragile", "victim", "wait", json!([20_000])),
         json!({"class": "Fragile", "name": "culprit", "method": "fault", "args": ["panic-after-await"], "delay": 100}),

@@ -171,7 +171,7 @@ pub(crate) fn check_toolchain(progress: &mut dyn FnMut(Progress)) -> Result<(), 
     }
 }
 
-/// Builds the crate and links it twice.
+/// Builds the crate, and links it as often as [`linker`] says.
 pub(crate) fn link(
     package: &Package,
     options: &BuildOptions,

@@ -44,7 +44,7 @@ fn exported_name(item: &str) -> Option<&str> {
 }
 
 /// Drops the classes whose instances nothing in the module can make, if the linker has left out what they consist of. `None` if the module
-/// makes instances of such a class all the same.
+/// has a use for such a class all the same, or this does not understand the glue: then the linker has to leave nothing out.
 pub(crate) fn without_dead_classes(js: &str, is_exported: impl Fn(&str) -> bool) -> Option<String> {
     let statements = statements(js);
     fn class(statement: &str, is_exported: impl Fn(&str) -> bool) -> Option<&str> {
@@ -68,8 +68,16 @@ pub(crate) fn without_dead_classes(js: &str, is_exported: impl Fn(&str) -> bool)
         .collect();
     let is_dead = |statement: &&str| heads.iter().any(|head| statement.starts_with(head));
     let kept: String = statements.into_iter().filter(|statement| !is_dead(statement)).collect();
-    let is_made = |name: &&str| kept.contains(&format!("{name}.__wrap("));
-    (!dead.iter().any(is_made)).then_some(kept)
+    let is_used =
+        |name: &&str| kept.contains(&format!("{name}.__wrap(")) || kept.contains(&format!("{name}.__unwrap("));
+    let is_whole = freed(&kept).all(is_exported);
+    (is_whole && !dead.iter().any(is_used)).then_some(kept)
+}
+
+/// The exports that free instances of classes.
+fn freed(js: &str) -> impl Iterator<Item = &str> {
+    let exports = js.split("wasm.").skip(1).filter_map(|rest| rest.split('(').next());
+    exports.filter(|name| name.starts_with("__wbg_") && name.ends_with("_free"))
 }
 
 /// Splits a module where a line begins outside of all brackets, unless it goes on with the statement before.
@@ -81,7 +89,9 @@ fn statements(js: &str) -> Vec<&str> {
             statements.push(&js[start..at]);
             start = at;
         }
-        for c in line.chars() {
+        // In a comment a bracket means nothing.
+        let code = if line.trim_start().starts_with(['*', '/']) { "" } else { line };
+        for c in code.chars() {
             match c {
                 '{' | '(' | '[' => depth += 1,
                 '}' | ')' | ']' => depth -= 1,
@@ -106,9 +116,9 @@ pub(crate) struct ShortNames {
 const MODULE: &str = "./worker_bg.js";
 const SHORT_MODULE: &str = "a";
 
-/// Whether everything that the module imports is in its glue, so that its names can be shortened.
-pub(crate) fn is_all(glue: &str) -> bool {
-    glue.matches(": import").count() == 1
+/// Whether everything that the module imports is in its glue, and nobody looks its exports up by their names: so that names can be shortened.
+pub(crate) fn has_all_names(glue: &str) -> bool {
+    glue.matches(": import").count() == 1 && !glue.contains("= wasm;")
 }
 
 /// The glue of a module whose imports and exports have short names: a fortieth of a bundle is names otherwise.
@@ -177,7 +187,7 @@ mod tests {
 
     const CLASSES: &str = "\
 import a from './x.wasm';
-/** A comment. */
+/** A comment: 1) has no brackets. */
 export class Dead {
 free() {
 try {
@@ -203,7 +213,7 @@ const b = 1;
         let kept = without_dead_classes(CLASSES, |name| name == "__wbg_deadly_free").unwrap();
         let expected = "\
 import a from './x.wasm';
-/** A comment. */
+/** A comment: 1) has no brackets. */
 export class Deadly {
 free() { wasm.__wbg_deadly_free(ptr, 0); }
 }
@@ -212,7 +222,11 @@ const b = 1;
         assert_eq!(kept, expected);
         assert_eq!(without_dead_classes(CLASSES, |_| true).unwrap(), CLASSES);
         let made = format!("{CLASSES}const c = Dead.__wrap(1);\n");
-        assert_eq!(without_dead_classes(&made, |_| false), None);
+        assert_eq!(without_dead_classes(&made, |name| name == "__wbg_deadly_free"), None);
+        let unwrapped = made.replace("__wrap", "__unwrap");
+        assert_eq!(without_dead_classes(&unwrapped, |name| name == "__wbg_deadly_free"), None);
+        let of_another_shape = CLASSES.replace("export class", "({\nexport class");
+        assert_eq!(without_dead_classes(&of_another_shape, |_| false), None);
     }
 
     #[test]
@@ -222,7 +236,7 @@ const b = 1;
             imports: vec![(MODULE.into(), import.into(), "b".into())],
             exports: vec![("free".into(), "c".into()), ("memory".into(), "d".into())],
         };
-        assert!(is_all(glue));
+        assert!(has_all_names(glue) && !has_all_names(&glue.replace("wasm.free(", "const all = wasm;")));
         assert_eq!(
             shortened(glue, &names("__wbg_now_12")).unwrap(),
             "const import0 = {\nb: function() {\n wasm.c(wasm.d, wasm.other);\n},\n}\nreturn {\na: import0,\n}\n"

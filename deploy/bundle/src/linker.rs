@@ -2,8 +2,8 @@
 //! release, each of those that ship without the classes of the base crates that most programs do not use.
 //!
 //! rustc passes each exported symbol to the linker as `--export NAME`, and the linker drops what nothing exported reaches.
-//! So the program in `linker/main.rs` stands in for the linker: it links once with the describe exports, beside the output,
-//! and once without them. No tool that works on a linked module can drop as much: it keeps every function whose address is
+//! So the program in `linker/main.rs` stands in for the linker: it links with the describe exports, beside the output,
+//! and without them. No tool that works on a linked module can drop as much: it keeps every function whose address is
 //! in the table.
 //!
 //! It is a program of its own, compiled once with the user's rustc, because cargo wants the path of an executable, and a

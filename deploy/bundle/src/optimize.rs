@@ -26,6 +26,27 @@ pub(crate) fn run(tools: &Tools, glue: &mut Glue, folder: &Path) -> Result<(), B
         fs::create_dir_all(parent).map_err(io("create", parent))?;
     }
     fs::write(&input, &glue.wasm).map_err(io("write", &input))?;
+    let mut names = None;
+    if glue::has_all_names(&glue.js) {
+        let printed = wasm_opt(tools, &input, &named, &["--minify-imports-and-exports-and-modules"])?;
+        // A version that prints something else, which the environment may name, does without.
+        names = serde_json::from_slice(&printed).ok();
+    }
+    match names {
+        Some(names) => glue.js = glue::shortened(&glue.js, &names)?,
+        None => drop(wasm_opt(tools, &input, &named, &[])?),
+    }
+    fs::remove_file(&input).map_err(io("remove", &input))?;
+    let optimised = fs::read(&named).map_err(io("read", &named))?;
+    glue.wasm = without_custom_sections(&optimised).ok_or_else(|| BuildError::Unexpected {
+        what: "wasm-opt wrote no wasm module",
+        reason: named.display().to_string(),
+    })?;
+    Ok(())
+}
+
+/// Runs it, and returns what it printed.
+fn wasm_opt(tools: &Tools, input: &Path, output: &Path, more: &[&str]) -> Result<Vec<u8>, BuildError> {
     let mut command = match &tools.wasm_opt {
         Some(program) => Command::new(program),
         None => {
@@ -34,33 +55,16 @@ pub(crate) fn run(tools: &Tools, glue: &mut Glue, folder: &Path) -> Result<(), B
             node
         }
     };
-    command.args(["-O", "--debuginfo"]).args(FEATURES.map(|feature| format!("--enable-{feature}")));
-    let shorten = glue::is_all(&glue.js);
-    if shorten {
-        command.arg("--minify-imports-and-exports-and-modules");
+    command.args(["-O", "--debuginfo"]).args(FEATURES.map(|feature| format!("--enable-{feature}"))).args(more);
+    let ended = command.arg(input).arg("-o").arg(output).output().map_err(io("run", "wasm-opt"))?;
+    if ended.status.success() {
+        return Ok(ended.stdout);
     }
-    let output = command.arg(&input).arg("-o").arg(&named).output().map_err(io("run", "wasm-opt"))?;
-    if !output.status.success() {
-        return Err(BuildError::ToolFailed {
-            tool: "wasm-opt".into(),
-            status: output.status.to_string(),
-            output: String::from_utf8_lossy(&output.stderr).into_owned(),
-        });
-    }
-    fs::remove_file(&input).map_err(io("remove", &input))?;
-    if shorten {
-        let names = serde_json::from_slice(&output.stdout).map_err(|error| BuildError::Unexpected {
-            what: "wasm-opt printed the short names in another form than version 132, which `WASM_OPT_BIN` may not be",
-            reason: error.to_string(),
-        })?;
-        glue.js = glue::shortened(&glue.js, &names)?;
-    }
-    let optimised = fs::read(&named).map_err(io("read", &named))?;
-    glue.wasm = without_custom_sections(&optimised).ok_or_else(|| BuildError::Unexpected {
-        what: "wasm-opt wrote no wasm module",
-        reason: named.display().to_string(),
-    })?;
-    Ok(())
+    Err(BuildError::ToolFailed {
+        tool: "wasm-opt".into(),
+        status: ended.status.to_string(),
+        output: String::from_utf8_lossy(&ended.stderr).into_owned(),
+    })
 }
 
 /// Makes one small module, `main`, of the JavaScript among `modules`. `folder` is the bundle's.
@@ -75,7 +79,7 @@ pub(crate) fn bundle(tools: &Tools, main: &str, modules: Vec<File>, folder: &Pat
         fs::write(&path, &module.content).map_err(io("write", &path))?;
     }
     let mut command = Command::new(&tools.esbuild);
-    command.current_dir(&sources).arg(main).args(["--bundle", "--minify", "--format=esm", "--target=es2024"]);
+    command.arg(sources.join(main)).args(["--bundle", "--minify", "--format=esm", "--target=es2024"]);
     command.args(["--external:*.wasm", "--external:cloudflare:*", "--external:node:*"]);
     let output = command.output().map_err(io("run", &tools.esbuild))?;
     if !output.status.success() {

@@ -138,7 +138,8 @@ fn from_environment(name: &'static str) -> Result<Option<PathBuf>, BuildError> {
     let Some(value) = env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
     let path = PathBuf::from(value);
     if path.exists() {
-        return Ok(Some(path));
+        // Tools run in other folders too.
+        return std::path::absolute(&path).map(Some).map_err(io("find", &path));
     }
     Err(BuildError::Tool {
         tool: name,

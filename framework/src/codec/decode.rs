@@ -12,7 +12,7 @@ use js_sys::{Array, Uint8Array};
 use serde::de::{self, DeserializeSeed, Expected, Visitor};
 use wasm_bindgen::{JsCast, JsValue};
 
-/// What a value is. The numbers are those that `kind` in `realgar.js` returns.
+/// What a value is. The numbers are those that `kind` in `host.js` returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Nothing,
@@ -218,7 +218,7 @@ impl<'a> Decoder<'a> {
             Source::Byte(value) => Some(Integer::Unsigned(value.into())),
             Source::Cell(Cell::Number(number)) => Integer::whole(number),
             Source::Cell(_) => None,
-            Source::Name(name) => Integer::parse(name),
+            Source::Name(name) => Integer::parse(name).or_else(|| is_digits(name).then(|| Integer::Wide(name.into()))),
             Source::Row(_) => return self.of_only(expected, Self::integer),
         };
         found.ok_or_else(|| self.unexpected(expected))
@@ -252,6 +252,7 @@ impl<'a> Decoder<'a> {
                 number => number,
             },
             Source::Cell(Cell::Number(number)) => Some(number),
+            Source::Byte(value) => Some(value.into()),
             Source::Row(_) => return self.of_only(expected, Self::float),
             _ => None,
         };
@@ -297,16 +298,16 @@ impl<'a> Decoder<'a> {
     }
 
     /// The entries of a value that is for a struct with these `fields`, or for a map. Those of a struct may be in a list.
-    fn map(self, fields: &'static [&'static str], expected: &dyn Expected) -> Result<Contents<'a>, CodecError> {
+    fn map(self, fields: Option<&'static [&'static str]>, expected: &dyn Expected) -> Result<Contents<'a>, CodecError> {
         let entries = match (self.source, self.kind()) {
-            (_, Some((Kind::Array, value))) if !fields.is_empty() => {
+            (_, Some((Kind::Array, value))) if fields.is_some() => {
                 return self.items(List::Array(value.unchecked_ref::<Array>().clone())).map(Contents::Items);
             }
             (_, Some((kind @ (Kind::Object | Kind::Map), value))) => {
                 // None where it lacks some, or has what the struct does not know and may deny.
-                let values = if kind == Kind::Object && !fields.is_empty() { js::fields(value, fields) } else { None };
-                match values {
-                    Some(values) => Entries::Fields(fields, values),
+                let known = fields.filter(|_| kind == Kind::Object);
+                match known.and_then(|fields| Some((fields, js::fields(value, fields)?))) {
+                    Some((fields, values)) => Entries::Fields(fields, values),
                     None => Entries::Pairs(pairs(value)?),
                 }
             }
@@ -335,6 +336,11 @@ impl<'a> Decoder<'a> {
         let is_alone = content.is_none();
         Ok(Variant { name, is_alone, content: content.unwrap_or(JsValue::UNDEFINED), around })
     }
+}
+
+fn is_digits(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 fn as_float(integer: Integer) -> Option<f64> {
@@ -393,10 +399,8 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     type Error = CodecError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        if self.is_nothing() {
-            return visitor.visit_unit();
-        }
         match self.anything() {
+            Anything::Nothing => visitor.visit_unit(),
             Anything::Boolean => self.deserialize_bool(visitor),
             Anything::Integer => self.deserialize_i128(visitor),
             Anything::Float => self.deserialize_f64(visitor),
@@ -444,16 +448,20 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         match decoder.kind() {
             Some((Kind::Bytes, value)) => visitor.visit_byte_buf(bytes(value)),
             Some((Kind::Array, _)) => decoder.deserialize_seq(visitor),
-            _ => Err(self.unexpected(&visitor)),
+            // Types of bytes read text too, where it is no JavaScript string: a column, or a property name.
+            None => decoder.deserialize_string(visitor),
+            _ => Err(decoder.unexpected(&visitor)),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        if self.is_nothing() { visitor.visit_none() } else { visitor.visit_some(self) }
+        // Of a row that has one column it is that value which may be missing.
+        if self.is_nothing() { visitor.visit_none() } else { visitor.visit_some(self.only().unwrap_or(self)) }
     }
 
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        if self.is_nothing() { visitor.visit_unit() } else { Err(self.unexpected(&visitor)) }
+        let decoder = self.only().unwrap_or(self);
+        if decoder.is_nothing() { visitor.visit_unit() } else { Err(decoder.unexpected(&visitor)) }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &str, visitor: V) -> Result<V::Value, CodecError> {
@@ -465,7 +473,8 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.deserialize_struct("", &[], visitor)
+        let Contents::Map(map) = self.map(None, &visitor)? else { return Err(self.unexpected(&visitor)) };
+        visitor.visit_map(map)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -474,7 +483,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, CodecError> {
-        match self.map(fields, &visitor)? {
+        match self.map(Some(fields), &visitor)? {
             Contents::Map(map) => visitor.visit_map(map),
             Contents::Items(items) => items.visit(visitor),
         }
@@ -508,6 +517,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
 
 /// What a value is that may be anything.
 enum Anything {
+    Nothing,
     Boolean,
     Integer,
     Float,
@@ -535,13 +545,15 @@ impl Decoder<'_> {
                 Kind::Bytes => Anything::Bytes,
                 Kind::Array | Kind::Set => Anything::Sequence,
                 Kind::Map | Kind::Object => Anything::Map,
-                Kind::Nothing | Kind::Date | Kind::Other => Anything::Other,
+                Kind::Nothing => Anything::Nothing,
+                Kind::Date | Kind::Other => Anything::Other,
             },
             Source::Byte(_) => Anything::Integer,
             Source::Name(_) => Anything::Text,
             Source::Cell(Cell::Number(number)) if Integer::whole(number).is_some() => Anything::Integer,
             Source::Cell(Cell::Number(_)) => Anything::Float,
-            Source::Cell(_) => Anything::Text,
+            Source::Cell(Cell::Text(_)) => Anything::Text,
+            Source::Cell(Cell::Null) => Anything::Nothing,
             Source::Row(_) => Anything::Map,
         }
     }

@@ -142,7 +142,7 @@ impl<'a> Row<'a> {
     }
 }
 
-pub(super) fn unreadable() -> CodecError {
+fn unreadable() -> CodecError {
     CodecError::new("what a query returned has no form that is known")
 }
 
@@ -302,6 +302,10 @@ mod tests {
         assert_eq!(decode::<Wrapped>(&ones), Ok(vec![Wrapped(true), Wrapped(false)]));
         assert_eq!(decode::<Colour>(&packed(&["c"], &[s("red")])), Ok(vec![Colour::Red]));
         assert_eq!(decode::<Option<f64>>(&packed(&["max"], &[NULL])), Ok(vec![None]));
+        let optional = packed(&["name"], &[d(5), NULL]);
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(decode(&optional), Ok(vec![Some(json("5")), None]));
+        assert_eq!(decode(&optional), Ok(vec![json(r#"{"name": 5}"#), json(r#"{"name": null}"#)]));
         let zero = decode::<f64>(&packed(&["zero"], &[d(-0.0)])).unwrap()[0];
         assert!(zero == 0.0 && zero.is_sign_negative());
     }
@@ -323,6 +327,8 @@ mod tests {
         }
         let two = packed(&["count", "more"], &[d(1), d(2)]);
         assert_eq!(decode::<u64>(&two).unwrap_err().to_string(), "`[0]`: expected u64, got a row of 2 columns");
+        let unit = decode::<()>(&packed(&["count"], &[d(1)])).unwrap_err();
+        assert_eq!(unit.to_string(), "`[0]`: expected unit, got `1`");
         assert_eq!(decode::<(u64,)>(&two).unwrap_err().to_string(), "`[0]`: the row has 1 columns more");
     }
 }

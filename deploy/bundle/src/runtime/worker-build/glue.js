@@ -15,6 +15,6 @@ export function instantiate(host) {
     new built.RealgarObject();
   }
   used = true;
-  const { realgarArm, realgarCall, realgarFetch, realgarObject, realgarQueue, realgarScheduled, realgarSettled } = built.default.prototype;
-  return { register: captured.exports.__realgar_register, realgarArm, realgarCall, realgarFetch, realgarObject, realgarQueue, realgarScheduled, realgarSettled };
+  const { realgarArm, realgarCall, realgarCancel, realgarFetch, realgarObject, realgarQueue, realgarScheduled, realgarSettled } = built.default.prototype;
+  return { register: captured.exports.__realgar_register, realgarArm, realgarCall, realgarCancel, realgarFetch, realgarObject, realgarQueue, realgarScheduled, realgarSettled };
 }
