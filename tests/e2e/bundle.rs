@@ -1,7 +1,7 @@
 //! What a build makes, and what it says when it cannot.
 
 use crate::{
-    common::npm_ci,
+    common::{eventually, npm_ci},
     project::{Project, worker},
 };
 use realgar_test::{App, Profile, bundle, read_bundle};
@@ -225,7 +225,7 @@ fn worker_build_makes_a_worker_that_runs_and_recovers() {
     let dropped = || app.get("/streams/counts").send().expect_status(200).json::<Vec<u64>>()[1];
     let before = dropped();
     assert_eq!(app.request("GET", "driver", "/abandon").send().expect_status(200).text(), "AbortError");
-    while dropped() == before {}
+    eventually("the handler is dropped", || dropped() != before);
     let calls = [
         crate::common::call("Fragile", "victim", "wait", json!([20_000])),
         json!({"class": "Fragile", "name": "culprit", "method": "fault", "args": ["panic-after-await"], "delay": 100}),

@@ -119,6 +119,7 @@ fn a_row_that_does_not_fit_is_an_error_that_names_it() {
         ("scalar", Ok("7")),
         ("large-scalar", Ok("9223372036854775807")),
         ("tuple", Ok("(-9223372036854775808, None, [1, 2], 0.5)")),
+        ("optional-blob", Ok("[Some([1, 2]), None]")),
         ("short-tuple", Err("`rows[0]`: invalid length 2, expected a tuple of size 3")),
         ("not-a-scalar", Err("`rows[0]`: expected u8, got a row of 2 columns")),
         ("flag", Err("`rows[0].value`: expected")),

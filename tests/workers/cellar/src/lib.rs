@@ -267,6 +267,10 @@ impl Cellar {
                 let row = sql.query_one::<(i64, Option<u8>, Vec<u8>, f64)>("SELECT ?, NULL, x'0102', 0.5", (i64::MIN,));
                 row.map(|row| format!("{row:?}"))
             }
+            "optional-blob" => {
+                let blobs = sql.query::<Option<Vec<u8>>>("SELECT x'0102' UNION ALL SELECT NULL ORDER BY 1 DESC", ());
+                blobs.map(|blobs| format!("{blobs:?}"))
+            }
             "short-tuple" => sql.query_one::<(u8, u8, u8)>("SELECT 1, 2", ()).map(|row| format!("{row:?}")),
             "not-a-scalar" => sql.query_one::<u8>("SELECT 1, 2", ()).map(|row| row.to_string()),
             "flag" => sql.query_one::<Exact<bool>>("SELECT 2 AS value", ()).map(|row| row.value.to_string()),
