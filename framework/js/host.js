@@ -1,6 +1,8 @@
 // What the wasm asks of JavaScript that depends on no instance. `js.rs` beside the folder of this file is the other side.
 
 import { env } from "cloudflare:workers";
+// This module, as what it exports: for `install`.
+import * as host from "./host.js";
 
 /** How much of a stream is read at once, in bytes: a little more than a producer sends at once, which may be an item over its
  *  limit. A plain reader gets 4 KiB, at a fraction of the speed. */
@@ -11,111 +13,129 @@ const READ_GROWTH = 4;
 
 const ROLLED_BACK = Symbol("rolled back");
 
-export const host = {
-  binding: (name) => env[name],
-  invokeRealgar: (target, ...call) => target.__realgar(...call),
-  log(level, line) {
-    (console[level === "trace" ? "debug" : level] ?? console.log).call(console, line);
-  },
-  param(value) {
-    params.push(value);
-  },
-  /** A cursor that is not read to its end has not run to its end. */
-  execute(sql, statement, count, low, high) {
-    const cursor = exec(sql, statement, given(count), low, high);
-    cursor.toArray();
-    return cursor.rowsWritten;
-  },
-  /** The statement of a schedule that runs most. */
-  eventInsert(sql, statement, id, seq, due, payload) {
-    sql.exec(statement, id, seq, due, payload);
-  },
-  zoneOffset,
-  clockIsFrozen: () => globalThis.__realgarTestClock !== undefined,
-  /** It is stored with what the object writes beside it, and no response leaves before that: nobody has to wait. */
-  setAlarm(storage, time) {
-    storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
-  },
-  query,
-  numbers() {
-    const last = numbers;
-    numbers = [];
-    return last;
-  },
-  sockets,
-  broadcast(state, tag, except, message) {
-    let count = 0;
-    for (const socket of sockets(state, tag)) {
-      if (socket === except) continue;
-      try {
-        socket.send(message);
-        count += 1;
-      } catch {
-        // Its connection is gone; the others get the message all the same.
-      }
-    }
-    return count;
-  },
-  autoResponse: (request, response) => new WebSocketRequestResponsePair(request, response),
-  fixedLength(stream, length) {
-    const { readable, writable } = new FixedLengthStream(length);
-    // Whoever reads sees it fail.
-    stream.pipeTo(writable).catch(() => {});
-    return readable;
-  },
-  cancel: (reader) => reader.cancel(),
-  discard(value) {
-    const stream = value instanceof Response ? value.body : value;
-    // It may have been sent away already.
-    if (stream instanceof ReadableStream) stream.cancel().catch(() => {});
-  },
-  invoke: (target, method, args) => target[method](...args),
-  invoke0: (target, method) => target[method](),
-  invoke1: (target, method, argument) => target[method](argument),
-  invoke2: (target, method, first, second) => target[method](first, second),
-  get: (target, name) => target[name],
-  define(target, name, value) {
-    if (name !== "__proto__") target[name] = value;
-    else Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
-  },
-  fields(target, names) {
-    if (Object.keys(target).length !== names.length) return undefined;
-    return names.every((name) => Object.hasOwn(target, name)) ? names.map((name) => target[name]) : undefined;
-  },
-  entries: (target) => (target[Symbol.iterator] === undefined ? Object.entries(target) : [...target]).flat(),
-  kind,
-  bytes: (value) =>
-    value instanceof ArrayBuffer
-      ? new Uint8Array(value)
-      : new Uint8Array(value.buffer, value.byteOffset, value.byteLength),
-  wellFormed: (value) => value.isWellFormed(),
-  display(value) {
+// What the wasm calls by these names. A release has those that the program calls.
+
+export const binding = (name) => env[name];
+
+export const invokeRealgar = (target, ...call) => target.__realgar(...call);
+
+export function log(level, line) {
+  (console[level === "trace" ? "debug" : level] ?? console.log).call(console, line);
+}
+
+export function param(value) {
+  params.push(value);
+}
+
+/** A cursor that is not read to its end has not run to its end. */
+export function execute(sql, statement, count, low, high) {
+  const cursor = exec(sql, statement, given(count), low, high);
+  cursor.toArray();
+  return cursor.rowsWritten;
+}
+
+/** The statement of a schedule that runs most. */
+export function eventInsert(sql, statement, id, seq, due, payload) {
+  sql.exec(statement, id, seq, due, payload);
+}
+
+export const clockIsFrozen = () => globalThis.__realgarTestClock !== undefined;
+
+/** It is stored with what the object writes beside it, and no response leaves before that: nobody has to wait. */
+export function setAlarm(storage, time) {
+  storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
+}
+
+export function numbers() {
+  const last = packed;
+  packed = [];
+  return last;
+}
+
+export function broadcast(state, tag, except, message) {
+  let count = 0;
+  for (const socket of sockets(state, tag)) {
+    if (socket === except) continue;
     try {
-      return String(value);
+      socket.send(message);
+      count += 1;
     } catch {
-      return `[${typeof value}]`;
+      // Its connection is gone; the others get the message all the same.
     }
-  },
-  sleep(milliseconds) {
-    let parts;
-    const promise = new Promise((resolve) => (parts = { resolve, timer: setTimeout(resolve, milliseconds) }));
-    return Object.assign(promise, parts);
-  },
-  /** Whoever waits for it is told, so that its number is free again. */
-  stopSleep({ timer, resolve }) {
-    clearTimeout(timer);
-    resolve();
-  },
-  transactionSync(storage, run) {
-    try {
-      storage.transactionSync(() => {
-        if (!run()) throw ROLLED_BACK;
-      });
-    } catch (error) {
-      if (error !== ROLLED_BACK) throw error;
-    }
-  },
-};
+  }
+  return count;
+}
+
+export const autoResponse = (request, response) => new WebSocketRequestResponsePair(request, response);
+
+export function fixedLength(stream, length) {
+  const { readable, writable } = new FixedLengthStream(length);
+  // Whoever reads sees it fail.
+  stream.pipeTo(writable).catch(() => {});
+  return readable;
+}
+
+export const cancel = (reader) => reader.cancel();
+
+export function discard(value) {
+  const stream = value instanceof Response ? value.body : value;
+  // It may have been sent away already.
+  if (stream instanceof ReadableStream) stream.cancel().catch(() => {});
+}
+
+export const invoke = (target, method, args) => target[method](...args);
+export const invoke0 = (target, method) => target[method]();
+export const invoke1 = (target, method, argument) => target[method](argument);
+export const invoke2 = (target, method, first, second) => target[method](first, second);
+
+export const get = (target, name) => target[name];
+
+export function define(target, name, value) {
+  if (name !== "__proto__") target[name] = value;
+  else Object.defineProperty(target, name, { value, enumerable: true, configurable: true, writable: true });
+}
+
+export function fields(target, names) {
+  if (Object.keys(target).length !== names.length) return undefined;
+  return names.every((name) => Object.hasOwn(target, name)) ? names.map((name) => target[name]) : undefined;
+}
+
+export const entries = (target) => (target[Symbol.iterator] === undefined ? Object.entries(target) : [...target]).flat();
+
+export const bytes = (value) =>
+  value instanceof ArrayBuffer ? new Uint8Array(value) : new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+
+export const wellFormed = (value) => value.isWellFormed();
+
+export function display(value) {
+  try {
+    return String(value);
+  } catch {
+    return `[${typeof value}]`;
+  }
+}
+
+export function sleep(milliseconds) {
+  let parts;
+  const promise = new Promise((resolve) => (parts = { resolve, timer: setTimeout(resolve, milliseconds) }));
+  return Object.assign(promise, parts);
+}
+
+/** Whoever waits for it is told, so that its number is free again. */
+export function stopSleep({ timer, resolve }) {
+  clearTimeout(timer);
+  resolve();
+}
+
+export function transactionSync(storage, run) {
+  try {
+    storage.transactionSync(() => {
+      if (!run()) throw ROLLED_BACK;
+    });
+  } catch (error) {
+    if (error !== ROLLED_BACK) throw error;
+  }
+}
 
 /** The parameters of the statement that is run next. */
 let params = [];
@@ -128,14 +148,14 @@ function given(count) {
 }
 
 /** The columns and rows of a query: as text, unless there are values that it does not have. */
-function query(sql, statement, count, low, high) {
+export function query(sql, statement, count, low, high) {
   const params = given(count);
   const cursor = exec(sql, statement, params, low, high);
   const columns = cursor.columnNames;
   const rows = cursor.raw().toArray();
   const values = pack(rows);
   if (values !== undefined && !columns.some((name) => name.includes("\0"))) {
-    return [`${columns.length} ${numbers.length}`, ...columns, values].join("\0");
+    return [`${columns.length} ${packed.length}`, ...columns, values].join("\0");
   }
   const table = [columns, ...rows];
   const rounded = new Set();
@@ -231,12 +251,12 @@ function bare(statement) {
 }
 
 /** The numbers of what was packed last. */
-let numbers = [];
+let packed = [];
 
 /** The values of rows as `codec/rows.rs` reads them; `undefined` if one is nothing for that. */
 function pack(rows) {
   let text = "";
-  numbers = [];
+  packed = [];
   for (const row of rows) {
     const values = packRow(row, row.length);
     if (values === undefined) return undefined;
@@ -256,7 +276,7 @@ function packRow(row, count) {
       text += `s${value}\0`;
     } else if (typeof value !== "number" || isRounded(value)) return undefined;
     else {
-      numbers.push(value);
+      packed.push(value);
       text += "d";
     }
   }
@@ -267,7 +287,7 @@ const zones = new Map();
 const MINUTE_MS = 60_000;
 
 /** How many milliseconds the clocks of a time zone are ahead of UTC. */
-function zoneOffset(zone, time) {
+export function zoneOffset(zone, time) {
   let format = zones.get(zone);
   if (format === undefined) {
     const number = "numeric";
@@ -281,13 +301,13 @@ function zoneOffset(zone, time) {
 }
 
 /** The open WebSockets of an object. The runtime's list has those that are closing too. */
-function sockets(state, tag) {
+export function sockets(state, tag) {
   const all = tag === undefined ? state.getWebSockets() : state.getWebSockets(tag);
   return all.filter((socket) => socket.readyState === WebSocket.READY_STATE_OPEN);
 }
 
 /** What a value is, in the order of `Kind` in `framework/src/codec/decode.rs`. */
-function kind(value) {
+export function kind(value) {
   switch (typeof value) {
     case "undefined": return 0;
     case "boolean": return 1;
@@ -338,11 +358,11 @@ export class Ledger {
   read(time, limit) {
     this.#rows = this.#sql.exec(this.#read, time, limit).raw().toArray();
     let text = "";
-    numbers = [];
+    packed = [];
     for (const row of this.#rows) {
       if (row[REST] === null) {
         // As `packRow` would.
-        numbers.push(row[1], row[2]);
+        packed.push(row[1], row[2]);
         text += `s${row[0]}\0ddn`;
         continue;
       }

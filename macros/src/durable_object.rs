@@ -7,6 +7,8 @@ use syn::{Ident, ItemStruct, Path, Visibility};
 
 /// The struct, taken apart.
 struct Model {
+    /// Nothing is wrong but options that are not known: without them it is a class all the same, and whatever names it has no second error.
+    whole: bool,
     item: ItemStruct,
     krate: TokenStream,
     class: String,
@@ -20,7 +22,10 @@ struct Model {
 pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     match parse(options, item.clone(), &mut errors) {
-        Some(model) if errors.is_empty() => expand(&model),
+        Some(model) if model.whole => {
+            let (expanded, errors) = (expand(&model), errors.into_compile_errors());
+            quote!(#expanded #errors)
+        }
         Some(model) => {
             // The stub type too, so that code which names it has no second error.
             let (item, stub, errors) = (&model.item, stub(&model), errors.into_compile_errors());
@@ -35,6 +40,7 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
 
 fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Model> {
     let options = Options::parse(options, &["name", "of", "isolation", "crate"], errors);
+    let mistakes = errors.count();
     let item = parse_struct("durable_object", item, errors)?;
     if let (Some(_), Some(name)) = (&options.of, &options.name) {
         errors.at(name, "the class that `of` names has its own name");
@@ -50,6 +56,7 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
         }
     }
     Some(Model {
+        whole: errors.count() == mistakes,
         krate: options.krate(),
         class,
         stub: stub_name(&item.ident),

@@ -31,6 +31,10 @@ impl Errors {
         }
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.first.as_ref().map_or(0, |error| error.into_iter().count())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_none()
     }

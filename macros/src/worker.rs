@@ -12,6 +12,8 @@ use syn::{ItemStruct, Path, spanned::Spanned};
 
 /// The struct, taken apart.
 struct Model {
+    /// Nothing is wrong but options that are not known: without them it is a class all the same, and whatever names it has no second error.
+    whole: bool,
     item: ItemStruct,
     krate: TokenStream,
     class: String,
@@ -26,7 +28,10 @@ struct Model {
 pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     match parse(options, item.clone(), &mut errors) {
-        Some(model) if errors.is_empty() => expand(&model),
+        Some(model) if model.whole => {
+            let (expanded, errors) = (expand(&model), errors.into_compile_errors());
+            quote!(#expanded #errors)
+        }
         Some(model) => {
             // The stub type too, so that code which names it has no second error.
             let (item, stub, errors) = (&model.item, stub(&model), errors.into_compile_errors());
@@ -41,6 +46,7 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
 
 fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Model> {
     let options = Options::parse(options, &["hosts", "name", "of", "entrypoint_of", "crate"], errors);
+    let mistakes = errors.count();
     let item = parse_struct("worker", item, errors)?;
     let class = names::plain(&item.ident);
     let script = options.name.as_ref().map_or_else(|| names::kebab_case(&class), syn::LitStr::value);
@@ -70,6 +76,7 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
         }
     }
     Some(Model {
+        whole: errors.count() == mistakes,
         krate: options.krate(),
         class,
         script,

@@ -9,7 +9,7 @@ use crate::{
 };
 use realgar_wire::{Method, Object, WorkerClass};
 use serde::Serialize;
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 /// The module that the runtime loads first.
 pub(crate) const MAIN: &str = "index.js";
@@ -24,14 +24,39 @@ const RUNTIME_SOURCE: &str = include_str!("runtime/realgar.js");
 /// What the runtime shares with Workers that are built without it.
 const HOST: &str = "host.js";
 const HOST_SOURCE: &str = include_str!("../../../framework/js/host.js");
+/// What depends on an instance.
+const INSTANCE: &str = "instance.js";
+const INSTANCE_SOURCE: &str = include_str!("runtime/instance.js");
+/// Those functions of the last two that the wasm calls.
+const USED: &str = "used.js";
 
-/// The entry module and the runtime.
-pub(crate) fn modules(program: &Program) -> [File; 3] {
+/// The entry module and the runtime, with what the glue needs, or with everything.
+pub(crate) fn modules(program: &Program, glue: Option<&str>) -> [File; 5] {
     [
         File::text(RUNTIME, RUNTIME_SOURCE.into()),
         File::text(HOST, HOST_SOURCE.into()),
+        File::text(INSTANCE, INSTANCE_SOURCE.into()),
+        File::text(USED, glue.map_or_else(everything, used)),
         File::text(MAIN, generate(program)),
     ]
+}
+
+fn everything() -> String {
+    format!("export * as host from \"./{HOST}\";\nexport * as instance from \"./{INSTANCE}\";\n")
+}
+
+/// What the glue calls as `__realgar.NAME(..)`, except for what `hostOf` in the runtime has itself.
+fn used(glue: &str) -> String {
+    const OF_THE_RUNTIME: [&str; 4] = ["settle", "fail", "panicked", "aborted"];
+    let called = glue.split("__realgar.").skip(1).filter_map(|rest| rest.split('(').next());
+    let called: BTreeSet<&str> = called.filter(|name| !OF_THE_RUNTIME.contains(name)).collect();
+    let is_of_instance = |name: &&&str| INSTANCE_SOURCE.contains(&format!("export const {name} = "));
+    let (instance, host): (Vec<&str>, Vec<&str>) = called.iter().partition(is_of_instance);
+    let (host, instance) = (host.join(", "), instance.join(", "));
+    format!(
+        "import {{ {host} }} from \"./{HOST}\";\nimport {{ {instance} }} from \"./{INSTANCE}\";\n\
+         export const host = {{ {host} }};\nexport const instance = {{ {instance} }};\n"
+    )
 }
 
 fn generate(program: &Program) -> String {
@@ -127,6 +152,16 @@ fn json<T: Serialize>(value: &T) -> String {
 mod tests {
     use super::*;
     use realgar_wire::{Description, Entrypoint, Interfaces};
+
+    #[test]
+    fn a_release_has_what_its_wasm_calls() {
+        let glue = "__realgar.settle(a, b);\nconst ret = __realgar.sleep(arg0);\n__realgar.kind(arg0); __realgar.kind(arg1);\nwasm.__realgar_register();";
+        assert_eq!(
+            used(glue),
+            "import { kind } from \"./host.js\";\nimport { sleep } from \"./instance.js\";\n\
+             export const host = { kind };\nexport const instance = { sleep };\n"
+        );
+    }
 
     #[test]
     fn classes_have_exactly_what_they_declare() {

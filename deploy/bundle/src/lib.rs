@@ -197,9 +197,9 @@ fn make(
         optimize::run(tools, &mut glue, stage)?;
     }
     let mut modules = glue.snippets;
+    modules.extend(entry::modules(&program, optimizer.is_some().then_some(glue.js.as_str())));
     modules.push(output::File::text(entry::GLUE, glue.js));
     modules.push(output::File::wasm(entry::WASM, glue.wasm));
-    modules.extend(entry::modules(&program));
     if let Some(tools) = &optimizer {
         modules = optimize::bundle(tools, entry::MAIN, modules, stage)?;
     }

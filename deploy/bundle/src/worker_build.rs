@@ -50,7 +50,7 @@ pub(crate) fn make(
         File::text("build/index.js", String::from_utf8_lossy(&index).into_owned()),
         File::wasm("build/index_bg.wasm", read(&built.join("index_bg.wasm"))?),
     ];
-    modules.extend(entry::modules(&program));
+    modules.extend(entry::modules(&program, None));
     Ok((program, modules))
 }
 

@@ -132,11 +132,11 @@ impl State {
     /// Each is forgotten when `handler` returned `Ok` for it, and tried again later if it failed. Returns how many went well.
     ///
     /// ```no_run
-    /// # use realgar::{Alarm, Event, Result, State, When};
+    /// # use realgar::{Alarm, Event, Result, State};
     /// # use std::time::Duration;
     /// # async fn remind(_: String) -> Result<()> { Ok(()) }
     /// # fn in_a_method(state: &State) -> Result<()> {
-    /// state.schedule_event("tea", When::after(Duration::from_mins(3)), &"your tea")?;
+    /// state.schedule_event("tea", Duration::from_mins(3), &"your tea")?;
     /// # Ok(()) }
     /// # async fn in_the_alarm(state: &State) -> Result<()> {
     /// state.process_scheduled_events(async |event: Event<String>| remind(event.payload).await).await?;
@@ -155,7 +155,8 @@ impl State {
 
 impl<P> Schedule<P> {
     /// Schedules an event. One with this id that waits is replaced; a repeating one that is the same goes on in its rhythm, with the new
-    /// payload. One that runs is not stopped, and the new one does not wait for it.
+    /// payload. One that runs is not stopped, and the new one does not wait for it. `when` is a [`When`]; or a [`std::time::Duration`], for
+    /// once and that long from now; or a [`Cron`].
     ///
     /// # Errors
     /// When the payload cannot be encoded or has more than 2 MB, the time is beyond the year 2255, the time zone of a cron expression is

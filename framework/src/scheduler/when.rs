@@ -139,6 +139,13 @@ impl Retry {
     }
 }
 
+/// Once, that long from now.
+impl From<Duration> for When {
+    fn from(delay: Duration) -> Self {
+        Self::after(delay)
+    }
+}
+
 impl From<Cron> for When {
     fn from(cron: Cron) -> Self {
         Self::repeating(Repeat::Cron(cron))

@@ -9,7 +9,7 @@
 //! | the end, with the number of items | `{"end":…}` | kind 3, four bytes, little-endian |
 //!
 //! A frame between Rust and Rust starts with four bytes, little-endian: its length times four, plus its kind.
-//! `realgar.js` writes frames of kind 2 for a producer whose instance died.
+//! `instance.js` writes frames of kind 2 for a producer whose instance died.
 
 use super::StreamError;
 use crate::{

@@ -1,7 +1,7 @@
 //! The producing end: a Rust stream that JavaScript pulls bytes from.
 //!
 //! One future holds the object, its stream, and whatever the stream borrows from the object. It is polled as part of the
-//! call until the stream exists, and from then on by `Pump` in `realgar.js`, one chunk at a time and synchronously: this
+//! call until the stream exists, and from then on by `Pump` in `instance.js`, one chunk at a time and synchronously: this
 //! costs no promise for an item, and leaves the stream alone while nobody reads.
 
 use super::Format;

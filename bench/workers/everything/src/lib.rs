@@ -1,6 +1,6 @@
 //! What an object lives from: methods and calls of them, storage, WebSockets and a schedule. For its size.
 
-use realgar::{Event, Json, Namespace, OnEvent, OnMessage, WebSocket, When, prelude::*};
+use realgar::{Event, Json, Namespace, OnEvent, OnMessage, WebSocket, prelude::*};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ impl DurableObject for Room {
 #[rpc]
 impl Room {
     pub async fn later(&self, id: String, note: Note) -> Result<u64> {
-        self.state.schedule::<Self>().set(&id, When::after(Duration::from_secs(60)), &note)?;
+        self.state.schedule::<Self>().set(&id, Duration::from_secs(60), &note)?;
         let count = self.state.storage().get("count").await?.unwrap_or(0) + 1;
         self.state.storage().put("count", &count).await?;
         Ok(count)

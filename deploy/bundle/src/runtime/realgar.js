@@ -5,9 +5,9 @@
 // new instance, and objects start again from storage. `framework/src/js.rs` and `framework/src/__private/runtime.rs` are
 // the other side.
 
-import { waitUntil } from "cloudflare:workers";
 import { instantiate } from "./glue.js";
-import { host, Ledger, Reader } from "./host.js";
+import { clockIsFrozen } from "./host.js";
+import { host, instance } from "./used.js";
 
 /** How often a section behind a closed input gate looks whether its instance is still alive, in milliseconds. */
 const WATCH_INTERVAL_MS = 25;
@@ -21,7 +21,7 @@ let life;
 /** The instance that has died in this turn. */
 let dying;
 /** What this build knows of its peers: binding to method to hash of the contract. */
-let contracts = new Map();
+export let contracts = new Map();
 
 /** Says what this build knows of its peers, as nested pairs. */
 export function knows(peers) {
@@ -136,7 +136,7 @@ class Life {
   }
 }
 
-function deathOf(life, record, why = life.text ?? "the instance was aborted") {
+export function deathOf(life, record, why = life.text ?? "the instance was aborted") {
   if (life.call !== 0 && record.call === life.call) return failure("panicked", why);
   return interrupted(life);
 }
@@ -168,7 +168,7 @@ addEventListener("unhandledrejection", (event) => {
 });
 
 /** An error as it travels: its own properties are the data, and its stack stays home. */
-function failure(code, message, path, data) {
+export function failure(code, message, path, data) {
   const error = new Error(message);
   error.name = code === "method_error" ? "MethodError" : "RpcError";
   error.code = code;
@@ -178,9 +178,9 @@ function failure(code, message, path, data) {
   return error;
 }
 
-/** What the wasm calls: what depends on no instance, and what depends on this one. */
+/** What the wasm calls. */
 function hostOf(life) {
-  return {
+  const own = {
     ...host,
     settle(record, value) {
       if (life.dead) return;
@@ -217,46 +217,9 @@ function hostOf(life) {
         });
       }
     },
-    stream: (producer, number, call, format) =>
-      new ReadableStream(new Pump(life, producer, number, call, format), { highWaterMark: 0 }),
-    streamReady(number) {
-      life.pumps.get(number)?.deref()?.notify();
-    },
-    sleep(milliseconds) {
-      const sleeping = host.sleep(milliseconds);
-      life.sleeping.add(sleeping);
-      sleeping.then(() => life.sleeping.delete(sleeping));
-      return sleeping;
-    },
-    reader: (stream) => new Reader(life.readers, stream),
-    ledger: (sql, ...statements) => new Ledger(life.ledgers, sql, ...statements),
-    contract: (binding, method) => contracts.get(binding)?.get(method),
-    read(reader, number) {
-      reader.read((fulfilled, value) => life.settled(number, fulfilled, value));
-    },
-    wait(promise, number) {
-      promise.then(
-        (value) => life.settled(number, true, value),
-        (error) => life.settled(number, false, error),
-      );
-    },
-    waitUntil(context) {
-      let tracked;
-      const done = life.track((record) => (tracked = record), 0);
-      try {
-        // Who caused the death is told; here it only has to end.
-        context.waitUntil(done.catch(() => {}));
-      } catch (error) {
-        console.error(`Realgar: waitUntil failed: ${error?.message ?? error}`);
-      }
-      return tracked;
-    },
-    transaction: (state, call, run) =>
-      state.storage.transaction(async (transaction) => {
-        const commit = await guarded(life, () => life.track((record) => run(record, call, transaction), call));
-        if (!commit) transaction.rollback();
-      }),
   };
+  for (const [name, of] of Object.entries(instance)) own[name] = of(life);
+  return own;
 }
 
 const RESOLVED = Promise.resolve();
@@ -264,7 +227,7 @@ const RESOLVED = Promise.resolve();
  * Awaits `section()` behind a closed input gate. A rejection that another object's event causes does not get through that
  * gate, so a timer that starts here, inside, looks whether the instance lives.
  */
-async function guarded(life, section) {
+export async function guarded(life, section) {
   let timer;
   const death = new Promise((_, reject) => {
     timer = setInterval(() => {
@@ -276,134 +239,6 @@ async function guarded(life, section) {
   } finally {
     clearInterval(timer);
   }
-}
-
-/** The formats of a stream, as in `framework/src/stream/frame.rs`. */
-const RAW = 0;
-const LINES = 1;
-/** How many turns of the microtask queue an item may take before what is there is sent without it. */
-const FLUSH_PATIENCE = 3;
-const UTF8 = new TextEncoder();
-
-/**
- * The source of a stream that wasm produces. It polls the producer synchronously, when the stream wants a chunk, so nothing is
- * produced ahead; and it never leaves the consumer waiting for an instance that died.
- */
-class Pump {
-  type = "bytes";
-  call;
-  #life;
-  #producer;
-  #number;
-  #format;
-  #opened = false;
-  #started = false;
-  #failure;
-  #woken = false;
-  #wake;
-  #done;
-
-  constructor(life, producer, number, call, format) {
-    this.call = call;
-    this.#life = life;
-    this.#producer = producer;
-    this.#number = number;
-    this.#format = format;
-  }
-
-  /** From the first read on: what nobody reads is left to the garbage collector. */
-  #open() {
-    this.#opened = true;
-    if (this.#life.dead) this.#failure ??= deathOf(this.#life, this);
-    this.#life.pumps.set(this.#number, new WeakRef(this));
-    // Where a stateless Worker produces, nothing else would tell the stream that its consumer is gone.
-    if (this.call % 2 === 1) waitUntil(new Promise((resolve) => (this.#done = resolve)));
-  }
-
-  notify() {
-    this.#woken = true;
-    const wake = this.#wake;
-    this.#wake = undefined;
-    wake?.();
-  }
-
-  fail(failure) {
-    this.#failure ??= failure;
-    this.notify();
-  }
-
-  async pull(controller) {
-    if (!this.#opened) this.#open();
-    let flush = false;
-    for (;;) {
-      this.#woken = false;
-      if (this.#failure === undefined && this.#producer === undefined) return;
-      const chunk = this.#failure === undefined ? this.#next(flush) : undefined;
-      if (this.#failure !== undefined) return this.#break(controller);
-      if (chunk === null) {
-        this.#end();
-        return controller.close();
-      }
-      if (typeof chunk === "object") {
-        this.#started = true;
-        return controller.enqueue(chunk);
-      }
-      if (typeof chunk === "string") {
-        this.#failure = failure("remote", chunk);
-        return this.#break(controller);
-      }
-      if (chunk === false) {
-        for (let turn = 0; turn < FLUSH_PATIENCE && !this.#woken; turn++) await null;
-        flush = !this.#woken;
-        continue;
-      }
-      flush = false;
-      if (!this.#woken) await new Promise((resolve) => (this.#wake = resolve));
-    }
-  }
-
-  #next(flush) {
-    try {
-      return this.#producer.pull(flush);
-    } catch (cause) {
-      this.#life.die(this.call, cause);
-      const why = this.#life.text ?? String(cause?.cause ?? cause);
-      this.#failure = deathOf(this.#life, this, why);
-    }
-  }
-
-  /** The consumer gets what is queued, and then the failure: `controller.error` would lose both. */
-  #break(controller) {
-    this.#end();
-    if (this.#format === RAW) return controller.error(this.#failure);
-    controller.enqueue(failureFrame(this.#format, this.#started, this.#failure));
-    controller.close();
-  }
-
-  cancel() {
-    this.#end();
-    this.notify();
-  }
-
-  #end() {
-    this.#life.pumps.delete(this.#number);
-    this.#done?.();
-    const producer = this.#producer;
-    this.#producer = undefined;
-    if (producer !== undefined && !this.#life.dead) producer.free();
-  }
-}
-
-/** A frame that says why a stream ends, as in `framework/src/stream/frame.rs`. */
-function failureFrame(format, started, { code, message }) {
-  if (format === LINES) return UTF8.encode(`${JSON.stringify({ error: { code, message } })}\n`);
-  const body = UTF8.encode(`${code}\0${message}`);
-  const start = started ? 0 : 1;
-  const frame = new Uint8Array(start + 4 + body.length);
-  frame[0] = 1;
-  new DataView(frame.buffer).setUint32(start, (body.length << 2) | 2, true);
-  frame.set(body, start + 4);
-  return frame;
 }
 
 /** When an object with a schedule is tried again that does not start: at first, and at most. */
@@ -529,7 +364,7 @@ export class Shell {
       return true;
     }
     // It is the test that wakes then.
-    if (host.clockIsFrozen()) return false;
+    if (clockIsFrozen()) return false;
     const time = Date.now() + Math.min(START_PAUSE_MS * 2 ** this.#failures, START_PAUSE_MAX_MS);
     this.#failures += 1;
     const set = await this.#ctx.storage.getAlarm();
