@@ -80,7 +80,8 @@ impl AppBuilder {
         self
     }
 
-    /// Builds as for a deployment: slower to build, faster to run.
+    /// Builds as for a deployment: slower to build, faster to run. With `REALGAR_RELEASE=1` in the environment all apps are built so: for a run
+    /// of all tests against what is going to be deployed.
     #[must_use]
     pub fn release(mut self) -> Self {
         self.profile = Profile::Release;
@@ -190,9 +191,10 @@ impl App {
     /// For an app of several Workers.
     #[must_use]
     pub fn builder() -> AppBuilder {
+        let release = std::env::var_os("REALGAR_RELEASE").is_some_and(|value| value == "1");
         AppBuilder {
             workers: Vec::new(),
-            profile: Profile::Dev,
+            profile: if release { Profile::Release } else { Profile::Dev },
             values: BTreeMap::new(),
             test_clock: false,
             evict: false,
