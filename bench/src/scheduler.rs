@@ -103,6 +103,7 @@ fn recovery_ms(app: &App, script: &str) -> Result<f64, String> {
         // The Agents SDK rounds to seconds.
         let due = (app.now_ms() / SECOND_MS + 4) * SECOND_MS;
         get(app, script, &format!("/schedule/3000/{due}/a"))?;
+        // Until a time of the clock, and then for as long as the runtime is given: whatever looked for an event would wake the object.
         thread::sleep(Duration::from_millis((due + MIDST_MS).saturating_sub(app.now_ms())));
         let killed = app.now_ms();
         app.kill();

@@ -55,6 +55,9 @@ impl Storage {
 
     /// Has the alarm go off at `time_ms`, in milliseconds since 1970, instead of when it was set to; at once if that has passed.
     ///
+    /// There are no options: of objects with SQLite, and all are, the platform takes `allowConcurrency` and `allowUnconfirmed` and does
+    /// nothing with them (workerd, `actor-sqlite.c++`).
+    ///
     /// # Errors
     /// When the class does not implement [`OnAlarm`], or the storage fails.
     pub async fn set_alarm(&self, time_ms: u64) -> Result<()> {

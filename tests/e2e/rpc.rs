@@ -92,6 +92,7 @@ fn wrong_arguments_fail_with_their_path_and_the_object_goes_on() {
         ("echoU64", json!([9007199254740992_u64]), "value", "beyond 2^53 - 1"),
         ("echoU64", json!([{"$": "bigint", "value": "18446744073709551616"}]), "value", "expected u64"),
         ("echoI64", json!([{"$": "bigint", "value": "9".repeat(60)}]), "value", "expected i64, got `999"),
+        ("echoJson", json!([{"$": "bigint", "value": "9".repeat(60)}]), "value", "more than 128 bits"),
         ("echoU64", json!([]), "value", "expected u64, got undefined"),
         ("echoU64", json!([1, 2]), "", "expected 1 arguments, got 2"),
         ("echoText", json!([null]), "text", "expected a string, got null"),

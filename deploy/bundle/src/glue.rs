@@ -47,14 +47,8 @@ fn exported_name(item: &str) -> Option<&str> {
 /// has a use for such a class all the same, or this does not understand the glue: then the linker has to leave nothing out.
 pub(crate) fn without_dead_classes(js: &str, is_exported: impl Fn(&str) -> bool) -> Option<String> {
     let statements = statements(js);
-    fn class(statement: &str, is_exported: impl Fn(&str) -> bool) -> Option<&str> {
-        let rest = statement.strip_prefix("export ").unwrap_or(statement).strip_prefix("class ")?;
-        let name = rest.split([' ', '{']).next()?;
-        let (_, free) = statement.split_once("wasm.__wbg_")?;
-        let free = free.split('(').next()?;
-        (!is_exported(&format!("__wbg_{free}"))).then_some(name)
-    }
-    let dead: Vec<&str> = statements.iter().filter_map(|statement| class(statement, &is_exported)).collect();
+    let is_missing = |name: &str| !is_exported(name);
+    let dead: Vec<&str> = statements.iter().filter_map(|statement| class_without(statement, is_missing)).collect();
     let heads: Vec<String> = dead
         .iter()
         .flat_map(|name| {
@@ -72,6 +66,12 @@ pub(crate) fn without_dead_classes(js: &str, is_exported: impl Fn(&str) -> bool)
         |name: &&str| kept.contains(&format!("{name}.__wrap(")) || kept.contains(&format!("{name}.__unwrap("));
     let is_whole = freed(&kept).all(is_exported);
     (is_whole && !dead.iter().any(is_used)).then_some(kept)
+}
+
+/// The name of the class that the statement declares, if what frees its instances is missing.
+fn class_without(statement: &str, is_missing: impl Fn(&str) -> bool) -> Option<&str> {
+    let name = exported_name(statement.strip_prefix("export ").unwrap_or(statement))?;
+    freed(statement).any(is_missing).then_some(name)
 }
 
 /// The exports that free instances of classes.

@@ -380,7 +380,7 @@ macro_rules! wide_integers {
                 Integer::Wide(digits) => match (digits.parse(), digits.parse()) {
                     (Ok(v), _) => visitor.visit_u128(v),
                     (_, Ok(v)) => visitor.visit_i128(v),
-                    _ => Err(CodecError::new("the BigInt has more than 128 bits")),
+                    _ => Err(CodecError::new("the integer has more than 128 bits")),
                 },
             }
         }

@@ -1,8 +1,9 @@
-//! The rows of a query, as one text and a list of numbers. The text is how many columns and how many numbers there are, the names of the columns,
-//! and then the values: `n`; `d`, which is the next number; or `s` and a text. Names and texts have a NUL after them. `pack` in `host.js` writes it.
+//! The rows of a query, as one text and a list of numbers. The text is how many columns and how many numbers there are, the names of the
+//! columns, and then the values: `n`; `d`, which is the next number; or `s` and a text. Names and texts have a NUL after them. `pack` in
+//! `host.js` writes it.
 //!
-//! So they cross the boundary at once, where each value of an object would cross it by itself. What has no such form, such as bytes, comes as
-//! a list of lists.
+//! So they cross the boundary at once, where each value of an object would cross it by itself. What has no such form, such as bytes, comes
+//! as a list of lists.
 
 use super::{
     CodecError,
