@@ -39,19 +39,31 @@ export default {
   },
 };
 
+/** How long a call may take, in milliseconds: less than the test waits for all of them, so that it learns which one hangs. */
+const PATIENCE = 30_000;
+
 async function run(env, { class: name, name: object, method, args, delay, take }) {
-  if (delay) await new Promise((resolve) => setTimeout(resolve, delay));
+  if (delay) await sleep(delay);
   const started = Date.now();
-  try {
+  const made = async () => {
     const stub = env[name].getByName(object);
     const result = await stub[method](...args.map(decode));
-    const ok = result instanceof ReadableStream ? await read(result, take) : encode(result);
+    return result instanceof ReadableStream ? await read(result, take) : encode(result);
+  };
+  const hangs = async () => {
+    await sleep(PATIENCE);
+    throw new Error("no answer");
+  };
+  try {
+    const ok = await Promise.race([made(), hangs()]);
     return { ok, ms: Date.now() - started };
   } catch (error) {
     const { name, message, code, path, data, stack } = error;
     return { error: { name, message, code, path, data: encode(data), stack }, ms: Date.now() - started };
   }
 }
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function abandon(env) {
   const belt = env.Belt.getByName("rust");
@@ -112,14 +124,17 @@ function decode(value) {
   }
 }
 
-function encode(value) {
+/** Beyond 100 levels it is told that there are more: a reader of JSON gives up at 128. */
+function encode(value, depth = 0) {
+  if (depth > 100) return { $: "deep" };
+  const inside = (inner) => encode(inner, depth + 1);
   if (value === undefined) return { $: "undefined" };
   if (typeof value === "bigint") return { $: "bigint", value: String(value) };
   if (value instanceof Uint8Array) return { $: "bytes", value: [...value] };
-  if (value instanceof Map) return { $: "map", value: [...value].map(encode) };
-  if (Array.isArray(value)) return value.map(encode);
+  if (value instanceof Map) return { $: "map", value: [...value].map(inside) };
+  if (Array.isArray(value)) return value.map(inside);
   if (value !== null && typeof value === "object") {
-    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, encode(inner)]));
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, inside(inner)]));
   }
   return value;
 }

@@ -21,7 +21,7 @@ impl Random {
             0 => json!(null),
             1 => json!({"$": "undefined"}),
             2 => json!(self.next(2) == 0),
-            3 => json!(self.next(1 << 20) as i64 - (1 << 19)),
+            3 => json!(self.next(1 << 13) as i64 - (1 << 12)),
             4 => json!(0.1 * self.next(1000) as f64),
             5 => json!({"$": "number", "value": (["NaN", "Infinity", "-0", "1e300"][self.next(4)])}),
             6 => {
@@ -76,7 +76,7 @@ const METHODS: [(&str, &str); 16] = [
     ("Menu", "echoEverything"),
     ("Menu", "order"),
     ("Menu", "__realgar"),
-    ("Belt", "tick"),
+    ("Belt", "borrowed"),
     ("Belt", "opening"),
     ("Belt", "sum"),
     ("Belt", "first"),
@@ -106,6 +106,7 @@ fn arbitrary_values_end_in_a_clear_error_and_the_object_goes_on() {
     let seed = std::env::var("REALGAR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1
     });
+    println!("REALGAR_SEED={seed}");
     let mut random = Random(seed);
     for (round, app) in (0..60).zip(apps.iter().cycle()) {
         let calls: Vec<Value> = (0..25)
@@ -118,8 +119,8 @@ fn arbitrary_values_end_in_a_clear_error_and_the_object_goes_on() {
             })
             .collect();
         for (call, outcome) in calls.iter().zip(drive(app, &calls)) {
-            assert!(is_clear(&outcome), "REALGAR_SEED={seed} round {round}: {call}\n{outcome:?}");
-            assert!(outcome.ms < 5_000, "REALGAR_SEED={seed} round {round}: a hang: {call}\n{outcome:?}");
+            assert!(is_clear(&outcome), "round {round}: {call}\n{outcome:?}");
+            assert!(outcome.ms < 5_000, "round {round}: a hang: {call}\n{outcome:?}");
         }
     }
     apps.iter().for_each(alive);
