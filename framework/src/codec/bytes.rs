@@ -6,8 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// Appends `value`. What was written of a value that cannot be is for the caller to take back.
 pub(crate) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
-    postcard::serialize_with_flavor(value, Tail(buffer))
-        .map_err(|error| CodecError::new(format!("the value cannot be written as bytes: {error}")))
+    postcard::serialize_with_flavor(value, Tail(buffer)).map_err(|error| unwritten(&error))
 }
 
 /// Writes to the end of a buffer.
@@ -42,5 +41,25 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
 
 /// Decodes the value that `bytes` starts with, and returns what follows it.
 pub(crate) fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), CodecError> {
-    postcard::take_from_bytes(bytes).map_err(|error| CodecError::new(format!("the bytes do not fit the type: {error}")))
+    postcard::take_from_bytes(bytes).map_err(|error| unread(&error))
+}
+
+// Not the texts of postcard's errors: with one of them, all would ship.
+
+#[cold]
+fn unwritten(error: &postcard::Error) -> CodecError {
+    CodecError::new(match error {
+        postcard::Error::SerializeSeqLengthUnknown => {
+            "the value cannot be written as bytes: a sequence or map in it does not say how long it is"
+        }
+        _ => "the value cannot be written as bytes: its `Serialize` fails",
+    })
+}
+
+#[cold]
+fn unread(error: &postcard::Error) -> CodecError {
+    CodecError::new(match error {
+        postcard::Error::DeserializeUnexpectedEnd => "the bytes end before the value does",
+        _ => "the bytes do not fit the type",
+    })
 }
