@@ -372,6 +372,18 @@ pub(crate) fn invoke2(
     raw_invoke2(target, name(method), first, second)
 }
 
+/// Whether a message has this text in it. The search of the standard library is fast in long texts, and 700 bytes of code.
+#[inline(never)]
+pub(crate) fn says(message: &str, text: &str) -> bool {
+    message.as_bytes().windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// What the platform says of a method that is not there.
+#[inline(never)]
+pub(crate) fn is_method_missing(message: &str) -> bool {
+    says(message, "does not implement the method")
+}
+
 /// The own or inherited string property `name` of `value`, if it has one.
 pub(crate) fn string_field(value: &JsValue, name: &str) -> Option<String> {
     field(value, name).as_string()

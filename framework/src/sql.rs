@@ -246,7 +246,7 @@ fn failed(statement: &str, thrown: JsValue) -> Error {
 /// What the platform reports, with the limit that was exceeded, if one was.
 pub(crate) fn explained(thrown: JsValue) -> String {
     let message = crate::Exception::from(thrown).message;
-    let limit = LIMITS.iter().find(|(reported, _)| message.contains(reported));
+    let limit = LIMITS.iter().find(|(reported, _)| js::says(&message, reported));
     limit.map_or(message.clone(), |(_, limit)| format!("{message} ({limit})"))
 }
 

@@ -12,6 +12,9 @@ use js_sys::{Array, Uint8Array};
 use serde::de::{self, DeserializeSeed, Expected, Visitor};
 use wasm_bindgen::{JsCast, JsValue};
 
+/// How U+FFFD begins in UTF-8, as the rest of the last sixteenth of the Basic Multilingual Plane does.
+const REPLACEMENT_LEAD: u8 = 0xef;
+
 /// What a value is. The numbers are those that `kind` in `host.js` returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -262,8 +265,8 @@ impl<'a> Decoder<'a> {
     fn text(self, expected: &dyn Expected) -> Result<String, CodecError> {
         let found = match self.source {
             Source::Js(value) => match value.as_string() {
-                // The bridge writes U+FFFD where a string is not Unicode text; only then is the slow check worth it.
-                Some(text) if text.contains(char::REPLACEMENT_CHARACTER) && !js::well_formed(value) => {
+                // The bridge writes U+FFFD where a string is not Unicode text; only of what begins like it is the slow check worth it.
+                Some(text) if text.as_bytes().contains(&REPLACEMENT_LEAD) && !js::well_formed(value) => {
                     return Err(CodecError::new("the string has half of a surrogate pair, so it is not Unicode text"));
                 }
                 text => text,

@@ -344,7 +344,7 @@ fn refusal(thrown: &JsValue) -> Option<Refused> {
         return Some(Refused::Skew);
     }
     let message = js::string_field(thrown, "message")?;
-    let stranger = message.contains("does not implement the method") && message.contains(js::REALGAR_METHOD);
+    let stranger = js::is_method_missing(&message) && js::says(&message, js::REALGAR_METHOD);
     stranger.then_some(Refused::Stranger)
 }
 

@@ -150,7 +150,7 @@ impl RpcError {
                     RpcErrorKind::Overloaded
                 } else if flag("durableObjectReset") {
                     RpcErrorKind::Reset
-                } else if message.contains("does not implement the method") {
+                } else if js::is_method_missing(&message) {
                     RpcErrorKind::UnknownMethod
                 } else if flag("retryable") || message.starts_with("Network connection lost") {
                     RpcErrorKind::Network
