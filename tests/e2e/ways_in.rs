@@ -1,5 +1,6 @@
 //! Ways in: a Worker of plain workers-rs that calls Realgar, and a router of the ecosystem as a Worker's `fetch`.
 
+use crate::common::logged;
 use realgar_bundle::{Profile, read_plain, worker_build};
 use realgar_test::App;
 use std::fs;
@@ -33,4 +34,9 @@ fn a_router_of_axum_serves_as_fetch() {
     assert_eq!((echo.header("x-kind"), echo.text().as_str()), (Some("echo"), "hello"));
     let _ = app.get("/nowhere").send().expect_status(404);
     let _ = app.post("/tally/ada/many").send().expect_status(400);
+
+    // A release names the character by its number.
+    assert_eq!(app.post("/cut/1").body("née").send().expect_status(200).text(), "n");
+    let _ = app.post("/cut/2").body("née").send().expect_status(500);
+    logged(&app, "end byte index 2 is not a char boundary; it is inside 233 (bytes 1..3) of `née`");
 }

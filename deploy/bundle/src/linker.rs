@@ -24,7 +24,9 @@ use std::{
 #[expect(dead_code, reason = "a program of its own")]
 mod main;
 
-const SOURCE: &str = include_str!("linker/main.rs");
+const MAIN: &str = include_str!("linker/main.rs");
+const OBJECT: &str = include_str!("linker/object.rs");
+const DECLARATION: &str = "#[path = \"object.rs\"]\nmod object;\n";
 
 /// Where the linker puts the module to describe that belongs to the module `ship`. cargo links in the folder `deps`, and
 /// then makes the file one level up.
@@ -52,18 +54,23 @@ fn beside(ship: &Path, extension: &str) -> PathBuf {
     ship.with_file_name("deps").join(name)
 }
 
+/// The program as one file.
+fn source() -> String {
+    MAIN.replacen(DECLARATION, &format!("mod object {{\n{OBJECT}}}\n"), 1)
+}
+
 /// Compiles the linker into `folder`, unless it is there.
 pub(crate) fn ensure(folder: &Path) -> Result<PathBuf, BuildError> {
-    let source = folder.join("linker.rs");
+    let (source, text) = (folder.join("linker.rs"), source());
     let program = folder.join(format!("linker{}", std::env::consts::EXE_SUFFIX));
     let _lock = lock::hold(&program)?;
-    if program.exists() && fs::read_to_string(&source).is_ok_and(|text| text == SOURCE) {
+    if program.exists() && fs::read_to_string(&source).is_ok_and(|built| built == text) {
         return Ok(program);
     }
     // A build under way may be running the old program. The source gets its name last: it says that the program is whole.
     let fresh = folder.join(format!("linker-fresh{}", std::env::consts::EXE_SUFFIX));
     let input = fresh.with_extension("rs");
-    fs::write(&input, SOURCE).map_err(error::io("write", &input))?;
+    fs::write(&input, text).map_err(error::io("write", &input))?;
     let output = Command::new("rustc")
         .args(["--edition=2024", "-Copt-level=1", "--crate-name=linker", "-o"])
         .args([&fresh, &input])

@@ -1,6 +1,9 @@
 //! Stands in for the wasm linker: see `linker.rs` beside the folder of this file. Uses the standard library only, because
 //! it is compiled alone.
 
+#[path = "object.rs"]
+mod object;
+
 use std::{
     env, fs,
     path::PathBuf,
@@ -35,23 +38,36 @@ const CLASSES: [&str; 6] = [
     "r2range",
 ];
 
-/// A module without them is the output with this added, of a build that is worth it.
+/// The start function of the base crate sets handlers that the runtime replaces at once, and counts instances. It is known by the hash of its
+/// crate, which this export has too, because others may have an `init` of their own.
+const STATE: &str = "__worker_init_state_";
+const START: &str = "init_";
+
+/// wasm-bindgen describes each export by another one.
+const OF_DESCRIPTIONS: &str = "__wbindgen_describe_";
+
+/// A module without all these is the output with this added, of a build that is worth it.
 const LEAN_EXTENSION: &str = ".lean";
+
+/// What is added to the name of an object file that was changed.
+const PLAIN_EXTENSION: &str = ".plain.o";
 
 /// How rustc asks for no optimisation.
 const UNOPTIMISED: &str = "-O0";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).flat_map(expand).collect();
+    let given: Vec<String> = env::args().skip(1).flat_map(expand).collect();
+    let is_optimised = !given.iter().any(|argument| argument == UNOPTIMISED);
+    let arguments = if is_optimised { with_plain_panics(&given) } else { given };
     let ship = without_exports(&arguments, |symbol| symbol.starts_with(DESCRIBE_PREFIX));
     let mut modules = vec![(String::new(), ship.clone())];
     if arguments.iter().any(|argument| argument.starts_with(ISOLATED_PREFIX)) {
         modules.push((ISOLATED_EXTENSION.into(), with_small_stack(&ship)));
     }
-    if !arguments.iter().any(|argument| argument == UNOPTIMISED) {
+    if is_optimised {
         for at in 0..modules.len() {
             let (extension, arguments) = &modules[at];
-            modules.push((format!("{extension}{LEAN_EXTENSION}"), without_classes(arguments)));
+            modules.push((format!("{extension}{LEAN_EXTENSION}"), lean(arguments)));
         }
     }
     if ship.len() < arguments.len() {
@@ -66,6 +82,9 @@ fn main() -> ExitCode {
     }
     // The one that rustc wants comes last: with it, all are there.
     let linked = modules.iter().rev().all(|(extension, arguments)| link(&beside(arguments, extension)));
+    for object in arguments.iter().filter(|argument| argument.ends_with(PLAIN_EXTENSION)) {
+        let _ = fs::remove_file(object);
+    }
     if linked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -92,16 +111,35 @@ fn without_exports(arguments: &[String], unwanted: impl Fn(&str) -> bool) -> Vec
     kept
 }
 
-/// The arguments without the exports of the classes.
-fn without_classes(arguments: &[String]) -> Vec<String> {
-    without_exports(arguments, |symbol| CLASSES.iter().any(|class| belongs_to(symbol, class)))
+/// The arguments without what most programs, or no programs, need of the base crates.
+fn lean(arguments: &[String]) -> Vec<String> {
+    let start = arguments.iter().find_map(|symbol| Some(format!("{START}{}", symbol.strip_prefix(STATE)?)));
+    without_exports(arguments, |symbol| {
+        let described = symbol.strip_prefix(OF_DESCRIPTIONS).unwrap_or(symbol);
+        let is_start = start.as_deref() == Some(described) || described.starts_with(STATE);
+        is_start || CLASSES.iter().any(|class| belongs_to(described, class))
+    })
 }
 
-/// Whether wasm-bindgen made the symbol for the class, or to describe what it made for it.
+/// Whether wasm-bindgen made the symbol for the class.
 fn belongs_to(symbol: &str, class: &str) -> bool {
-    let symbol = symbol.strip_prefix("__wbindgen_describe_").unwrap_or(symbol);
     let accessor = ["__wbg_get_", "__wbg_set_", "__wbg_"].into_iter().find_map(|prefix| symbol.strip_prefix(prefix));
     accessor.unwrap_or(symbol).strip_prefix(class).is_some_and(|rest| rest.starts_with('_'))
+}
+
+/// The arguments with changed object files in the place of those that can be changed.
+fn with_plain_panics(arguments: &[String]) -> Vec<String> {
+    let plain = |path: &String| {
+        let changed = object::with_plain_panic(&fs::read(path).ok()?)?;
+        let plain = format!("{path}{PLAIN_EXTENSION}");
+        fs::write(&plain, changed).ok()?;
+        Some(plain)
+    };
+    let is_object = |argument: &String| argument.ends_with(".o");
+    arguments
+        .iter()
+        .map(|argument| Some(argument).filter(|a| is_object(a)).and_then(plain).unwrap_or_else(|| argument.clone()))
+        .collect()
 }
 
 /// A stack of another size than rustc's own is what somebody wants.
@@ -169,8 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn classes_go_with_all_that_is_theirs() {
+    fn classes_go_with_all_that_is_theirs_and_so_does_the_start_function() {
         let symbols = [
+            "__worker_init_state_a2",
+            "init_a2",
+            "__wbindgen_describe_init_a2",
+            "init_a3",
             "__wbg_r2range_free_a1",
             "__wbg_get_r2range_offset_a1",
             "__wbindgen_describe___wbg_set_r2range_offset_a1",
@@ -179,8 +221,9 @@ mod tests {
             "my_r2range_free",
         ];
         let arguments: Vec<&str> = symbols.iter().flat_map(|symbol| ["--export", *symbol]).collect();
-        let kept = without_classes(&strings(&arguments));
-        assert_eq!(kept, strings(&["--export", "__wbg_r2rangelike_free", "--export", "my_r2range_free"]));
+        let kept = lean(&strings(&arguments));
+        let expected = ["init_a3", "__wbg_r2rangelike_free", "my_r2range_free"].map(|symbol| ["--export", symbol]);
+        assert_eq!(kept, strings(&expected.concat()));
     }
 
     #[test]

@@ -38,6 +38,7 @@ impl Worker for Routed {
         let router = Router::new()
             .route("/tally/{name}/{by}", post(add))
             .route("/echo", post(|body: String| async move { (StatusCode::CREATED, [("x-kind", "echo")], body) }))
+            .route("/cut/{at}", post(|Path(at): Path<usize>, body: String| async move { body[..at].to_string() }))
             .route("/", get(|| async { "home" }))
             .with_state(cx.bind(Tally::from::<Routed>()));
         Routed { router }
