@@ -1,6 +1,10 @@
 //! Events of a Durable Object: how long it takes to schedule many, with none and with many waiting, and to run them.
 
-use crate::{Row, agents, memory::resident_kib, rounds::median};
+use crate::{
+    Row, agents,
+    memory::resident_kib,
+    rounds::{median, mid_mean},
+};
 use realgar_test::{App, Profile, bundle};
 use std::{
     thread,
@@ -8,9 +12,9 @@ use std::{
 };
 
 /// Measurements of each side. The first one warms up and does not count.
-const ROUNDS: usize = 9;
-/// The Agents SDK takes so long that fewer must do.
-const ROUNDS_OF_AGENTS: usize = 2;
+const ROUNDS: usize = 16;
+/// The Agents SDK takes so long that fewer must do: every fourth one.
+const AGENTS_EVERY: usize = 4;
 /// How often the runtime is killed, how long after events are due, and how long it has then.
 const KILLS: usize = 5;
 const MIDST_MS: u64 = 10;
@@ -24,18 +28,18 @@ const CASES: [&str; 4] = ["schedule1000", "schedule1000 more", "schedule10000", 
 /// A Worker that has them.
 struct Side {
     script: &'static str,
-    rounds: usize,
+    /// In which rounds it is measured: the second, the third, ..
+    every: usize,
     times: [Vec<f64>; 4],
 }
 
 pub(crate) fn run() -> Result<Vec<Row>, String> {
     let (ours, agents) = (bundle("bench/workers/timers", Profile::Release)?, agents::folder()?);
     let app = App::builder().bundle(ours.clone()).plain("bench/javascript/timers").plain(agents.clone()).try_start()?;
-    let side = |script, rounds| Side { script, rounds, times: Default::default() };
-    let mut sides =
-        [side("bench-timers", ROUNDS), side("javascript-timers", ROUNDS), side("agents-timers", ROUNDS_OF_AGENTS)];
+    let side = |script, every| Side { script, every, times: Default::default() };
+    let mut sides = [side("bench-timers", 1), side("javascript-timers", 1), side("agents-timers", AGENTS_EVERY)];
     for round in 0..=ROUNDS {
-        for side in sides.iter_mut().filter(|side| round <= side.rounds) {
+        for side in sides.iter_mut().filter(|side| round % side.every == 0) {
             let times = measure(&app, side.script)?;
             if round > 0 {
                 side.times.iter_mut().zip(times).for_each(|(all, time)| all.push(time));
@@ -53,7 +57,7 @@ pub(crate) fn run() -> Result<Vec<Row>, String> {
         Ok((waiting_mib(&app, script)?, recovery_ms(&app, script)?))
     });
     let alone = alone.collect::<Result<Vec<_>, String>>()?;
-    let [ours, js, agents] = sides.map(|side| side.times.map(median));
+    let [ours, js, agents] = sides.map(|side| side.times.map(mid_mean));
     let (memory, recovery) = alone[0];
     let rows = [("js", js, alone[1]), ("agents", agents, alone[2])].into_iter().flat_map(|(vs, other, alone)| {
         let cases = CASES.into_iter().zip(ours).zip(other);
