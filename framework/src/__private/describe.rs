@@ -58,7 +58,6 @@ fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, Str
     };
     let mut record = Record::default();
     record.problems.extend(unserved::<W>(&description.worker.methods, W::table().methods.len()));
-    record.problems.extend(exclusive::<W>());
     O::describe(&mut description, &mut record);
     E::describe(&mut description, &mut record);
     if !record.triggers.is_empty() {
@@ -92,12 +91,6 @@ fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, Str
         }
     }
     Ok(description)
-}
-
-/// What is wrong where a Worker has exclusive methods: there is one for all its callers, in each of many isolates.
-fn exclusive<W: Worker>() -> Option<String> {
-    let method = W::table().methods.iter().find(|method| method.exclusive.is_some())?;
-    Some(format!("the Worker's method `{}` is exclusive, which only an object's can be", method.name))
 }
 
 /// Checks that the messages of a queue are what the Worker handles.

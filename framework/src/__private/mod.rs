@@ -26,8 +26,8 @@ pub use object::{
 };
 pub use realgar_wire as wire;
 pub use reply::{
-    Fallible, Refusal, Reply, argument, call, call_fallible, call_stream, call_stream_fallible, in_turn, opened, reply,
-    reply_fallible, reply_stream, stream_argument,
+    Fallible, Refusal, Reply, argument, call, call_fallible, call_stream, call_stream_fallible, exclusive, opened,
+    reply, reply_fallible, reply_stream, stream_argument,
 };
 pub use runtime::{ObjectHandle, arm, call as call_worker, cancel, consume, fetch, make_object, register, scheduled};
 pub use std::vec::Vec;

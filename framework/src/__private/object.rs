@@ -20,7 +20,7 @@ pub struct Method<T> {
     pub name: &'static str,
     /// How many parameters it has.
     pub parameters: u32,
-    /// If it waits for the other exclusive ones of its object: [`super::in_turn`]. A program without such methods does not ship it.
+    /// If it waits for the other exclusive ones of its object: [`super::exclusive`]. A program without such methods does not ship it.
     pub exclusive: Option<fn(&Turns, Reply) -> Reply>,
     /// Decodes the arguments and runs it.
     pub call: fn(Rc<T>, Arguments) -> Reply,

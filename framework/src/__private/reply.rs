@@ -2,7 +2,7 @@
 
 use super::turns::Turns;
 use crate::{
-    CallError, RpcError, RpcErrorKind, RpcStream, Stub, deadline,
+    CallError, ObjectClass, RpcError, RpcErrorKind, RpcStream, Stub, deadline,
     rpc::{self, Arguments, Failure, Lane, MethodName, Named},
     stream::{self, Sink, StreamError},
 };
@@ -36,9 +36,23 @@ impl Reply {
     }
 }
 
-/// Called for an exclusive method, before it runs: `reply`, when its turn has come.
+/// What runs an exclusive method of the class.
 #[must_use]
-pub fn in_turn(turns: &Turns, reply: Reply) -> Reply {
+pub const fn exclusive<C: HasTurns>() -> Option<fn(&Turns, Reply) -> Reply> {
+    Some(in_turn)
+}
+
+/// A class whose methods can be exclusive.
+#[diagnostic::on_unimplemented(
+    message = "a method of `{Self}` cannot be exclusive",
+    note = "only the methods of a Durable Object can wait for each other: a Worker runs in many isolates at once"
+)]
+pub trait HasTurns {}
+
+impl<C: ObjectClass> HasTurns for C {}
+
+/// `reply`, when its turn has come.
+fn in_turn(turns: &Turns, reply: Reply) -> Reply {
     let turn = turns.queue();
     Reply(Box::pin(async move {
         poll_fn(|cx| turn.poll(cx)).await;

@@ -116,15 +116,19 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
     };
     let reply = Ident::new(reply, span);
     let exclusive = match exclusive {
-        true => quote_spanned!(span=> Some(#krate::__private::in_turn)),
-        false => quote_spanned!(span=> None),
+        Some(option) => {
+            let (krate, class) =
+                (respan(&model.krate, option.span()), respan(&model.class.to_token_stream(), option.span()));
+            quote_spanned!(option.span()=> #krate::__private::exclusive::<#class>())
+        }
+        None => quote_spanned!(span=> #krate::__private::core::option::Option::None),
     };
     quote_spanned! {span=>
         #(#cfgs)*
         #krate::__private::Method {
             name: #wire_name,
             parameters: #count,
-            exclusive: #krate::__private::core::option::Option::#exclusive,
+            exclusive: #exclusive,
             call: |_object, _arguments| #krate::__private::#reply(_arguments, |_arguments #sink| async move {
                 #krate::__private::core::result::Result::Ok(#result)
             }),

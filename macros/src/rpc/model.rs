@@ -43,8 +43,8 @@ pub(super) struct Method {
     pub(super) native: bool,
     /// `#[rpc(idempotent)]`: it may run twice.
     pub(super) idempotent: bool,
-    /// `#[rpc(exclusive)]`: it runs alone among its like.
-    pub(super) exclusive: bool,
+    /// `exclusive`, where it is: it runs alone among its like.
+    pub(super) exclusive: Option<Path>,
     pub(super) parameters: Vec<Parameter>,
     pub(super) is_async: bool,
     /// The return type as the source spells it.
@@ -182,7 +182,7 @@ impl Method {
         mut native: bool,
         errors: &mut Errors,
     ) -> Self {
-        let (mut given_name, mut idempotent, mut exclusive) = (None, false, false);
+        let (mut given_name, mut idempotent, mut exclusive) = (None, false, None);
         for attribute in attributes.extract_if(.., |attribute| attribute.path().is_ident("rpc")) {
             let tokens = match attribute.meta {
                 syn::Meta::List(list) => list.tokens,
@@ -205,7 +205,7 @@ impl Method {
                 errors.at(option, "a stream cannot be exclusive: its reader would keep all others waiting");
             }
             given_name = options.name.or(given_name);
-            exclusive |= options.exclusive.is_some();
+            exclusive = options.exclusive.or(exclusive);
             native |= options.native;
             idempotent |= options.idempotent.is_some();
         }
