@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader},
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -16,12 +17,17 @@ use std::{
 struct Driver {
     process: Child,
     url: String,
+    /// What the browser leaves behind goes with it.
+    temporary: PathBuf,
 }
 
 impl Driver {
     fn start() -> Self {
+        let temporary = std::path::absolute("target/tmp/browser").unwrap();
+        fs::create_dir_all(&temporary).unwrap();
         let mut process = Command::new("chromedriver")
             .arg("--port=0")
+            .env("TMPDIR", &temporary)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run chromedriver, which `.ci/run` installs: {error}"));
@@ -32,7 +38,7 @@ impl Driver {
         let port = said.rsplit(' ').next().unwrap().trim_end_matches('.').to_string();
         // So that it can go on talking.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { process, url: format!("http://127.0.0.1:{port}") }
+        Self { process, url: format!("http://127.0.0.1:{port}"), temporary }
     }
 
     fn command(&self, method: &str, path: &str, body: &Value) -> Value {
@@ -74,6 +80,7 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        let _ = fs::remove_dir_all(&self.temporary);
     }
 }
 
