@@ -1,5 +1,5 @@
 //! Linking more than once from the same objects: one module to describe, one to ship; one for objects with an instance each; and, in a
-//! release, each of those that ship without the classes of the base crates that most programs do not use.
+//! release, each of those that ship without what most programs do not use of the base crates, from objects with one reference changed.
 //!
 //! rustc passes each exported symbol to the linker as `--export NAME`, and the linker drops what nothing exported reaches.
 //! So the program in `linker/main.rs` stands in for the linker: it links with the describe exports, beside the output,
@@ -15,6 +15,7 @@ use crate::{
 };
 use std::{
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -39,7 +40,7 @@ pub(crate) fn isolated_module(ship: &Path) -> PathBuf {
     beside(ship, ".isolated")
 }
 
-/// Of a release, where it puts these two without the classes that most programs do not use.
+/// Of a release, where it puts these two without what most programs do not use of the base crates.
 pub(crate) fn lean_module(ship: &Path) -> PathBuf {
     beside(ship, ".lean")
 }
@@ -59,17 +60,17 @@ fn source() -> String {
     MAIN.replacen(DECLARATION, &format!("mod object {{\n{OBJECT}}}\n"), 1)
 }
 
-/// Compiles the linker into `folder`, unless it is there.
+/// Compiles the linker into `folder`, unless it is there. Its name says which one it is: cargo links again with another one.
 pub(crate) fn ensure(folder: &Path) -> Result<PathBuf, BuildError> {
-    let (source, text) = (folder.join("linker.rs"), source());
-    let program = folder.join(format!("linker{}", std::env::consts::EXE_SUFFIX));
+    let text = source();
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    let program = folder.join(format!("linker-{:016x}{}", hasher.finish(), std::env::consts::EXE_SUFFIX));
     let _lock = lock::hold(&program)?;
-    if program.exists() && fs::read_to_string(&source).is_ok_and(|built| built == text) {
+    if program.exists() {
         return Ok(program);
     }
-    // A build under way may be running the old program. The source gets its name last: it says that the program is whole.
-    let fresh = folder.join(format!("linker-fresh{}", std::env::consts::EXE_SUFFIX));
-    let input = fresh.with_extension("rs");
+    let (fresh, input) = (program.with_extension("fresh"), program.with_extension("rs"));
     fs::write(&input, text).map_err(error::io("write", &input))?;
     let output = Command::new("rustc")
         .args(["--edition=2024", "-Copt-level=1", "--crate-name=linker", "-o"])
@@ -84,6 +85,15 @@ pub(crate) fn ensure(folder: &Path) -> Result<PathBuf, BuildError> {
         });
     }
     fs::rename(&fresh, &program).map_err(error::io("rename", &fresh))?;
-    fs::rename(&input, &source).map_err(error::io("rename", &input))?;
     Ok(program)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_one_file() {
+        assert!(MAIN.contains(DECLARATION) && source().contains(OBJECT) && !source().contains("\nmod object;"));
+    }
 }

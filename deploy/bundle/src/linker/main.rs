@@ -38,8 +38,8 @@ const CLASSES: [&str; 6] = [
     "r2range",
 ];
 
-/// The start function of the base crate sets handlers that the runtime replaces at once, and counts instances. It is known by the hash of its
-/// crate, which this export has too, because others may have an `init` of their own.
+/// The start function of the base crate sets handlers that the runtime replaces when the start functions have run, and counts instances. It
+/// is known by the hash of its crate, which this export has too, because others may have an `init` of their own.
 const STATE: &str = "__worker_init_state_";
 const START: &str = "init_";
 
@@ -57,20 +57,22 @@ const UNOPTIMISED: &str = "-O0";
 
 fn main() -> ExitCode {
     let given: Vec<String> = env::args().skip(1).flat_map(expand).collect();
-    let is_optimised = !given.iter().any(|argument| argument == UNOPTIMISED);
-    let arguments = if is_optimised { with_plain_panics(&given) } else { given };
+    // What is not written with our macros is linked as it would be without us.
+    let is_ours = given.iter().any(|argument| argument.starts_with(DESCRIBE_PREFIX));
+    let is_release = is_ours && !given.iter().any(|argument| argument == UNOPTIMISED);
+    let PlainObjects { arguments, made: _made } = if is_release { plain_objects(&given) } else { given.into() };
     let ship = without_exports(&arguments, |symbol| symbol.starts_with(DESCRIBE_PREFIX));
     let mut modules = vec![(String::new(), ship.clone())];
     if arguments.iter().any(|argument| argument.starts_with(ISOLATED_PREFIX)) {
         modules.push((ISOLATED_EXTENSION.into(), with_small_stack(&ship)));
     }
-    if is_optimised {
+    if is_release {
         for at in 0..modules.len() {
             let (extension, arguments) = &modules[at];
             modules.push((format!("{extension}{LEAN_EXTENSION}"), lean(arguments)));
         }
     }
-    if ship.len() < arguments.len() {
+    if is_ours {
         modules.push((DESCRIBE_EXTENSION.into(), arguments.clone()));
     }
     // What an earlier version of the program was is not true of this one.
@@ -82,9 +84,6 @@ fn main() -> ExitCode {
     }
     // The one that rustc wants comes last: with it, all are there.
     let linked = modules.iter().rev().all(|(extension, arguments)| link(&beside(arguments, extension)));
-    for object in arguments.iter().filter(|argument| argument.ends_with(PLAIN_EXTENSION)) {
-        let _ = fs::remove_file(object);
-    }
     if linked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -128,18 +127,39 @@ fn belongs_to(symbol: &str, class: &str) -> bool {
 }
 
 /// The arguments with changed object files in the place of those that can be changed.
-fn with_plain_panics(arguments: &[String]) -> Vec<String> {
-    let plain = |path: &String| {
-        let changed = object::with_plain_panic(&fs::read(path).ok()?)?;
-        let plain = format!("{path}{PLAIN_EXTENSION}");
-        fs::write(&plain, changed).ok()?;
-        Some(plain)
-    };
-    let is_object = |argument: &String| argument.ends_with(".o");
-    arguments
-        .iter()
-        .map(|argument| Some(argument).filter(|a| is_object(a)).and_then(plain).unwrap_or_else(|| argument.clone()))
-        .collect()
+struct PlainObjects {
+    arguments: Vec<String>,
+    made: Vec<Temporary>,
+}
+
+/// A file that is there until this is dropped.
+struct Temporary(String);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl From<Vec<String>> for PlainObjects {
+    fn from(arguments: Vec<String>) -> Self {
+        Self { arguments, made: Vec::new() }
+    }
+}
+
+fn plain_objects(given: &[String]) -> PlainObjects {
+    let mut objects = PlainObjects::from(given.to_vec());
+    for argument in objects.arguments.iter_mut().filter(|argument| argument.ends_with(".o")) {
+        let Some(changed) = fs::read(&*argument).ok().and_then(|object| object::with_plain_panic(&object)) else {
+            continue;
+        };
+        let plain = Temporary(format!("{argument}{PLAIN_EXTENSION}"));
+        if fs::write(&plain.0, changed).is_ok() {
+            argument.clone_from(&plain.0);
+            objects.made.push(plain);
+        }
+    }
+    objects
 }
 
 /// A stack of another size than rustc's own is what somebody wants.

@@ -5,14 +5,17 @@ use std::ops::Range;
 
 /// The end of the symbol of what panics when a string is cut inside of a character. It says which one with the function that `{:?}` calls,
 /// and for that alone a program has tables of all characters that can be printed: 3 KB of a compressed bundle. Nearly every program cuts a
-/// string somewhere; the base crate does it with the URL of a request.
+/// string somewhere; the base crate does it with the URL of a request. A program that writes a string or a character with `{:?}` has the tables
+/// anyhow.
 const PANIC: &str = "_4core3str19slice_error_fail_rt";
 
 /// That function: what the symbol has in it, and how it ends.
 const DEBUG_OF_CHAR: (&str, &str) = ("_4core3fmtc", "_5Debug3fmt");
 
-/// What writes a `u32`, which a `char` is in memory. The panic tells positions with it.
-const DISPLAY_OF_U32: (&str, &str) = ("_4core3fmt3num3impm", "_7Display3fmt");
+/// What writes a `u32` or, of the same size, a `usize`; both are one function where a program uses both. A `char` is a `u32` in memory. The panic
+/// tells positions with it.
+const DISPLAY_OF_INTEGER: [(&str, &str); 2] =
+    [("_4core3fmt3num3impm", "_7Display3fmt"), ("_4core3fmt3num3impj", "_7Display3fmt")];
 
 const IMPORTS: u8 = 2;
 const CODE: u8 = 10;
@@ -33,7 +36,7 @@ pub(crate) fn with_plain_panic(object: &[u8]) -> Option<Vec<u8>> {
     let body = body(&sections[code], object, panic.function?.checked_sub(imported)?)?;
     let mut uses = addresses_used(relocations.reader(object), code)?;
     uses.retain(|used| body.contains(&used.at));
-    let instead = of(&uses, &symbols, DISPLAY_OF_U32).next()?.symbol;
+    let instead = DISPLAY_OF_INTEGER.into_iter().find_map(|what| of(&uses, &symbols, what).next())?.symbol;
     let places: Vec<&Range<usize>> = of(&uses, &symbols, DEBUG_OF_CHAR).map(|used| &used.place).collect();
     (!places.is_empty()).then(|| rewritten(object, relocations, &places, instead))
 }
@@ -107,6 +110,11 @@ fn imported_functions(mut reader: Reader) -> Option<usize> {
             // A global: its type, and whether it changes.
             3 => {
                 reader.skip(2)?;
+            }
+            // A tag, which is of a type.
+            4 => {
+                reader.byte()?;
+                reader.number()?;
             }
             _ => return None,
         }
@@ -277,8 +285,10 @@ mod tests {
     const CUT: &str = "_RNvNtCs1_4core3str19slice_error_fail_rt";
     const SYMBOL_OF_DEBUG: usize = 301;
     const SYMBOL_OF_DISPLAY: usize = 302;
-    /// The body of the first function, of the second, and the end.
-    const BODIES: [u8; 3] = [2, 6, 10];
+    /// Where the bodies of the two functions are.
+    const BODIES: [u8; 2] = [2, 6];
+    const DISPLAY_OF_U32: &str = "_RNvXs8_NtNtNtCs1_4core3fmt3num3impmNtB9_7Display3fmt";
+    const DISPLAY_OF_USIZE: &str = "_RNvXs8_NtNtNtCs1_4core3fmt3num3impjNtB9_7Display3fmt";
 
     fn number(number: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -295,16 +305,16 @@ mod tests {
     }
 
     /// An imported function, one with the symbol `panic`, and one more; both use the functions of these symbols.
-    fn object(panic: &str, used: [usize; 2]) -> Vec<u8> {
-        let imports = section(IMPORTS, &[vec![1], name("env"), name("f"), vec![0, 0]].concat());
+    fn object(panic: &str, display: &str, used: [usize; 2]) -> Vec<u8> {
+        // A memory, a table, a global, a tag; and the function.
+        let kinds: [&[u8]; 5] = [&[2, 1, 1, 2], &[1, 0x70, 0, 1], &[3, 0x7f, 1], &[4, 0, 0], &[0, 0]];
+        let import = |kind: &&[u8]| [name("env"), name("it"), kind.to_vec()].concat();
+        let imports = section(IMPORTS, &[vec![5], kinds.iter().flat_map(import).collect()].concat());
         let code = section(CODE, &[2, 3, 0, 0, 0, 3, 0, 0, 0]);
         let undefined_data = [vec![1, 0x10], name("d")].concat();
         let function = |index: u8, symbol: &str| [vec![0, 0, index], name(symbol)].concat();
-        let defined = [
-            function(1, panic),
-            function(2, "_RNvXsj_NtCs1_4core3fmtcNtB5_5Debug3fmt"),
-            function(2, "_RNvXs8_NtNtNtCs1_4core3fmt3num3impmNtB9_7Display3fmt"),
-        ];
+        let defined =
+            [function(1, panic), function(2, "_RNvXsj_NtCs1_4core3fmtcNtB5_5Debug3fmt"), function(2, display)];
         let table = [number(303), undefined_data.repeat(300), defined.concat()].concat();
         let symbols = section(0, &[name(SYMBOLS), vec![2, 8], number(table.len()), table].concat());
         let uses = |at: u8| used.iter().flat_map(move |symbol| [vec![1, at], number(*symbol)].concat());
@@ -322,23 +332,25 @@ mod tests {
 
     #[test]
     fn the_panic_and_nothing_else_refers_to_another_function() {
-        let [first, second, _] = BODIES.map(usize::from);
-        let before = object(CUT, [SYMBOL_OF_DEBUG, SYMBOL_OF_DISPLAY]);
-        let after = with_plain_panic(&before).unwrap();
-        let expected = [
-            (first, SYMBOL_OF_DISPLAY),
-            (first, SYMBOL_OF_DISPLAY),
-            (second, SYMBOL_OF_DEBUG),
-            (second, SYMBOL_OF_DISPLAY),
-        ];
-        assert_eq!(symbols_used(&after), expected);
-        assert_eq!(sections(&after).unwrap().last().unwrap().name, "last");
-        assert_eq!(with_plain_panic(&after), None);
+        let [first, second] = BODIES.map(usize::from);
+        for display in [DISPLAY_OF_U32, DISPLAY_OF_USIZE] {
+            let before = object(CUT, display, [SYMBOL_OF_DEBUG, SYMBOL_OF_DISPLAY]);
+            let after = with_plain_panic(&before).unwrap();
+            let expected = [
+                (first, SYMBOL_OF_DISPLAY),
+                (first, SYMBOL_OF_DISPLAY),
+                (second, SYMBOL_OF_DEBUG),
+                (second, SYMBOL_OF_DISPLAY),
+            ];
+            assert_eq!(symbols_used(&after), expected);
+            assert_eq!(sections(&after).unwrap().last().unwrap().name, "last");
+            assert_eq!(with_plain_panic(&after), None);
+        }
     }
 
     #[test]
     fn the_length_of_a_section_follows() {
-        let before = object(CUT, [SYMBOL_OF_DEBUG, SYMBOL_OF_DISPLAY]);
+        let before = object(CUT, DISPLAY_OF_U32, [SYMBOL_OF_DEBUG, SYMBOL_OF_DISPLAY]);
         let sections = sections(&before).unwrap();
         let relocations = sections.iter().find(|section| section.name == RELOCATIONS_OF_CODE).unwrap();
         let place = addresses_used(relocations.reader(&before), 1).unwrap()[0].place.clone();
@@ -350,12 +362,16 @@ mod tests {
     #[test]
     fn what_is_of_another_kind_stays_as_it_is() {
         assert_eq!(
-            with_plain_panic(&object("_RNvNtCs1_4core3str8another_rt", [SYMBOL_OF_DEBUG, SYMBOL_OF_DISPLAY])),
+            with_plain_panic(&object(
+                "_RNvNtCs1_4core3str8another_rt",
+                DISPLAY_OF_U32,
+                [SYMBOL_OF_DEBUG, SYMBOL_OF_DISPLAY]
+            )),
             None
         );
-        assert_eq!(with_plain_panic(&object(CUT, [SYMBOL_OF_DEBUG, 5])), None);
-        assert_eq!(with_plain_panic(&object(CUT, [5, SYMBOL_OF_DISPLAY])), None);
-        let whole = object(CUT, [SYMBOL_OF_DEBUG, SYMBOL_OF_DISPLAY]);
+        assert_eq!(with_plain_panic(&object(CUT, DISPLAY_OF_U32, [SYMBOL_OF_DEBUG, 5])), None);
+        assert_eq!(with_plain_panic(&object(CUT, DISPLAY_OF_U32, [5, SYMBOL_OF_DISPLAY])), None);
+        let whole = object(CUT, DISPLAY_OF_U32, [SYMBOL_OF_DEBUG, SYMBOL_OF_DISPLAY]);
         for end in 0..whole.len() {
             let _ = with_plain_panic(&whole[..end]);
         }
