@@ -28,7 +28,7 @@ const CASES: [&str; 4] = ["schedule1000", "schedule1000 more", "schedule10000", 
 /// A Worker that has them.
 struct Side {
     script: &'static str,
-    /// In which rounds it is measured: the second, the third, ..
+    /// Of how many rounds it is measured in one.
     every: usize,
     times: [Vec<f64>; 4],
 }

@@ -372,7 +372,8 @@ pub(crate) fn invoke2(
     raw_invoke2(target, name(method), first, second)
 }
 
-/// Whether a message has this text in it. The search of the standard library is fast in long texts, and 700 bytes of code.
+/// Whether a message has this text in it, which is not empty. The search of the standard library is fast in long messages, and 700 bytes of
+/// code.
 #[inline(never)]
 pub(crate) fn says(message: &str, text: &str) -> bool {
     message.as_bytes().windows(text.len()).any(|window| window == text.as_bytes())

@@ -17,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-/// A build in between may take a while on a loaded machine.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// A build from nothing takes a while on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A running `realgar dev`, and what it says.
 pub(crate) struct Dev {

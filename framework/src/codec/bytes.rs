@@ -63,3 +63,36 @@ fn unread(error: &postcard::Error) -> CodecError {
         _ => "the bytes do not fit the type",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Serializer;
+
+    /// A sequence of unknown length, and a value that fails.
+    struct Endless;
+    struct Failing;
+
+    impl Serialize for Endless {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_seq(None).map(|_| unreachable!("postcard writes the length first"))
+        }
+    }
+
+    impl Serialize for Failing {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("no"))
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_apart() {
+        let unwritten =
+            |value: &dyn Fn(&mut Vec<u8>) -> Result<(), CodecError>| value(&mut Vec::new()).unwrap_err().to_string();
+        assert!(unwritten(&|buffer| append(buffer, &Endless)).contains("how long it is"));
+        assert!(unwritten(&|buffer| append(buffer, &Failing)).contains("its `Serialize` fails"));
+        assert_eq!(decode::<(u8, u8)>(&[1]).unwrap_err().to_string(), "the bytes end before the value does");
+        assert_eq!(decode::<bool>(&[7]).unwrap_err().to_string(), "the bytes do not fit the type");
+        assert_eq!(decode::<u8>(&[7, 8]).unwrap_err().to_string(), "1 bytes are left over");
+    }
+}

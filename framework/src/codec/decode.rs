@@ -12,9 +12,6 @@ use js_sys::{Array, Uint8Array};
 use serde::de::{self, DeserializeSeed, Expected, Visitor};
 use wasm_bindgen::{JsCast, JsValue};
 
-/// How U+FFFD begins in UTF-8, as the rest of the last sixteenth of the Basic Multilingual Plane does.
-const REPLACEMENT_LEAD: u8 = 0xef;
-
 /// What a value is. The numbers are those that `kind` in `host.js` returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -265,8 +262,8 @@ impl<'a> Decoder<'a> {
     fn text(self, expected: &dyn Expected) -> Result<String, CodecError> {
         let found = match self.source {
             Source::Js(value) => match value.as_string() {
-                // The bridge writes U+FFFD where a string is not Unicode text; only of what begins like it is the slow check worth it.
-                Some(text) if text.as_bytes().contains(&REPLACEMENT_LEAD) && !js::well_formed(value) => {
+                // The bridge writes U+FFFD where a string is not Unicode text; only then is the slow check worth it.
+                Some(text) if has_replacement(&text) && !js::well_formed(value) => {
                     return Err(CodecError::new("the string has half of a surrogate pair, so it is not Unicode text"));
                 }
                 text => text,
@@ -339,6 +336,12 @@ impl<'a> Decoder<'a> {
         let is_alone = content.is_none();
         Ok(Variant { name, is_alone, content: content.unwrap_or(JsValue::UNDEFINED), around })
     }
+}
+
+/// Whether U+FFFD is in a text. Most texts have nothing that begins like it, and are looked through fast.
+fn has_replacement(text: &str) -> bool {
+    const REPLACEMENT: &str = "\u{fffd}";
+    text.as_bytes().contains(&REPLACEMENT.as_bytes()[0]) && js::says(text, REPLACEMENT)
 }
 
 fn is_digits(text: &str) -> bool {
