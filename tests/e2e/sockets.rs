@@ -1,5 +1,6 @@
 //! WebSockets that hibernate, on real workerd.
 
+use crate::common::eventually;
 use realgar_test::{App, Frame, SocketClient, bundle};
 use serde_json::{Value, json};
 
@@ -36,6 +37,20 @@ fn text_and_bytes_arrive_as_what_they_are_and_a_close_is_told() {
         }
     };
     assert_eq!(closed, "3001 \"had enough\" true false 0");
+}
+
+#[test]
+fn a_request_that_asks_for_no_socket_leaves_none() {
+    let app = salon();
+    for _ in 0..3 {
+        let _ = app.get("/pipe").send().expect_status(426);
+    }
+    assert_eq!(guest(&app, "").close(1000, "bye"), Frame::Closed(1000, "bye".into()));
+    eventually("the last one has gone", || {
+        let closed: Option<String> = app.get("/closed").send().expect_status(200).json();
+        closed.as_deref() == Some("1002 \"the request asks for no WebSocket\" true false 0")
+    });
+    app.object("house", "Pipe", "one").evict();
 }
 
 #[test]

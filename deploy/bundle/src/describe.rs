@@ -2,8 +2,12 @@
 
 use crate::BuildError;
 use realgar_wire::{Description, Interface};
-use serde::de::DeserializeOwned;
-use std::{fs, path::Path};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+};
 use wasmi::{Caller, Config, Engine, Error, ExternType, Func, Instance, Linker, Module, Store, Val};
 
 const DESCRIBE: &str = "__realgar_describe";
@@ -25,23 +29,51 @@ pub(crate) struct Described {
     pub(crate) interfaces: Vec<Interface>,
 }
 
+/// What a module answered, as it did. It is kept beside the module: an interpreter without optimisation, which the tests of a program have
+/// unless its profile says otherwise, takes seconds to ask.
+#[derive(Serialize, Deserialize)]
+struct Answers {
+    /// The hash of the module.
+    module: u64,
+    description: String,
+    interfaces: Vec<String>,
+}
+
 /// Reads the description of the module at `path`, which is as cargo linked it: before wasm-bindgen. `None` if it has none.
 pub(crate) fn run(path: &Path) -> Result<Option<Described>, BuildError> {
     let Ok(bytes) = fs::read(path) else { return Ok(None) };
-    let mut interpreter = Interpreter::new(&bytes)?;
+    let Some(answers) = answers(path, &bytes)? else { return Ok(None) };
+    let outcome: Result<Description, String> = read(&answers.description)?;
+    let checked = outcome.and_then(|description| description.check().map(|()| description));
+    let description = checked.map_err(|message| BuildError::BadDeclaration { message })?;
+    let interfaces = answers.interfaces.iter().map(|json| read(json)).collect::<Result<_, _>>()?;
+    Ok(Some(Described { description, interfaces }))
+}
+
+fn answers(path: &Path, bytes: &[u8]) -> Result<Option<Answers>, BuildError> {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let module = hasher.finish();
+    let mut file = path.as_os_str().to_os_string();
+    file.push(".json");
+    let known = fs::read(&file).ok().and_then(|json| serde_json::from_slice::<Answers>(&json).ok());
+    if let Some(known) = known.filter(|known| known.module == module) {
+        return Ok(Some(known));
+    }
+    let mut interpreter = Interpreter::new(bytes)?;
     let exports = interpreter.exports();
     if !exports.iter().any(|name| name == DESCRIBE) {
         return Ok(None);
     }
-    let json = interpreter.text(DESCRIBE, FUEL)?;
-    let outcome: Result<Description, String> = read(&json)?;
-    let checked = outcome.and_then(|description| description.check().map(|()| description));
-    let description = checked.map_err(|message| BuildError::BadDeclaration { message })?;
-    let mut interfaces = Vec::new();
-    for export in exports.iter().filter(|name| name.starts_with(DESCRIBE_INTERFACE)) {
-        interfaces.push(read(&interpreter.text(export, PROBE_FUEL)?)?);
+    let description = interpreter.text(DESCRIBE, FUEL)?;
+    let interfaces = exports.iter().filter(|name| name.starts_with(DESCRIBE_INTERFACE));
+    let interfaces = interfaces.map(|export| interpreter.text(export, PROBE_FUEL)).collect::<Result<_, _>>()?;
+    let answers = Answers { module, description, interfaces };
+    if let Ok(json) = serde_json::to_vec(&answers) {
+        // Without it they are asked again.
+        let _ = fs::write(&file, json);
     }
-    Ok(Some(Described { description, interfaces }))
+    Ok(Some(answers))
 }
 
 fn read<T: DeserializeOwned>(json: &str) -> Result<T, BuildError> {

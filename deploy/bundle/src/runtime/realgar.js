@@ -248,6 +248,18 @@ const START_PAUSE_MAX_MS = 300_000;
 /** Whether a test has every event find a new instance of its object. */
 const EVICT = globalThis.__realgarTestEvict === true;
 
+/**
+ * The response to a request, if it is one: the platform refuses a socket that the request does not ask for, and keeps the object's end of it
+ * for ever.
+ */
+function upgraded(request, response) {
+  const socket = response.webSocket;
+  if (!socket || request.headers.get("upgrade")?.toLowerCase() === "websocket") return response;
+  socket.accept();
+  socket.close(1002, "the request asks for no WebSocket");
+  return new Response("Upgrade Required: this is a WebSocket", { status: 426 });
+}
+
 /** The object behind an exported class: it starts, and starts again after its wasm instance died. */
 export class Shell {
   #index;
@@ -335,7 +347,7 @@ export class Shell {
     if (handle === undefined) {
       return this.#ready().then(() => this.fetch(request));
     }
-    return this.#track((record, call) => handle.fetch(record, call, request));
+    return this.#track((record, call) => handle.fetch(record, call, request)).then((response) => upgraded(request, response));
   }
 
   /** It fails if its handler does, and the platform tries again. */
