@@ -75,6 +75,8 @@ export function fixedLength(stream, length) {
   return readable;
 }
 
+export const queryParam = (request, name) => new URL(request.url).searchParams.get(name);
+
 export const cancel = (reader) => reader.cancel();
 
 export function discard(value) {

@@ -190,6 +190,10 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = autoResponse)]
     pub(crate) fn auto_response(request: &str, response: &str) -> Result<JsValue, JsValue>;
 
+    /// What the query of a request's URL has by this name; `null` if it has none.
+    #[wasm_bindgen(js_namespace = __realgar, js_name = queryParam)]
+    pub(crate) fn query_param(request: &worker::web_sys::Request, name: &str) -> JsValue;
+
     /// Says that nobody reads a value that may be a stream, or a response with one.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn discard(value: &JsValue);

@@ -80,6 +80,7 @@ mod js;
 mod namespace;
 mod object;
 mod promise;
+mod request;
 pub(crate) mod rpc;
 mod scheduler;
 mod sql;
@@ -122,6 +123,7 @@ pub use http::serve;
 pub use init::{Bindable, Declaration, Init, Property};
 pub use namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId};
 pub use object::{DurableObject, Fetch, Instantiate, Live, LiveObject, ObjectClass};
+pub use request::RequestExt;
 pub use rpc::{CallError, RpcError, RpcErrorKind};
 pub use scheduler::{
     Cron, DeadLetter, Event, Missed, OnEvent, Overlap, Pending, Repeat, Retry, Run, Schedule, ScheduleSettings, When,
@@ -262,7 +264,7 @@ pub use realgar_macros::worker;
 pub mod prelude {
     pub use crate::{
         CallError, Context, D1Client, D1Database, DurableObject, Fetch, Init, Instantiate, Namespace, OnAlarm, OnClose,
-        OnError, OnEvent, OnMessage, Result, RpcStream, State, Stream, Worker, durable_object, rpc, worker,
+        OnError, OnEvent, OnMessage, RequestExt, Result, RpcStream, State, Stream, Worker, durable_object, rpc, worker,
     };
     pub use worker::{Method, Request, Response, console_error, console_log, console_warn};
 }

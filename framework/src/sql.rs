@@ -111,7 +111,7 @@ impl Sql {
             Some(packed) => Table::of_packed(packed),
             None => Ok(Table::of_js(rows.unchecked_ref())),
         };
-        Ok(table.and_then(Table::decode).map_err(|error| error.inside("rows"))?)
+        Ok(table.and_then(Table::decode).map_err(|error| error.inside("rows").in_statement(statement))?)
     }
 
     /// The row of a query that has exactly one.
@@ -339,6 +339,10 @@ impl<T: Into<SqlValue>> From<Option<T>> for SqlValue {
 }
 
 /// The parameters of a statement: a tuple, an array or a `Vec` of values, or `()` for none.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no list of parameters",
+    note = "one parameter is `(value,)`, none are `()`, and more than eight are an array or a `Vec` of `SqlValue`s"
+)]
 pub trait Params {
     /// The values, in the order of the statement's `?`.
     fn into_values(self) -> Vec<SqlValue>;

@@ -113,7 +113,7 @@ fn integers_of_64_bits_are_exact_in_sql() {
 fn a_row_that_does_not_fit_is_an_error_that_names_it() {
     let (app, ask) = cellar();
     let expected = [
-        ("text-for-a-number", Err("`rows[0].value`: expected i64, got a string")),
+        ("text-for-a-number", Err("`rows[0].value`: expected i64, got a string, in `SELECT")),
         ("null-for-a-number", Err("`rows[1].value`: expected i64, got null")),
         ("another-column", Err("`rows[0]`: missing field `value`")),
         ("scalar", Ok("7")),

@@ -408,7 +408,7 @@ pub struct CallFailed {
 
 impl ObjectRef<'_> {
     /// Calls a method of the object by its name in JavaScript, with a list of plain values. So a test needs no route for it. Integers
-    /// beyond 2^53 - 1 come back as text, and bytes as a list.
+    /// beyond 2^53 - 1 come back as text, and bytes as a list; neither can be an argument.
     ///
     /// ```no_run
     /// # use realgar_test::App;
@@ -421,7 +421,7 @@ impl ObjectRef<'_> {
     /// When the call fails.
     ///
     /// # Panics
-    /// When there is no such class.
+    /// When there is no such class, or `arguments` is no list.
     #[track_caller]
     pub fn call(&self, method: &str, arguments: &serde_json::Value) -> Result<serde_json::Value, CallFailed> {
         #[derive(serde::Deserialize)]
@@ -430,6 +430,10 @@ impl ObjectRef<'_> {
             ok: serde_json::Value,
             error: Option<CallFailed>,
         }
+        assert!(
+            arguments.is_array(),
+            "the arguments of `{method}` are to be a list, such as `json!([2])`, not `{arguments}`"
+        );
         let (class, name, method) = (escape(&self.class), escape(&self.name), escape(method));
         let url = lock(&self.app.edge).admin_url().unwrap_or_default();
         let path = format!("{url}/call?class={class}&name={name}&method={method}");

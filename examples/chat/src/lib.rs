@@ -77,8 +77,7 @@ impl Room {
 
 impl Fetch for Room {
     async fn fetch(&self, request: Request) -> Result<Response> {
-        let url = request.url()?;
-        let name = url.query_pairs().find(|(key, _)| key == "name").map(|(_, name)| name.trim().to_string());
+        let name = request.query_param("name").map(|name| name.trim().to_string());
         let Some(name) = name.filter(|name| (1..=40).contains(&name.chars().count())) else {
             return Ok(Response::error("say who you are: ?name=.., of up to 40 characters", 400)?);
         };

@@ -67,6 +67,10 @@ impl CodecError {
         Self { path: Vec::new(), message: message.into() }
     }
 
+    pub(crate) fn in_statement(self, statement: &str) -> Self {
+        Self { message: format!("{}, in `{statement}`", self.message), ..self }
+    }
+
     fn too_deep() -> Self {
         Self::new(format!("the value nests deeper than {DEPTH_MAX} levels"))
     }

@@ -356,6 +356,9 @@ const fn value(text: &[u8], at: usize, field: &Field) -> Result<(u8, usize), &'s
         }
         name += 1;
     }
+    if at < text.len() && text[at] == b'?' {
+        return Err("`?` is of Quartz; here `*` stands for any value");
+    }
     match digits(text, at) {
         Some((number, end)) if number >= field.first && number <= field.last => Ok((number, end)),
         _ => Err(field.range),
@@ -412,6 +415,7 @@ mod tests {
             ("60 * * * *", "a minute is"),
             ("* 24 * * *", "an hour is"),
             ("* * 0 * *", "a day of the month is"),
+            ("0 9 ? * *", "Quartz"),
             ("* * * 13 *", "a month is"),
             ("* * * * 8", "a weekday is"),
             ("* * * * MO", "a weekday is"),
