@@ -111,7 +111,7 @@ impl Sql {
             Some(packed) => Table::of_packed(packed),
             None => Ok(Table::of_js(rows.unchecked_ref())),
         };
-        Ok(table.and_then(Table::decode).map_err(|error| error.inside("rows").in_statement(statement))?)
+        table.and_then(Table::decode).map_err(|error| unfit(statement, error))
     }
 
     /// The row of a query that has exactly one.
@@ -241,6 +241,12 @@ fn is_safe(integer: i64) -> bool {
 
 fn failed(statement: &str, thrown: JsValue) -> Error {
     Error::Message(format!("{}, in `{statement}`", explained(thrown).trim_end_matches('.')))
+}
+
+/// A row that does not fit.
+#[cold]
+fn unfit(statement: &str, error: crate::CodecError) -> Error {
+    error.inside("rows").in_statement(statement).into()
 }
 
 /// What the platform reports, with the limit that was exceeded, if one was.

@@ -258,7 +258,7 @@ impl Broadcast<'_> {
     /// # Errors
     /// Where `value` has no exact form in JSON.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Result<usize> {
-        Ok(self.text(&json(value)?))
+        Ok(self.text(&codec::json::to_text(value)?))
     }
 
     fn send(&self, message: &JsValue) -> usize {
@@ -312,7 +312,7 @@ impl WebSocket {
     /// # Errors
     /// When the socket is closed, or where `value` has no exact form in JSON.
     pub fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<()> {
-        self.text(&json(value)?)
+        self.text(&codec::json::to_text(value)?)
     }
 
     fn send(&self, message: &JsValue) -> Result<()> {
@@ -386,12 +386,6 @@ impl WebSocket {
         // It may be closing already.
         let _ = js::invoke2(&self.raw, "close", &INVALID_PAYLOAD.into(), &problem[..end.unwrap_or(0)].into());
     }
-}
-
-fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    let mut text = Vec::new();
-    codec::json::append(&mut text, value)?;
-    String::from_utf8(text).map_err(|error| error.to_string().into())
 }
 
 /// What happened on a socket.

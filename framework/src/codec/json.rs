@@ -20,7 +20,8 @@ pub(crate) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> 
 pub(crate) fn to_text<T: Serialize + ?Sized>(value: &T) -> Result<String, CodecError> {
     let mut buffer = Vec::new();
     append(&mut buffer, value)?;
-    String::from_utf8(buffer).map_err(|error| CodecError::new(error.to_string()))
+    // It is text but for a broken serializer.
+    String::from_utf8(buffer).map_err(|_| CodecError::new("a value has written bytes that are no text"))
 }
 
 /// Decodes a document of ours, which has no floats.

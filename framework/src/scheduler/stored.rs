@@ -15,26 +15,32 @@ const ERROR: char = '\u{1f}';
 
 impl Plan {
     pub(super) fn to_text(&self) -> String {
-        let mut parts = Vec::new();
+        let mut text = String::new();
+        let mut push = |part: &str| {
+            if !text.is_empty() {
+                text.push(PART);
+            }
+            text.push_str(part);
+        };
         match &self.repeat {
-            Some(Repeat::EveryMs(interval)) => parts.push(format!("every {interval}")),
-            Some(Repeat::Cron(cron)) => parts.push(format!("cron {} in {}", cron.expression(), cron.zone())),
+            Some(Repeat::EveryMs(interval)) => push(&format!("every {interval}")),
+            Some(Repeat::Cron(cron)) => push(&format!("cron {} in {}", cron.expression(), cron.zone())),
             None => {}
         }
         match self.missed {
             Missed::RunOnce => {}
-            Missed::CatchUp { at_most } => parts.push(format!("catch up {at_most}")),
-            Missed::Skip { later_than_ms } => parts.push(format!("skip later than {later_than_ms}")),
+            Missed::CatchUp { at_most } => push(&format!("catch up {at_most}")),
+            Missed::Skip { later_than_ms } => push(&format!("skip later than {later_than_ms}")),
         }
         match self.overlap {
             Overlap::Wait => {}
-            Overlap::Skip => parts.push("skip while running".into()),
-            Overlap::Allow => parts.push("overlap".into()),
+            Overlap::Skip => push("skip while running"),
+            Overlap::Allow => push("overlap"),
         }
         if let Some(Retry { attempts, first_ms, longest_ms }) = self.retry {
-            parts.push(format!("try {attempts} {first_ms} {longest_ms}"));
+            push(&format!("try {attempts} {first_ms} {longest_ms}"));
         }
-        parts.join("|")
+        text
     }
 
     /// The plan of one run of it, which is tried like all of them.

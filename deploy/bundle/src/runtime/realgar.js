@@ -255,9 +255,10 @@ const EVICT = globalThis.__realgarTestEvict === true;
 function upgraded(request, response) {
   const socket = response.webSocket;
   if (!socket || request.headers.get("upgrade")?.toLowerCase() === "websocket") return response;
+  const reason = "the request asks for no WebSocket";
   socket.accept();
-  socket.close(1002, "the request asks for no WebSocket");
-  return new Response("Upgrade Required: this is a WebSocket", { status: 426 });
+  socket.close(1002, reason);
+  return new Response(reason, { status: 426 });
 }
 
 /** The object behind an exported class: it starts, and starts again after its wasm instance died. */
