@@ -159,7 +159,7 @@ impl<P> Schedule<P> {
     /// once and that long from now; or a [`Cron`].
     ///
     /// # Errors
-    /// When the id is empty, has more than 2,048 bytes or a NUL, or stands for the object's own alarm (`realgar:alarm`, `realgar:retry`); when the
+    /// When the id has more than 2,048 bytes or a NUL, or stands for the object's own alarm (`realgar:alarm`, `realgar:retry`); when the
     /// payload cannot be encoded or has more than 2 MB, the time is beyond the year 2255, the time zone of a cron expression is
     /// none, an interval is zero, or the storage fails.
     pub fn set(&self, id: &str, when: impl Into<When>, payload: &P) -> Result<()>

@@ -269,9 +269,6 @@ impl Wakes {
         if is_reserved(id) {
             return Err(format!("the id `{id}` is taken: it stands for the alarm of the object itself").into());
         }
-        if id.is_empty() {
-            return Err("the id of an event cannot be empty".into());
-        }
         if id.len() > ID_SIZE_MAX {
             let size = id.len();
             return Err(format!("the id of an event has {size} bytes, and at most {ID_SIZE_MAX} are possible").into());

@@ -81,10 +81,15 @@ pub(super) struct Parameter {
 
 impl Model {
     pub(super) fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Self> {
-        let options = Options::parse(options, &["for", "native", "crate"], errors);
+        let known = ["for", "native", "crate"];
         match syn::parse2(item) {
-            Ok(Item::Impl(item)) => Self::of_impl(options, item, errors),
-            Ok(Item::Trait(item)) => Self::of_trait(options, item, errors),
+            Ok(Item::Impl(item)) => Self::of_impl(Options::parse(options, &known, errors), item, errors),
+            Ok(Item::Trait(item)) => Self::of_trait(Options::parse(options, &known, errors), item, errors),
+            // Its options are those of a method.
+            Ok(Item::Fn(method)) => {
+                errors.at(method.sig, "`#[rpc]` on a method needs `#[rpc]` on its `impl` block too");
+                None
+            }
             Ok(other) => {
                 errors.at(
                     other,
