@@ -25,6 +25,16 @@ pub trait WorkerClass: 'static {
 
     /// What a caller holds: the Worker's methods as calls.
     type Stub: From<Stub>;
+
+    /// The file with the history of its classes, for a Worker that has migration tags.
+    #[doc(hidden)]
+    const MIGRATIONS: Option<&'static str> = None;
+
+    /// What became of the classes that it hosted before. Called at build time only.
+    #[doc(hidden)]
+    fn class_changes() -> Vec<realgar_wire::ClassChange> {
+        Vec::new()
+    }
 }
 
 /// Says that the Worker `Self` hosts the Durable Object class `C`. `#[worker(hosts(..))]` implements it.

@@ -145,6 +145,7 @@ fn expand(model: &Model) -> TokenStream {
                     ]),
                     methods: (&#krate::__private::Probe::<#class>::NEW).describe_methods(),
                     isolated: #isolated,
+                    storage: #krate::__private::core::default::Default::default(),
                 }
             }
         }

@@ -1,9 +1,14 @@
 //! The options in the parentheses of a macro.
 
-use crate::errors::Errors;
+use crate::{errors::Errors, names};
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{LitStr, Path, Token, meta::ParseNestedMeta, parse::Parser, punctuated::Punctuated};
+use syn::{
+    Ident, LitStr, Path, Token,
+    meta::ParseNestedMeta,
+    parse::{Parse, ParseStream, Parser},
+    punctuated::Punctuated,
+};
 
 /// What was given. Each macro says which of them it knows.
 #[derive(Default)]
@@ -26,7 +31,66 @@ pub(crate) struct Options {
     pub(crate) hosts: Vec<Path>,
     /// `isolation = "object"`
     pub(crate) isolated: bool,
+    /// `renamed(Old = Counter)`, `deleted(Gone)`, `transferred_to(..)`, `transferred_from(..)`
+    pub(crate) changes: Vec<Change>,
+    /// `migrations = "migrations.toml"`
+    pub(crate) migrations: Option<LitStr>,
     krate: Option<Path>,
+}
+
+/// What became of a class that the Worker hosted before.
+pub(crate) enum Change {
+    /// `renamed(Old = Counter)`: the new class is one that the Worker hosts.
+    Renamed { from: ClassName, to: Path },
+    /// `deleted(Gone)`
+    Deleted { class: ClassName },
+    /// `transferred_to(Counter = "script")`
+    TransferredTo { class: ClassName, script: Script },
+    /// `transferred_from(Counter = "script")`
+    TransferredFrom { class: Path, script: Script },
+}
+
+/// The name of a class that no longer exists in the source: an identifier or a text.
+pub(crate) struct ClassName(pub(crate) LitStr);
+
+impl Parse for ClassName {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if input.peek(LitStr) {
+            return input.parse().map(Self);
+        }
+        let ident: Ident = input.parse()?;
+        Ok(Self(LitStr::new(&names::plain(&ident), ident.span())))
+    }
+}
+
+/// A script: its name as text, or its Worker.
+pub(crate) enum Script {
+    Name(LitStr),
+    Worker(Path),
+}
+
+impl Parse for Script {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        if input.peek(LitStr) { input.parse().map(Self::Name) } else { Path::parse_mod_style(input).map(Self::Worker) }
+    }
+}
+
+/// `A = B`.
+struct Pair<A, B>(A, B);
+
+impl<A: Parse, B: Parse> Parse for Pair<A, B> {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let first = input.parse()?;
+        input.parse::<Token![=]>()?;
+        Ok(Self(first, input.parse()?))
+    }
+}
+
+/// The list in the parentheses behind an option.
+fn list<T: Parse>(meta: &ParseNestedMeta<'_>) -> syn::Result<impl Iterator<Item = T>> {
+    let content;
+    syn::parenthesized!(content in meta.input);
+    Ok(Punctuated::<T, Token![,]>::parse_terminated(&content)?.into_iter())
 }
 
 impl Options {
@@ -80,12 +144,16 @@ impl Options {
             "entrypoint_of" => self.entrypoint_of = Some(meta.value()?.call(Path::parse_mod_style)?),
             "for" => self.class = Some(meta.value()?.call(Path::parse_mod_style)?),
             "crate" => self.krate = Some(meta.value()?.call(Path::parse_mod_style)?),
-            _ => {
-                let content;
-                syn::parenthesized!(content in meta.input);
-                let hosts = Punctuated::<Path, Token![,]>::parse_terminated(&content)?;
-                self.hosts.extend(hosts);
+            "migrations" => self.migrations = Some(meta.value()?.parse()?),
+            "renamed" => self.changes.extend(list(meta)?.map(|Pair(from, to)| Change::Renamed { from, to })),
+            "deleted" => self.changes.extend(list(meta)?.map(|class| Change::Deleted { class })),
+            "transferred_to" => {
+                self.changes.extend(list(meta)?.map(|Pair(class, script)| Change::TransferredTo { class, script }));
             }
+            "transferred_from" => {
+                self.changes.extend(list(meta)?.map(|Pair(class, script)| Change::TransferredFrom { class, script }));
+            }
+            _ => self.hosts.extend(list::<Path>(meta)?),
         }
         Ok(())
     }
@@ -95,6 +163,11 @@ fn usage(option: &str) -> &'static str {
     match option {
         "name" => "name = \"..\"",
         "hosts" => "hosts(A, B)",
+        "renamed" => "renamed(Old = New)",
+        "deleted" => "deleted(Gone)",
+        "transferred_to" => "transferred_to(Class = \"script\")",
+        "transferred_from" => "transferred_from(Class = \"script\")",
+        "migrations" => "migrations = \"file.toml\"",
         "isolation" => "isolation = \"object\"",
         "native" => "native",
         "idempotent" => "idempotent",

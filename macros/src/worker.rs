@@ -4,11 +4,11 @@ use crate::{
     durable_object::{parse_struct, stub_name, stub_type},
     errors::Errors,
     names,
-    options::Options,
+    options::{Change, Options, Script},
 };
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{ItemStruct, Path, spanned::Spanned};
+use syn::{ItemStruct, LitStr, Path, spanned::Spanned};
 
 /// The struct, taken apart.
 struct Model {
@@ -23,6 +23,10 @@ struct Model {
     of: Option<Path>,
     /// The Worker whose script it is a named class of.
     entrypoint_of: Option<Path>,
+    /// What became of classes that it hosted before.
+    changes: Vec<Change>,
+    /// The file with the history of its classes.
+    migrations: Option<LitStr>,
 }
 
 pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
@@ -44,8 +48,21 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
+const OPTIONS: [&str; 10] = [
+    "hosts",
+    "name",
+    "of",
+    "entrypoint_of",
+    "renamed",
+    "deleted",
+    "transferred_to",
+    "transferred_from",
+    "migrations",
+    "crate",
+];
+
 fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Model> {
-    let options = Options::parse(options, &["hosts", "name", "of", "entrypoint_of", "crate"], errors);
+    let options = Options::parse(options, &OPTIONS, errors);
     let mistakes = errors.count();
     let item = parse_struct("worker", item, errors)?;
     let class = names::plain(&item.ident);
@@ -56,6 +73,7 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
             None => errors.at(&item.ident, format!("{problem}, in `#[worker(name = \"..\")]`")),
         }
     }
+    check_history(&options, errors);
     if options.of.is_some() {
         let identity = "the Worker that `of` names has its own";
         options.name.iter().for_each(|name| errors.at(name, format!("{identity} name")));
@@ -83,8 +101,39 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
         hosts: options.hosts,
         of: options.of,
         entrypoint_of: options.entrypoint_of,
+        changes: options.changes,
+        migrations: options.migrations,
         item,
     })
+}
+
+/// Statements about classes stand where `hosts(..)` stands, and name classes.
+fn check_history(options: &Options, errors: &mut Errors) {
+    let elsewhere = match (&options.of, &options.entrypoint_of) {
+        (Some(_), _) => Some("the Worker that `of` names says what became of its classes"),
+        (_, Some(_)) => Some("an entrypoint is part of another Worker, which says what became of its classes"),
+        _ => None,
+    };
+    if let (Some(problem), Some(file)) = (elsewhere, &options.migrations) {
+        errors.at(file, problem);
+    }
+    for change in &options.changes {
+        let (name, path) = match change {
+            Change::Renamed { from, to } => (Some(&from.0), Some(to)),
+            Change::Deleted { class } | Change::TransferredTo { class, .. } => (Some(&class.0), None),
+            Change::TransferredFrom { class, .. } => (None, Some(class)),
+        };
+        if let Some(problem) = elsewhere {
+            match (name, path) {
+                (Some(name), _) => errors.at(name, problem),
+                (None, path) => errors.at(path, problem),
+            }
+        } else if let Some((name, problem)) =
+            name.and_then(|name| Some((name, names::class_name_problem(&name.value())?)))
+        {
+            errors.at(name, problem);
+        }
+    }
 }
 
 fn expand(model: &Model) -> TokenStream {
@@ -148,6 +197,7 @@ fn identity(model: &Model) -> TokenStream {
             quote!(impl #krate::__private::EntrypointOf<#whole> for #name {}),
         ),
     };
+    let history = history(model);
     quote! {
         #stub
         #part
@@ -171,10 +221,55 @@ fn identity(model: &Model) -> TokenStream {
                 #entrypoint;
             type Hosted = #hosted;
             type Stub = #stub_name;
+            #history
         }
 
         #(impl #krate::Hosts<#hosts> for #name {})*
     }
+}
+
+/// What became of the classes that the Worker hosted before. Nothing where it says nothing: the trait has defaults.
+fn history(model: &Model) -> TokenStream {
+    let Model { krate, changes, migrations, .. } = model;
+    let migrations = migrations.iter().map(|file| {
+        quote! {
+            const MIGRATIONS: #krate::__private::core::option::Option<&'static #krate::__private::core::primitive::str> =
+                #krate::__private::core::option::Option::Some(#file);
+        }
+    });
+    let text = |value: TokenStream| quote!(#krate::__private::core::convert::From::from(#value));
+    let hosted = |class: &Path| text(quote_spanned!(class.span()=> #krate::__private::hosted_name::<Self, #class>()));
+    let script = |script: &Script| match script {
+        Script::Name(name) => text(name.to_token_stream()),
+        Script::Worker(worker) => text(quote_spanned!(worker.span()=> <#worker as #krate::WorkerClass>::NAME)),
+    };
+    let change = |change: &Change| match change {
+        Change::Renamed { from, to } => {
+            let (from, to) = (text(from.0.to_token_stream()), hosted(to));
+            quote!(Renamed { from: #from, to: #to })
+        }
+        Change::Deleted { class } => {
+            let class = text(class.0.to_token_stream());
+            quote!(Deleted { class: #class })
+        }
+        Change::TransferredTo { class, script: to } => {
+            let (class, script) = (text(class.0.to_token_stream()), script(to));
+            quote!(TransferredTo { class: #class, script: #script })
+        }
+        Change::TransferredFrom { class, script: from } => {
+            let (class, script) = (hosted(class), script(from));
+            quote!(TransferredFrom { class: #class, script: #script })
+        }
+    };
+    let list: Vec<TokenStream> = changes.iter().map(change).collect();
+    let list = (!list.is_empty()).then(|| {
+        quote! {
+            fn class_changes() -> #krate::__private::ClassChanges {
+                #krate::__private::ClassChanges::from([#(#krate::__private::wire::ClassChange::#list),*])
+            }
+        }
+    });
+    quote!(#(#migrations)* #list)
 }
 
 /// The stub type, if the struct is a Worker of its own.

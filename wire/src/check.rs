@@ -1,99 +1,245 @@
 //! What a program declares, checked before anything is built from it: Cloudflare would refuse it only at the deployment, or never.
 
-use crate::{Binding, BindingKind, Consumer, Description};
+use crate::{Binding, BindingKind, ClassChange, Consumer, Description, limits};
 use std::collections::HashSet;
 
 /// The events of a Worker that the runtime would deliver to a method of that name. (What no class may use is refused by
 /// `#[rpc]`.)
 const EVENTS: [&str; 8] = ["scheduled", "queue", "email", "tail", "tailStream", "trace", "test", "trigger"];
 
+/// Why a declaration cannot be deployed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeclarationError {
+    /// A binding has a name that no program could write.
+    #[error("`{name}` cannot be the name of a binding, which is {kind}: use letters, digits and `_`, and begin with no digit")]
+    BindingName {
+        /// The name.
+        name: String,
+        /// The resource, in words.
+        kind: String,
+    },
+    /// A bucket has a name that R2 refuses.
+    #[error("`{name}` cannot be the name of an R2 bucket: use 3 to 63 lower-case letters, digits and `-`, with no `-` at an end")]
+    BucketName {
+        /// The name.
+        name: String,
+    },
+    /// A queue has a name that Cloudflare refuses.
+    #[error("`{name}` cannot be the name of a queue: use up to 63 letters, digits and `-`, with no `-` at an end")]
+    QueueName {
+        /// The name.
+        name: String,
+    },
+    /// An option of a consumer is out of bounds.
+    #[error("the queue `{queue}`: `{option}` is {value}, and may be {least} to {most}")]
+    ConsumerOption {
+        /// The queue.
+        queue: String,
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        value: u32,
+        /// The smallest one allowed.
+        least: u32,
+        /// The largest one allowed.
+        most: u32,
+    },
+    /// A Worker consumes a queue twice.
+    #[error("the Worker asks for the messages of the queue `{queue}` twice")]
+    ConsumerTwice {
+        /// The queue.
+        queue: String,
+    },
+    /// The default of a JSON variable is not JSON.
+    #[error("the default of the variable `{name}` is no JSON: {problem}")]
+    JsonDefault {
+        /// The variable.
+        name: String,
+        /// What the parser says.
+        problem: String,
+    },
+    /// A cron expression that Cloudflare refuses.
+    #[error("the cron trigger `{expression}`: {problem}")]
+    Cron {
+        /// The expression.
+        expression: String,
+        /// Which part of it is wrong.
+        problem: String,
+    },
+    /// A handler without events.
+    #[error("the Worker handles {what} and asks for none: implement {how}")]
+    NothingAsked {
+        /// The events.
+        what: &'static str,
+        /// The trait, and the call that asks.
+        how: &'static str,
+    },
+    /// Events without a handler.
+    #[error("the Worker asks for {what} and handles none: implement {how}")]
+    NothingHandled {
+        /// The events.
+        what: &'static str,
+        /// The trait, and the call that asks.
+        how: &'static str,
+    },
+    /// A method of the Worker would get the events of the platform.
+    #[error("the Worker's method `{method}` has the name of an event; rename it, or give it `#[rpc(name = \"..\")]`")]
+    EventName {
+        /// The method.
+        method: String,
+    },
+    /// Two statements are about one class.
+    #[error("two options of `#[worker]` say what became of the class `{class}`; keep the one that is true")]
+    ChangedTwice {
+        /// The class.
+        class: String,
+    },
+    /// A class that is said to be gone is hosted.
+    #[error("`#[worker]` says that the class `{class}` is gone, and the Worker hosts a class of that name")]
+    ChangedAndHosted {
+        /// The class.
+        class: String,
+    },
+    /// A statement leads to a class that the Worker does not host.
+    #[error("`#[worker]` says that the objects of `{from}` are now in `{class}`, which the Worker does not host; list it in `hosts(..)`")]
+    ChangedToNothing {
+        /// The class that changed.
+        from: String,
+        /// The class that it became.
+        class: String,
+    },
+    /// A class that is handed from one script to itself.
+    #[error("`#[worker]` says that the class `{class}` was transferred between the script `{script}` and itself")]
+    TransferredToItself {
+        /// The class.
+        class: String,
+        /// The script.
+        script: String,
+    },
+    /// Both forms of a history.
+    #[error(
+        "`#[worker]` has `migrations` and says what became of the class `{class}`; with `migrations`, the file says so: add a \
+         step to it"
+    )]
+    TwoHistories {
+        /// The class.
+        class: String,
+    },
+}
+
 impl Description {
-    /// Checks that names, limits and expressions are such as Cloudflare takes, and that events and what handles them belong
-    /// together.
+    /// Checks that Cloudflare would take the names, limits and expressions, that every event has a handler and every handler
+    /// an event, and that the statements about classes agree with what the Worker hosts.
     ///
     /// # Errors
-    /// What is wrong, where, and what to do.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first declaration that is wrong.
+    pub fn check(&self) -> Result<(), DeclarationError> {
         self.bindings.iter().try_for_each(check_binding)?;
         self.crons.iter().try_for_each(|cron| check_cron(cron))?;
         let mut queues = HashSet::new();
         for consumer in &self.consumers {
             if !queues.insert(&consumer.queue) {
-                return Err(format!("the Worker asks for the messages of the queue `{}` twice", consumer.queue));
+                return Err(DeclarationError::ConsumerTwice { queue: consumer.queue.clone() });
             }
             check_consumer(consumer)?;
         }
-        self.check_events()
+        self.check_events()?;
+        self.check_classes()
     }
 
-    fn check_events(&self) -> Result<(), String> {
+    fn check_events(&self) -> Result<(), DeclarationError> {
         let handles = |name: &str| self.worker.handlers.iter().any(|handler| handler == name);
         for (handler, asked, what, how) in [
             ("scheduled", !self.crons.is_empty(), "cron triggers", "`Scheduled`, and ask with `cx.cron(..)`"),
             ("queue", !self.consumers.is_empty(), "messages of a queue", "`Consume`, and ask with `cx.consume(..)`"),
         ] {
             match (handles(handler), asked) {
-                (true, false) => return Err(format!("the Worker handles {what} and asks for none: implement {how}")),
-                (false, true) => return Err(format!("the Worker asks for {what} and handles none: implement {how}")),
+                (true, false) => return Err(DeclarationError::NothingAsked { what, how }),
+                (false, true) => return Err(DeclarationError::NothingHandled { what, how }),
                 _ => {}
             }
         }
         let methods = self.entrypoints.iter().flat_map(|entrypoint| &entrypoint.methods);
         match self.worker.methods.iter().chain(methods).find(|method| EVENTS.contains(&method.name.as_str())) {
-            Some(method) => Err(format!(
-                "the Worker's method `{}` has the name of an event; rename it, or give it `#[rpc(name = \"..\")]`",
-                method.name
-            )),
+            Some(method) => Err(DeclarationError::EventName { method: method.name.clone() }),
             None => Ok(()),
         }
     }
+
+    fn check_classes(&self) -> Result<(), DeclarationError> {
+        let hosts = |class: &str| self.objects.iter().any(|object| object.class == class);
+        for (index, change) in self.class_changes.iter().enumerate() {
+            let class = change.subject().to_string();
+            if self.migrations.is_some() {
+                return Err(DeclarationError::TwoHistories { class });
+            }
+            if self.class_changes[..index].iter().any(|other| other.subject() == class) {
+                return Err(DeclarationError::ChangedTwice { class });
+            }
+            match change.hosted() {
+                Some(to) if !hosts(to) => {
+                    return Err(DeclarationError::ChangedToNothing { from: class, class: to.into() });
+                }
+                to if to != Some(&class) && hosts(&class) => return Err(DeclarationError::ChangedAndHosted { class }),
+                _ => {}
+            }
+            if let ClassChange::TransferredTo { script, .. } | ClassChange::TransferredFrom { script, .. } = change
+                && *script == self.worker.script
+            {
+                return Err(DeclarationError::TransferredToItself { class, script: script.clone() });
+            }
+        }
+        Ok(())
+    }
 }
 
-fn check_binding(Binding { name, kind }: &Binding) -> Result<(), String> {
+fn check_binding(Binding { name, kind }: &Binding) -> Result<(), DeclarationError> {
     let identifier = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$');
     if name.is_empty() || name.as_bytes()[0].is_ascii_digit() || !identifier || name == "__proto__" {
-        return Err(format!(
-            "`{name}` cannot be the name of a binding, which is {kind}: use letters, digits and `_`, and begin with no digit"
-        ));
+        return Err(DeclarationError::BindingName { name: name.clone(), kind: kind.to_string() });
     }
     match kind {
-        BindingKind::R2Bucket { bucket } if !is_bucket(bucket) => Err(format!(
-            "`{bucket}` cannot be the name of an R2 bucket: use 3 to 63 lower-case letters, digits and `-`, with no `-` at an end"
-        )),
+        BindingKind::R2Bucket { bucket } if !is_bucket(bucket) => {
+            Err(DeclarationError::BucketName { name: bucket.clone() })
+        }
         BindingKind::Queue { queue } => check_queue(queue),
         BindingKind::Json { default: Some(default) } => serde_json::from_str::<serde_json::Value>(default)
             .map(drop)
-            .map_err(|error| format!("the default of the variable `{name}` is no JSON: {error}")),
+            .map_err(|error| DeclarationError::JsonDefault { name: name.clone(), problem: error.to_string() }),
         _ => Ok(()),
     }
 }
 
 fn is_bucket(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (3..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-')
+    limits::BUCKET_NAME_LENGTH.contains(&name.len())
+        && name.bytes().all(legal)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }
 
-fn check_queue(name: &str) -> Result<(), String> {
+fn check_queue(name: &str) -> Result<(), DeclarationError> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    if (1..=63).contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-') {
+    let length = 1..=limits::QUEUE_NAME_LENGTH_MAX;
+    if length.contains(&name.len()) && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-') {
         return Ok(());
     }
-    Err(format!("`{name}` cannot be the name of a queue: use up to 63 letters, digits and `-`, with no `-` at an end"))
+    Err(DeclarationError::QueueName { name: name.into() })
 }
 
-fn check_consumer(consumer: &Consumer) -> Result<(), String> {
+fn check_consumer(consumer: &Consumer) -> Result<(), DeclarationError> {
     check_queue(&consumer.queue)?;
     consumer.dead_letter_queue.iter().try_for_each(|queue| check_queue(queue))?;
-    // Cloudflare's "Queues limits".
     for (option, value, least, most) in [
-        ("max_batch_size", consumer.max_batch_size.map(u32::from), 1, 100),
-        ("max_batch_timeout", consumer.max_batch_timeout.map(u32::from), 0, 60),
-        ("max_retries", consumer.max_retries.map(u32::from), 0, 100),
-        ("retry_delay", consumer.retry_delay, 0, 43_200),
-        ("max_concurrency", consumer.max_concurrency.map(u32::from), 1, 250),
+        ("max_batch_size", consumer.max_batch_size.map(u32::from), 1, limits::QUEUE_BATCH_SIZE_MAX),
+        ("max_batch_timeout", consumer.max_batch_timeout.map(u32::from), 0, limits::QUEUE_BATCH_TIMEOUT_MAX_S),
+        ("max_retries", consumer.max_retries.map(u32::from), 0, limits::QUEUE_RETRIES_MAX),
+        ("retry_delay", consumer.retry_delay, 0, limits::QUEUE_DELAY_MAX_S),
+        ("max_concurrency", consumer.max_concurrency.map(u32::from), 1, limits::QUEUE_CONCURRENCY_MAX),
     ] {
         if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
-            return Err(format!("the queue `{}`: `{option}` is {value}, and may be {least} to {most}", consumer.queue));
+            return Err(DeclarationError::ConsumerOption { queue: consumer.queue.clone(), option, value, least, most });
         }
     }
     Ok(())
@@ -141,8 +287,8 @@ fn number(text: &str, field: &Field) -> Option<u32> {
     plain.or_else(named).filter(|number| (field.least..=field.most).contains(number))
 }
 
-fn check_cron(expression: &str) -> Result<(), String> {
-    let bad = |what: String| Err(format!("the cron trigger `{expression}`: {what}"));
+fn check_cron(expression: &str) -> Result<(), DeclarationError> {
+    let bad = |problem| Err(DeclarationError::Cron { expression: expression.into(), problem });
     let parts: Vec<&str> = expression.split_whitespace().collect();
     if parts.len() != FIELDS.len() {
         return bad(format!("it has {} fields, and needs 5: minute, hour, day, month, day of the week", parts.len()));
@@ -199,7 +345,7 @@ mod tests {
             ("1-+5 * * * *", "minute"),
             ("", "0 fields"),
         ] {
-            let error = check_cron(bad).unwrap_err();
+            let error = check_cron(bad).unwrap_err().to_string();
             assert!(error.contains(why), "{bad}: {error}");
         }
     }
@@ -210,7 +356,7 @@ mod tests {
         let secret = || BindingKind::SecretText {};
         assert_eq!(binding("API_KEY", secret()), Ok(()));
         for bad in ["", "my data!", "__proto__", "1st", "a.b"] {
-            assert!(binding(bad, secret()).unwrap_err().contains("cannot be the name of a binding"), "{bad}");
+            assert!(binding(bad, secret()).unwrap_err().to_string().contains("cannot be the name of a binding"), "{bad}");
         }
         let bucket = |name: &str| binding("B", BindingKind::R2Bucket { bucket: name.into() });
         assert_eq!(bucket("my-files-2"), Ok(()));
@@ -218,8 +364,11 @@ mod tests {
         let queue = |name: &str| binding("Q", BindingKind::Queue { queue: name.into() });
         assert_eq!(queue("jobs-2"), Ok(()));
         assert!(queue("My_Jobs!").is_err());
-        assert!(binding("J", BindingKind::Json { default: Some("{".into()) }).unwrap_err().contains("is no JSON"));
+        assert!(binding("J", BindingKind::Json { default: Some("{".into()) }).unwrap_err().to_string().contains("is no JSON"));
         let consumer = Consumer { queue: "jobs".into(), max_batch_size: Some(200), ..Consumer::default() };
-        assert!(check_consumer(&consumer).unwrap_err().contains("`max_batch_size` is 200, and may be 1 to 100"));
+        assert!(check_consumer(&consumer).unwrap_err().to_string().contains("`max_batch_size` is 200, and may be 1 to 100"));
+        let delay = |seconds| check_consumer(&Consumer { queue: "jobs".into(), retry_delay: Some(seconds), ..Consumer::default() });
+        assert_eq!(delay(86_400), Ok(()), "24 hours since February 2026");
+        assert!(delay(86_401).unwrap_err().to_string().contains("may be 0 to 86400"));
     }
 }

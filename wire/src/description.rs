@@ -1,5 +1,6 @@
 //! What a Worker says about itself in describe mode: the classes it exports and everything its init phase bound.
 
+use crate::{Binding, BindingConflict, ClassChange, ClassStorage};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -18,6 +19,10 @@ pub struct Description {
     pub crons: Vec<String>,
     /// The queues whose messages it asks for.
     pub consumers: Vec<Consumer>,
+    /// What became of classes that earlier versions of the program hosted.
+    pub class_changes: Vec<ClassChange>,
+    /// The file with the history of classes, for a Worker that has migration tags: relative to the crate.
+    pub migrations: Option<String>,
     /// Which Rust types stand for the classes.
     pub interfaces: Interfaces,
 }
@@ -54,6 +59,7 @@ impl Description {
 
 /// A queue whose messages a Worker works off. What is not set is the platform's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Consumer {
     /// The queue, by its logical name.
     pub queue: String,
@@ -77,34 +83,9 @@ pub struct Consumer {
     pub dead_letter_queue: Option<String>,
 }
 
-/// Two different resources bound under one name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the binding name `{}` is used for {}; rename one of the two resources", first.name, difference(first, second))]
-pub struct BindingConflict {
-    /// The one that was bound first.
-    pub first: Binding,
-    /// The one that collides with it.
-    pub second: Binding,
-}
-
-/// The two kinds in words, and where these are the same, what is different.
-fn difference(first: &Binding, second: &Binding) -> String {
-    let (one, other) = (first.kind.to_string(), second.kind.to_string());
-    if one != other {
-        return format!("{one} and for {other}");
-    }
-    let properties = |kind| serde_json::to_value(kind).unwrap_or_default();
-    let (mine, theirs) = (properties(&first.kind), properties(&second.kind));
-    let keys = mine.as_object().into_iter().chain(theirs.as_object()).flat_map(|object| object.keys());
-    let differing = keys.clone().find(|key| mine[key.as_str()] != theirs[key.as_str()]);
-    match differing {
-        Some(key) => format!("{one} twice, with `{key}` {} and {}", mine[key.as_str()], theirs[key.as_str()]),
-        None => format!("{one} twice"),
-    }
-}
-
 /// The Worker class of a program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct WorkerClass {
     /// The Rust name, which is also the name of the generated JavaScript class.
     pub class: String,
@@ -120,6 +101,7 @@ pub struct WorkerClass {
 
 /// A class of the script that other Workers can be bound to, by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Entrypoint {
     /// The name of the exported JavaScript class.
     pub class: String,
@@ -129,6 +111,7 @@ pub struct Entrypoint {
 
 /// A Durable Object class that the program hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Object {
     /// The class name, which is also the name of the exported JavaScript class.
     pub class: String,
@@ -139,10 +122,14 @@ pub struct Object {
     /// Whether each object has a wasm instance of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub isolated: bool,
+    /// Where its objects store.
+    #[serde(default, skip_serializing_if = "ClassStorage::is_sqlite")]
+    pub storage: ClassStorage,
 }
 
 /// An RPC method.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Method {
     /// The name on the wire: what a JavaScript caller writes.
     pub name: String,
@@ -154,6 +141,7 @@ pub struct Method {
 
 /// A parameter of an RPC method.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// Its name in the source.
     pub name: String,
@@ -162,149 +150,10 @@ pub struct Parameter {
     pub ty: String,
 }
 
-/// Something of the platform that the program reaches through a name.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Binding {
-    /// The name in the Worker's environment.
-    pub name: String,
-    /// What it is bound to.
-    #[serde(flatten)]
-    pub kind: BindingKind,
-}
-
-/// What a binding leads to. The tag is Cloudflare's own binding type. Names of resources are logical: a deployment maps them to
-/// what it created.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum BindingKind {
-    /// A D1 database.
-    D1 {
-        /// Its name.
-        database: String,
-        /// The folder with its migrations, relative to the manifest.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        migrations: Option<String>,
-    },
-    /// A Durable Object namespace.
-    DurableObjectNamespace {
-        /// The class of its objects.
-        class: String,
-        /// The script that hosts the class; `None` for this one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        script: Option<String>,
-    },
-    /// Another Worker.
-    Service {
-        /// Its script name.
-        service: String,
-        /// Which of its classes; the default one unless it is named.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        entrypoint: Option<String>,
-    },
-    /// A KV namespace.
-    KvNamespace {
-        /// Its name.
-        namespace: String,
-    },
-    /// An R2 bucket.
-    R2Bucket {
-        /// Its name.
-        bucket: String,
-    },
-    /// A queue to send to.
-    Queue {
-        /// Its name.
-        queue: String,
-    },
-    /// A variable.
-    PlainText {
-        /// What it is unless the deployment sets it.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        default: Option<String>,
-    },
-    /// Configuration in JSON.
-    Json {
-        /// What it is unless the deployment sets it, as JSON.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        default: Option<String>,
-    },
-    /// A secret of the Worker.
-    SecretText {},
-    /// A secret of the account.
-    SecretsStoreSecret {
-        /// The store.
-        store: String,
-        /// Its name there.
-        secret: String,
-    },
-    /// Static files.
-    Assets {
-        /// Their folder, relative to the manifest.
-        directory: String,
-    },
-    /// A rate limit.
-    Ratelimit {
-        /// What counts together.
-        namespace: u32,
-        /// How many calls.
-        limit: u32,
-        /// In how many seconds.
-        period: u32,
-    },
-    /// A dataset of Analytics Engine.
-    AnalyticsEngine {
-        /// Its name.
-        dataset: String,
-    },
-    /// What is known of the running version.
-    VersionMetadata {},
-    /// Any other type of Cloudflare's, as it is.
-    #[serde(untagged)]
-    Other {
-        /// The type.
-        #[serde(rename = "type")]
-        kind: String,
-        /// Its properties.
-        #[serde(flatten)]
-        properties: BTreeMap<String, serde_json::Value>,
-    },
-}
-
-impl std::fmt::Display for BindingKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::D1 { database, .. } => write!(f, "the D1 database `{database}`"),
-            Self::DurableObjectNamespace { class, script: None } => {
-                write!(f, "the Durable Object class `{class}` of this Worker")
-            }
-            Self::DurableObjectNamespace { class, script: Some(script) } => {
-                write!(f, "the Durable Object class `{class}` of the Worker `{script}`")
-            }
-            Self::Service { service, entrypoint: None } => write!(f, "the Worker `{service}`"),
-            Self::Service { service, entrypoint: Some(class) } => {
-                write!(f, "the entrypoint `{class}` of the Worker `{service}`")
-            }
-            Self::KvNamespace { namespace } => write!(f, "the KV namespace `{namespace}`"),
-            Self::R2Bucket { bucket } => write!(f, "the R2 bucket `{bucket}`"),
-            Self::Queue { queue } => write!(f, "the queue `{queue}`"),
-            Self::PlainText { .. } => f.write_str("a variable"),
-            Self::Json { .. } => f.write_str("a variable in JSON"),
-            Self::SecretText {} => f.write_str("a secret"),
-            Self::SecretsStoreSecret { store, secret } => write!(f, "the secret `{secret}` of the store `{store}`"),
-            Self::Assets { directory } => write!(f, "the static files in `{directory}`"),
-            Self::Ratelimit { namespace, limit, period } => {
-                write!(f, "the rate limit {limit} in {period} s of the namespace {namespace}")
-            }
-            Self::AnalyticsEngine { dataset } => write!(f, "the analytics dataset `{dataset}`"),
-            Self::VersionMetadata {} => f.write_str("the version metadata"),
-            Self::Other { kind, .. } => write!(f, "a resource of type `{kind}`"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BindingKind;
 
     fn d1(name: &str, database: &str) -> Binding {
         Binding { name: name.into(), kind: BindingKind::D1 { database: database.into(), migrations: None } }
@@ -318,6 +167,8 @@ mod tests {
             bindings: vec![],
             crons: vec![],
             consumers: vec![],
+            class_changes: vec![],
+            migrations: None,
             interfaces: Interfaces::default(),
         }
     }
@@ -340,24 +191,5 @@ mod tests {
             "the binding name `Events` is used for the D1 database `Events` and for the D1 database `Other`; \
              rename one of the two resources"
         );
-    }
-
-    #[test]
-    fn bindings_are_flat_json_with_cloudflares_type_names() {
-        let binding = Binding {
-            name: "Counter".into(),
-            kind: BindingKind::DurableObjectNamespace { class: "Counter".into(), script: None },
-        };
-        let json = serde_json::to_string(&binding).unwrap();
-        assert_eq!(json, r#"{"name":"Counter","type":"durable_object_namespace","class":"Counter"}"#);
-        assert_eq!(serde_json::from_str::<Binding>(&json).unwrap(), binding);
-    }
-
-    #[test]
-    fn a_type_that_is_not_known_stays_as_it_is() {
-        let json = r#"{"name":"AI","type":"ai","gateway":"main"}"#;
-        let binding: Binding = serde_json::from_str(json).unwrap();
-        assert!(matches!(&binding.kind, BindingKind::Other { kind, .. } if kind == "ai"), "{binding:?}");
-        assert_eq!(serde_json::to_string(&binding).unwrap(), json);
     }
 }

@@ -3,19 +3,24 @@
 //! A Worker describes itself as a [`Description`] at build time, in wasm; the bundler turns that into the [`Manifest`] it
 //! writes beside the modules; the edge, and later the deploy engine, read it back. Nothing here does I/O or knows JavaScript.
 
+mod binding;
 mod check;
 mod contract;
 mod description;
+mod lifecycle;
+pub mod limits;
 mod manifest;
 
 pub use contract::{
     Body, Composite, Flow, Form, Interface, MethodContract, ParameterContract, Shape, TypeContract, Unfit,
 };
-pub use description::{
-    Binding, BindingConflict, BindingKind, Consumer, Description, Entrypoint, Interfaces, Method, Object, Parameter,
-    WorkerClass,
+pub use binding::{Binding, BindingConflict, BindingKind, Target};
+pub use check::DeclarationError;
+pub use description::{Consumer, Description, Entrypoint, Interfaces, Method, Object, Parameter, WorkerClass};
+pub use lifecycle::{
+    ClassChange, ClassStorage, History, HistoryError, MigrationStep, RenamedClass, TransferredClass,
 };
-pub use manifest::{MANIFEST_SCHEMA, Manifest, Module, ModuleKind};
+pub use manifest::{MANIFEST_SCHEMA, Manifest, ManifestError, Module, ModuleKind};
 
 /// The oldest compatibility date a Realgar Worker runs with, and the one a bundle gets unless it asks for another.
 ///

@@ -1,6 +1,6 @@
 //! The deployment metadata of a built Worker: `manifest.json`.
 
-use crate::{Binding, Consumer, Entrypoint, Object, WorkerClass};
+use crate::{Binding, ClassChange, Consumer, Entrypoint, MigrationStep, Object, WorkerClass};
 use serde::{Deserialize, Serialize};
 
 /// The version of the manifest's own format, in its field `schema`. A reader refuses a version it does not know.
@@ -8,6 +8,7 @@ pub const MANIFEST_SCHEMA: u32 = 1;
 
 /// Everything a deployment needs to know about a built Worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Always [`MANIFEST_SCHEMA`] in what this version writes.
     pub schema: u32,
@@ -35,10 +36,47 @@ pub struct Manifest {
     /// The queues whose messages it works off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<Consumer>,
+    /// What became of classes that earlier versions of the Worker hosted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_changes: Vec<ClassChange>,
+    /// The history of its classes, for a Worker that has migration tags. It then has no `class_changes`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub migrations: Vec<MigrationStep>,
+}
+
+/// Why a `manifest.json` cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ManifestError {
+    /// Another version of the tool wrote it.
+    #[error("it has the schema {found}, and this version knows {MANIFEST_SCHEMA}; build again")]
+    Schema {
+        /// The schema it has, as JSON.
+        found: String,
+    },
+    /// It is not what this version writes.
+    #[error("it cannot be read: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl Manifest {
+    /// Reads a manifest. A field that this version does not know is an error: it may matter.
+    ///
+    /// # Errors
+    /// When the schema is another one, or the text is no manifest.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        // The version first: the rest may have another form.
+        let value: serde_json::Value = serde_json::from_str(text)?;
+        if value["schema"] != MANIFEST_SCHEMA {
+            return Err(ManifestError::Schema { found: value["schema"].to_string() });
+        }
+        Ok(serde_json::from_value(value)?)
+    }
 }
 
 /// One file of the program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Module {
     /// The path relative to the manifest, which is also its import specifier.
     pub name: String,
@@ -59,4 +97,32 @@ pub enum ModuleKind {
     Text,
     /// Bytes, imported as an `ArrayBuffer`.
     Data,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"{
+        "schema": 1, "worker": { "class": "Api", "script": "api" }, "compatibility_date": "2026-04-21",
+        "main_module": "index.js", "modules": [{ "name": "index.js", "type": "es_module" }], "objects": [],
+        "bindings": [{ "name": "DB", "type": "d1", "database": "db" }],
+        "class_changes": [{ "change": "renamed", "from": "Old", "to": "New" }]
+    }"#;
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_that_names_it() {
+        assert!(Manifest::parse(WHOLE).is_ok());
+        for (from, to, expected) in [
+            ("\"schema\": 1", "\"schema\": 2", "the schema 2"),
+            ("\"schema\": 1,", "", "the schema null"),
+            ("\"database\"", "\"databse\"", "the binding `DB` of type `d1`: `database` is missing"),
+            ("\"objects\"", "\"objcts\"", "unknown field `objcts`"),
+            ("\"renamed\"", "\"moved\"", "unknown variant `moved`"),
+            ("\"es_module\"", "\"es\"", "unknown variant `es`"),
+        ] {
+            let error = Manifest::parse(&WHOLE.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{to}: {error}");
+        }
+    }
 }

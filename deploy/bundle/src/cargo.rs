@@ -3,7 +3,7 @@
 use crate::{BuildError, BuildOptions, Builder, Profile, Progress, error::io, linker, process};
 use cargo_metadata::{CargoOpt, Message, Metadata, MetadataCommand, Package as CargoPackage};
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -58,6 +58,40 @@ impl Package {
     }
 }
 
+/// A cargo workspace, as far as it concerns Workers.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// Its folder.
+    pub root: PathBuf,
+    /// The packages that are Worker crates, by name: those with a `cdylib` that depend on `realgar`.
+    pub workers: BTreeMap<String, PathBuf>,
+}
+
+/// Finds the workspace that the folder `path` belongs to.
+///
+/// # Errors
+/// When there is none, or cargo cannot read it.
+pub fn workspace(path: &Path) -> Result<Workspace, BuildError> {
+    let metadata = MetadataCommand::new().current_dir(path).no_deps().exec().map_err(|error| metadata_error(path, error))?;
+    let is_worker = |package: &&CargoPackage| {
+        library(package).is_ok() && package.dependencies.iter().any(|dependency| dependency.name == "realgar")
+    };
+    let folder = |package: &CargoPackage| package.manifest_path.parent().map(|folder| folder.as_std_path().to_path_buf());
+    let workers = metadata.workspace_packages().into_iter().filter(is_worker);
+    let workers = workers.filter_map(|package| Some((package.name.to_string(), folder(package)?))).collect();
+    Ok(Workspace { root: metadata.workspace_root.into_std_path_buf(), workers })
+}
+
+/// What cargo says about a folder that it cannot read.
+fn metadata_error(path: &Path, error: cargo_metadata::Error) -> BuildError {
+    match error {
+        cargo_metadata::Error::CargoMetadata { stderr } => {
+            BuildError::ToolFailed { tool: "cargo metadata".into(), status: "failure".into(), output: stderr }
+        }
+        other => BuildError::NoWorker { path: path.into(), reason: other.to_string() },
+    }
+}
+
 /// Finds the Worker crate in `path`.
 pub(crate) fn find(path: &Path) -> Result<Package, BuildError> {
     let no_worker = |reason: String| BuildError::NoWorker { path: path.into(), reason };
@@ -72,12 +106,7 @@ pub(crate) fn find(path: &Path) -> Result<Package, BuildError> {
         .features(CargoOpt::SomeFeatures(Vec::new()))
         .other_options(["--filter-platform".into(), TARGET.into()])
         .exec()
-        .map_err(|error| match error {
-            cargo_metadata::Error::CargoMetadata { stderr } => {
-                BuildError::ToolFailed { tool: "cargo metadata".into(), status: "failure".into(), output: stderr }
-            }
-            other => no_worker(other.to_string()),
-        })?;
+        .map_err(|error| metadata_error(path, error))?;
     let package = metadata
         .packages
         .iter()

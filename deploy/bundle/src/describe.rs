@@ -44,8 +44,8 @@ pub(crate) fn run(path: &Path) -> Result<Option<Described>, BuildError> {
     let Ok(bytes) = fs::read(path) else { return Ok(None) };
     let Some(answers) = answers(path, &bytes)? else { return Ok(None) };
     let outcome: Result<Description, String> = read(&answers.description)?;
-    let checked = outcome.and_then(|description| description.check().map(|()| description));
-    let description = checked.map_err(|message| BuildError::BadDeclaration { message })?;
+    let description = outcome.map_err(|message| BuildError::BadProgram { message })?;
+    description.check().map_err(BuildError::BadDeclaration)?;
     let interfaces = answers.interfaces.iter().map(|json| read(json)).collect::<Result<_, _>>()?;
     Ok(Some(Described { description, interfaces }))
 }

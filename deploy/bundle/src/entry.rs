@@ -151,7 +151,7 @@ fn json<T: Serialize>(value: &T) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use realgar_wire::{Description, Entrypoint, Interfaces};
+    use realgar_wire::{ClassStorage, Description, Entrypoint, Interfaces};
 
     #[test]
     fn a_release_has_what_its_wasm_calls() {
@@ -179,10 +179,13 @@ mod tests {
                 handlers: vec!["fetch".into()],
                 methods: vec![method("increment"), method("get")],
                 isolated: false,
+                storage: ClassStorage::Sqlite,
             }],
             bindings: vec![],
             crons: vec![],
             consumers: vec![],
+            class_changes: vec![],
+            migrations: None,
             interfaces: Interfaces::default(),
         };
         let hosted = vec![vec![("increment".into(), 0, Some("abc".into())), ("get".into(), 1, None)]];

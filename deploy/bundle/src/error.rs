@@ -1,5 +1,6 @@
 //! What can go wrong in a build, with what to do about it.
 
+use realgar_wire::{DeclarationError, HistoryError, ManifestError};
 use std::{io, path::PathBuf};
 
 /// Why a Worker could not be built. The message says what to do, where there is something to do.
@@ -77,11 +78,52 @@ pub enum BuildError {
         /// The limit.
         instructions: u64,
     },
-    /// Phase 1 ran, and its result cannot be deployed.
+    /// Phase 1 ran, and the program found a mistake in what it declares.
     #[error("the init phase declares something that cannot be deployed: {message}")]
-    BadDeclaration {
-        /// Why.
+    BadProgram {
+        /// What the program says.
         message: String,
+    },
+    /// Phase 1 ran, and Cloudflare would refuse what it declares.
+    #[error("the init phase declares something that cannot be deployed: {0}")]
+    BadDeclaration(DeclarationError),
+    /// A binding names a folder that does not exist.
+    #[error("the binding `{binding}` names the folder `{folder}`, which does not exist")]
+    NoFolder {
+        /// The binding.
+        binding: String,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The file that `#[worker(migrations = ..)]` names does not end with the classes that the Worker hosts.
+    #[error("`{path}` ends with {recorded}, and the Worker hosts {hosted}; {remedy}")]
+    HistoryDiffers {
+        /// The file.
+        path: PathBuf,
+        /// The classes that its last step leaves, in words.
+        recorded: String,
+        /// The classes of the program, in words.
+        hosted: String,
+        /// The step to add.
+        remedy: String,
+    },
+    /// A history of classes contradicts itself.
+    #[error("the history of classes in `{path}` contradicts itself")]
+    History {
+        /// The file.
+        path: PathBuf,
+        /// Which step is wrong.
+        #[source]
+        source: HistoryError,
+    },
+    /// A `manifest.json` cannot be used.
+    #[error("cannot use `{path}`")]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: ManifestError,
     },
     /// Types of methods would not survive as bytes.
     #[error(

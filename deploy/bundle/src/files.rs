@@ -1,21 +1,16 @@
 //! The files that bindings name: migrations and static assets, copied into the bundle, so that it is complete.
 
 use crate::{BuildError, cargo::Package, error::io};
-use realgar_wire::{BindingKind, Manifest};
+use realgar_wire::Manifest;
 use std::{fs, path::Path};
 
 /// Copies them below `folder`, and makes the paths in the manifest relative to it.
 pub(crate) fn collect(package: &Package, manifest: &mut Manifest, folder: &Path) -> Result<(), BuildError> {
     for binding in &mut manifest.bindings {
-        let (path, own) = match &mut binding.kind {
-            BindingKind::D1 { database, migrations: Some(path) } => (path, format!("migrations/{database}")),
-            BindingKind::Assets { directory } => (directory, "assets".to_string()),
-            _ => continue,
-        };
+        let Some((path, own)) = binding.kind.folder_mut() else { continue };
         let source = package.folder.join(path.as_str());
         if !source.is_dir() {
-            let reason = format!("the binding `{}` names the folder `{path}`, which does not exist", binding.name);
-            return Err(BuildError::BadDeclaration { message: reason });
+            return Err(BuildError::NoFolder { binding: binding.name.clone(), folder: source });
         }
         copy(&source, &folder.join(&own))?;
         *path = own;

@@ -12,6 +12,7 @@ mod entry;
 mod error;
 mod files;
 mod glue;
+mod history;
 mod linker;
 mod lock;
 mod optimize;
@@ -24,6 +25,7 @@ mod worker_build;
 mod wrangler;
 
 pub use bindgen::run_as_wasm_bindgen;
+pub use cargo::{Workspace, workspace};
 pub use error::BuildError;
 pub use output::read;
 pub use plain::read_plain;
@@ -167,10 +169,10 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
         stage.write(module)?;
     }
     stage.write_types(&program.types)?;
-    let mut manifest = manifest(program.description, &modules);
+    let mut manifest = manifest(program.description, &modules, &package)?;
     files::collect(&package, &mut manifest, stage.path())?;
     stage.write_manifest(&manifest)?;
-    stage.write_wrangler(&wrangler::render(&manifest, &package))?;
+    stage.write_wrangler(&wrangler::render(&manifest, &package, options))?;
     stage.publish()?;
     Ok(Bundle { folder, manifest })
 }
@@ -207,14 +209,19 @@ fn make(
 }
 
 /// The deployment metadata: what the program said of itself, and the files it became.
-fn manifest(description: Description, files: &[output::File]) -> Manifest {
-    let Description { worker, entrypoints, objects, bindings, crons, consumers, interfaces: _ } = description;
+fn manifest(
+    description: Description,
+    files: &[output::File],
+    package: &cargo::Package,
+) -> Result<Manifest, BuildError> {
+    let migrations = history::read(&description, package)?;
+    let Description { worker, entrypoints, objects, bindings, crons, consumers, class_changes, .. } = description;
     let modules = files.iter().map(|file| Module { name: file.name.clone(), kind: file.kind });
-    Manifest {
+    Ok(Manifest {
         schema: MANIFEST_SCHEMA,
         worker,
         compatibility_date: COMPATIBILITY_DATE.into(),
-        compatibility_flags: COMPATIBILITY_FLAGS.map(String::from).to_vec(),
+        compatibility_flags: COMPATIBILITY_FLAGS.map(Into::into).into(),
         main_module: entry::MAIN.into(),
         modules: modules.collect(),
         entrypoints,
@@ -222,7 +229,9 @@ fn manifest(description: Description, files: &[output::File]) -> Manifest {
         bindings,
         crons,
         consumers,
-    }
+        class_changes,
+        migrations,
+    })
 }
 
 /// How the runtime reads the file `name`, by its extension.

@@ -2,7 +2,7 @@
 
 use crate::{BuildError, Bundle, Size, error::io, lock};
 use flate2::{Compression, write::GzEncoder};
-use realgar_wire::{MANIFEST_SCHEMA, Manifest, ModuleKind};
+use realgar_wire::{Manifest, ModuleKind};
 use std::{
     fs,
     io::Write,
@@ -18,16 +18,7 @@ const MANIFEST: &str = "manifest.json";
 pub fn read(folder: &Path) -> Result<Bundle, BuildError> {
     let path = folder.join(MANIFEST);
     let text = fs::read_to_string(&path).map_err(io("read", &path))?;
-    let bad = |reason: String| BuildError::Configuration { path: path.clone(), reason };
-    // The version first: the rest may have another form.
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-    if value["schema"] != MANIFEST_SCHEMA {
-        return Err(bad(format!(
-            "it has the schema {}, and this version knows {MANIFEST_SCHEMA}; build again",
-            value["schema"]
-        )));
-    }
-    let manifest = serde_json::from_value(value).map_err(|error| bad(error.to_string()))?;
+    let manifest = Manifest::parse(&text).map_err(|source| BuildError::Manifest { path, source })?;
     Ok(Bundle { folder: folder.into(), manifest })
 }
 

@@ -1,9 +1,13 @@
 //! A folder with a plain JavaScript Worker and a `wrangler.toml`, as a bundle: so that it can run beside ours, bound to it.
 
 use crate::{BuildError, Bundle, Progress, error::io, kind_of, node_tools, process};
-use realgar_wire::{Binding, BindingKind, Consumer, MANIFEST_SCHEMA, Manifest, Module, Object, WorkerClass};
+use realgar_wire::{
+    Binding, BindingKind, ClassChange, ClassStorage, Consumer, History, MANIFEST_SCHEMA, Manifest, MigrationStep, Module,
+    Object, WorkerClass,
+};
 use serde::Deserialize;
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -34,7 +38,9 @@ struct Wrangler {
     #[serde(default)]
     vars: toml::Table,
     #[serde(default)]
-    migrations: Vec<Migration>,
+    migrations: Vec<MigrationStep>,
+    #[serde(default)]
+    exports: BTreeMap<String, Export>,
     /// What else there is.
     #[serde(flatten)]
     others: toml::Table,
@@ -131,10 +137,78 @@ struct Triggers {
     crons: Vec<String>,
 }
 
+/// An entry of the declarative `exports`: what a class is, or what became of it.
 #[derive(Deserialize)]
-struct Migration {
+#[serde(rename_all = "kebab-case")]
+struct Export {
+    #[serde(rename = "type")]
+    kind: ExportKind,
     #[serde(default)]
-    new_sqlite_classes: Vec<String>,
+    state: ExportState,
+    storage: Option<ClassStorage>,
+    #[serde(rename = "renamed_to")]
+    renamed_to: Option<String>,
+    #[serde(rename = "transferred_to")]
+    transferred_to: Option<String>,
+    #[serde(rename = "transfer_from")]
+    transfer_from: Option<String>,
+}
+
+#[derive(PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ExportKind {
+    DurableObject,
+    Worker,
+    Workflow,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum ExportState {
+    #[default]
+    Created,
+    Deleted,
+    Renamed,
+    Transferred,
+    ExpectingTransfer,
+}
+
+/// The classes that a plain Worker hosts, and what became of others: from `exports`, or from the history in `migrations`.
+fn classes(config: &Wrangler) -> Result<(Vec<Object>, Vec<ClassChange>), String> {
+    if config.exports.is_empty() {
+        let history = History::replay(&config.migrations).map_err(|error| error.to_string())?;
+        let objects = history.classes.iter().map(|(class, storage)| plain_object(class, *storage)).collect();
+        return Ok((objects, history.changes));
+    }
+    if !config.migrations.is_empty() {
+        return Err("it has both `exports` and `migrations`, of which Cloudflare takes one".into());
+    }
+    let (mut objects, mut changes) = (Vec::new(), Vec::new());
+    for (class, export) in config.exports.iter().filter(|(_, export)| export.kind == ExportKind::DurableObject) {
+        let wanted = |value: &Option<String>, key: &str| {
+            value.clone().ok_or_else(|| format!("`exports.{class}` has no `{key}`, which its state wants"))
+        };
+        let storage = || export.storage.ok_or_else(|| format!("`exports.{class}` has no `storage`"));
+        let class = class.clone();
+        match export.state {
+            ExportState::Created => objects.push(plain_object(&class, storage()?)),
+            ExportState::ExpectingTransfer => {
+                objects.push(plain_object(&class, storage()?));
+                let script = wanted(&export.transfer_from, "transfer_from")?;
+                changes.push(ClassChange::TransferredFrom { class, script });
+            }
+            ExportState::Deleted => changes.push(ClassChange::Deleted { class }),
+            ExportState::Renamed => {
+                let to = wanted(&export.renamed_to, "renamed_to")?;
+                changes.push(ClassChange::Renamed { from: class, to });
+            }
+            ExportState::Transferred => {
+                let script = wanted(&export.transferred_to, "transferred_to")?;
+                changes.push(ClassChange::TransferredTo { class, script });
+            }
+        }
+    }
+    Ok((objects, changes))
 }
 
 /// Reads the Worker that `wrangler.toml` in `path` describes.
@@ -160,6 +234,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
     if !main.is_file() {
         return Err(bad(format!("`main` names `{}`, which does not exist", main.display())));
     }
+    let (objects, class_changes) = classes(&config).map_err(bad)?;
     let mut modules = Vec::new();
     collect(folder, folder, &mut modules)?;
     modules.sort_by(|a, b| a.name.cmp(&b.name));
@@ -177,22 +252,20 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
             compatibility_flags: config.compatibility_flags.clone(),
             main_module: main_module.into(),
             modules,
-            objects: config
-                .migrations
-                .iter()
-                .flat_map(|step| &step.new_sqlite_classes)
-                .map(|class| plain_object(class))
-                .collect(),
+            objects,
             entrypoints: Vec::new(),
             bindings: bindings(path, &config),
             crons: config.triggers.crons,
             consumers: config.queues.consumers,
+            class_changes,
+            // Applied already: what it says is in the two lists.
+            migrations: Vec::new(),
         },
     })
 }
 
-fn plain_object(class: &str) -> Object {
-    Object { class: class.into(), handlers: Vec::new(), methods: Vec::new(), isolated: false }
+fn plain_object(class: &str, storage: ClassStorage) -> Object {
+    Object { class: class.into(), handlers: Vec::new(), methods: Vec::new(), isolated: false, storage }
 }
 
 fn bindings(path: &Path, config: &Wrangler) -> Vec<Binding> {
@@ -225,7 +298,8 @@ fn bindings(path: &Path, config: &Wrangler) -> Vec<Binding> {
     let queues = queues.map(|own| binding(&own.binding, BindingKind::Queue { queue: own.queue.clone() }));
     let vars = config.vars.iter().map(|(name, value)| match value {
         toml::Value::String(text) => binding(name, BindingKind::PlainText { default: Some(text.clone()) }),
-        other => binding(name, BindingKind::Json { default: serde_json::to_string(other).ok() }),
+        // A date of TOML is a text, as it is for wrangler.
+        other => binding(name, BindingKind::Json { default: Some(serde_json::json!(other).to_string()) }),
     });
     objects.chain(databases).chain(services).chain(namespaces).chain(buckets).chain(queues).chain(vars).collect()
 }

@@ -37,7 +37,7 @@ pub(crate) fn make(
     let program = contract::program(&linker::describe_module(&ship), package, progress)?;
     if let Some(object) = program.description.objects.iter().find(|object| object.isolated) {
         let class = &object.class;
-        return Err(BuildError::BadDeclaration {
+        return Err(BuildError::BadProgram {
             message: format!(
                 "`{class}` has `isolation = \"object\"`, and a bundle of worker-build has one wasm instance; build without `--builder worker-build`"
             ),

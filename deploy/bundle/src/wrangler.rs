@@ -1,21 +1,23 @@
 //! `wrangler.toml` beside the bundle, for those who deploy with wrangler.
 
-use crate::cargo::Package;
-use realgar_wire::{Binding, BindingKind, Consumer, Manifest};
+use crate::{BuildOptions, Builder, Profile, cargo::Package};
+use realgar_wire::{
+    Binding, BindingKind, ClassChange, Consumer, Manifest, MigrationStep, RenamedClass, TransferredClass,
+};
 use std::{collections::BTreeMap, fmt::Write};
 
 const TEMPLATE: &str = include_str!("../../../wrangler.toml.tmpl");
 
 /// Fills the template. Every `{{name}}` in it is one of the names below.
-pub(crate) fn render(manifest: &Manifest, package: &Package) -> String {
+pub(crate) fn render(manifest: &Manifest, package: &Package, options: &BuildOptions) -> String {
     let values = [
         ("{{name}}", text(&manifest.worker.script)),
         ("{{main}}", text(&manifest.main_module)),
         ("{{compatibility_date}}", text(&manifest.compatibility_date)),
         ("{{compatibility_flags}}", list(&manifest.compatibility_flags)),
-        ("{{build_command}}", text(&format!("realgar build \"{}\"", package.folder.display()))),
+        ("{{build_command}}", text(&build_command(package, options))),
         ("{{bindings}}", bindings(manifest)),
-        ("{{migrations}}", migrations(manifest)),
+        ("{{classes}}", classes(manifest)),
     ];
     let filled = values.iter().fold(TEMPLATE.to_string(), |template, (name, value)| template.replace(name, value));
     format!("{}\n", filled.trim_end())
@@ -141,12 +143,82 @@ fn consumer_keys(consumer: &Consumer) -> String {
     keys
 }
 
-fn migrations(manifest: &Manifest) -> String {
-    if manifest.objects.is_empty() {
-        return String::new();
+/// What the classes are, and what became of old ones: declarative, unless the Worker has migration tags. wrangler knows
+/// `exports` since 4.107.
+fn classes(manifest: &Manifest) -> String {
+    if !manifest.migrations.is_empty() {
+        return manifest.migrations.iter().map(migration).collect::<Vec<_>>().join("\n\n");
     }
-    let classes: Vec<String> = manifest.objects.iter().map(|object| text(&object.class)).collect();
-    format!("[[migrations]]\ntag = \"v1\"\nnew_sqlite_classes = [{}]", classes.join(", "))
+    let from = |class: &str| {
+        manifest.class_changes.iter().find_map(|change| match change {
+            ClassChange::TransferredFrom { class: own, script } if own == class => Some(script),
+            _ => None,
+        })
+    };
+    let live = manifest.objects.iter().map(|object| {
+        let storage = if object.storage.is_sqlite() { "sqlite" } else { "legacy-kv" };
+        let expected = from(&object.class).map(|script| {
+            format!("state = \"expecting-transfer\"\ntransfer_from = {}\n", text(script))
+        });
+        export(&object.class, &format!("{}storage = \"{storage}\"", expected.unwrap_or_default()))
+    });
+    let gone = manifest.class_changes.iter().filter_map(|change| match change {
+        ClassChange::Renamed { from, to } => {
+            Some(export(from, &format!("state = \"renamed\"\nrenamed_to = {}", text(to))))
+        }
+        ClassChange::Deleted { class } => Some(export(class, "state = \"deleted\"")),
+        ClassChange::TransferredTo { class, script } => {
+            Some(export(class, &format!("state = \"transferred\"\ntransferred_to = {}", text(script))))
+        }
+        ClassChange::TransferredFrom { .. } => None,
+    });
+    live.chain(gone).collect::<Vec<_>>().join("\n\n")
+}
+
+/// One class of the declarative `exports`.
+fn export(class: &str, keys: &str) -> String {
+    format!("[exports.{}]\ntype = \"durable-object\"\n{keys}", text(class))
+}
+
+/// One step of a history with tags.
+fn migration(step: &MigrationStep) -> String {
+    let MigrationStep {
+        tag,
+        new_sqlite_classes,
+        new_classes,
+        renamed_classes,
+        deleted_classes,
+        transferred_classes,
+    } = step;
+    let mut section = format!("[[migrations]]\ntag = {}", text(tag));
+    let names = |key: &str, classes: &[String]| match classes {
+        [] => String::new(),
+        classes => format!("\n{key} = {}", list(classes)),
+    };
+    section += &names("new_sqlite_classes", new_sqlite_classes);
+    section += &names("new_classes", new_classes);
+    section += &names("deleted_classes", deleted_classes);
+    for RenamedClass { from, to } in renamed_classes {
+        let _ = write!(section, "\n[[migrations.renamed_classes]]\nfrom = {}\nto = {}", text(from), text(to));
+    }
+    for TransferredClass { from, from_script, to } in transferred_classes {
+        let _ = write!(
+            section,
+            "\n[[migrations.transferred_classes]]\nfrom = {}\nfrom_script = {}\nto = {}",
+            text(from),
+            text(from_script),
+            text(to)
+        );
+    }
+    section
+}
+
+/// What has wrangler build the crate before it uploads. It names the package and no path: wrangler runs it in the folder in
+/// which it was started itself, and a path of this machine would be wrong on every other one.
+fn build_command(package: &Package, options: &BuildOptions) -> String {
+    let profile = if options.profile == Profile::Dev { " --dev" } else { "" };
+    let builder = if options.builder == Builder::WorkerBuild { " --builder worker-build" } else { "" };
+    format!("realgar build --package {}{profile}{builder}", package.name)
 }
 
 /// A TOML string.

@@ -54,6 +54,8 @@ fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, Str
         bindings: Vec::new(),
         crons: Vec::new(),
         consumers: Vec::new(),
+        class_changes: W::Class::class_changes(),
+        migrations: W::Class::MIGRATIONS.map(Into::into),
         interfaces: Interfaces { worker: type_name::<W::Class>().into(), ..Interfaces::default() },
     };
     let mut record = Record::default();
@@ -111,19 +113,18 @@ fn binding(declaration: &Declaration, own_script: &str) -> Result<Binding, Strin
         Property::Number(number) => number.into(),
         Property::Flag(flag) => serde_json::Value::from(flag),
     };
+    let (name, kind) = (declaration.name, declaration.kind);
+    let head = [("name".to_string(), name.into()), ("type".to_string(), kind.into())];
     let properties = declaration.properties.iter().map(|(key, property)| (key.to_string(), value(*property)));
-    let kind = [("type".to_string(), declaration.kind.into())].into_iter().chain(properties);
-    let kind: serde_json::Map<String, serde_json::Value> = kind.collect();
-    let name = declaration.name;
-    let mut kind = serde_json::from_value(kind.into())
-        .map_err(|error| format!("the binding `{name}` of type `{}`: {error}", declaration.kind))?;
+    let fields: serde_json::Map<String, serde_json::Value> = head.into_iter().chain(properties).collect();
+    let mut binding: Binding = serde_json::from_value(fields.into()).map_err(|error| error.to_string())?;
     // Its own objects are local, whichever way they are named.
-    if let BindingKind::DurableObjectNamespace { script, .. } = &mut kind
+    if let BindingKind::DurableObjectNamespace { script, .. } = &mut binding.kind
         && script.as_deref() == Some(own_script)
     {
         *script = None;
     }
-    Ok(Binding { name: name.into(), kind })
+    Ok(binding)
 }
 
 fn consumer(queue: &str, options: ConsumerOptions) -> Consumer {

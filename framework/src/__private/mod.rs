@@ -22,9 +22,12 @@ pub use object::{
     AlarmAbsent, AlarmPresent, CloseAbsent, ClosePresent, ConsumeAbsent, ConsumePresent, Contract, ContractAbsent,
     ContractPresent, EntrypointOf, ErrorAbsent, ErrorPresent, EventAbsent, EventPresent, FetchAbsent, FetchPresent,
     ImplementedBy, MessageAbsent, MessagePresent, Method, ObjectTable, Probe, Provides, Rpc, RpcAbsent, RpcPresent,
-    ScheduledAbsent, ScheduledPresent, WorkerTable, entrypoint, hosted, joined,
+    ScheduledAbsent, ScheduledPresent, WorkerTable, entrypoint, hosted, hosted_name, joined,
 };
 pub use realgar_wire as wire;
+
+/// What `#[worker]` says of classes that it hosted before.
+pub type ClassChanges = std::vec::Vec<realgar_wire::ClassChange>;
 pub use reply::{
     Fallible, Refusal, Reply, argument, call, call_fallible, call_stream, call_stream_fallible, exclusive, opened,
     reply, reply_fallible, reply_stream, stream_argument,

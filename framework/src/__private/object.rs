@@ -66,6 +66,12 @@ pub trait Contract {
 )]
 pub trait Provides<C> {}
 
+/// Called by the code `#[worker]` generates: the name of the class `C`, which the Worker `W` has to host.
+#[must_use]
+pub fn hosted_name<W: Hosts<C>, C: ObjectClass>() -> &'static str {
+    C::NAME
+}
+
 /// Called by the code `export!` generates: checks that the Worker hosts the class of an object.
 pub fn hosted<W: LiveWorker, T: DurableObject>()
 where

@@ -84,6 +84,7 @@ impl ::realgar::LiveObject for Counter {
             ]),
             methods: (&::realgar::__private::Probe::<Counter>::NEW).describe_methods(),
             isolated: false,
+            storage: ::realgar::__private::core::default::Default::default(),
         }
     }
 }
