@@ -109,6 +109,73 @@ pub enum EdgeError {
         /// What it printed.
         output: String,
     },
+    /// A file of the data folder is not what this version writes.
+    #[error("`{path}` cannot be read: {reason}; remove it only if the data beside it may go too")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A class with data is gone from the program, which does not say what became of it.
+    #[error(
+        "the Worker `{script}` no longer hosts the class `{class}`, which has {objects} stored objects here; a class name is the \
+         home of its objects' data, so say in `#[worker(..)]` what became of it: `renamed({class} = NewName)`, \
+         `transferred_to({class} = \"script\")`, or `deleted({class})`, which deletes them; or keep the name, with \
+         `#[durable_object(name = \"{class}\")]` on the renamed struct"
+    )]
+    ClassGone {
+        /// The script.
+        script: String,
+        /// The class.
+        class: String,
+        /// How many objects of it store something.
+        objects: usize,
+    },
+    /// A renamed or transferred class would take the place of one that has data.
+    #[error(
+        "the objects of `{from}` cannot become those of the class `{class}` of the Worker `{script}`, which has {objects} stored \
+         objects of its own"
+    )]
+    ClassOccupied {
+        /// The class that moves, with its script.
+        from: String,
+        /// The class that it would become.
+        class: String,
+        /// The script of that one.
+        script: String,
+        /// How many objects of it store something.
+        objects: usize,
+    },
+    /// A class is handed to a script that does not take it.
+    #[error(
+        "the Worker `{script}` says `transferred_to({class} = \"{to}\")`; start it together with the Worker `{to}`, which has to host \
+         the class and say `transferred_from({class} = \"{script}\")`"
+    )]
+    TransferNotTaken {
+        /// The script that had the class.
+        script: String,
+        /// The class.
+        class: String,
+        /// The script that is to have it.
+        to: String,
+    },
+    /// A class is taken from a script that does not hand it over.
+    #[error(
+        "the Worker `{script}` says `transferred_from({class} = \"{from}\")`; start it together with the Worker `{from}`, which has to \
+         say `transferred_to({class} = \"{script}\")`"
+    )]
+    TransferNotGiven {
+        /// The script that is to have the class.
+        script: String,
+        /// The class.
+        class: String,
+        /// The script that has it.
+        from: String,
+    },
+    /// The administration Worker has no socket.
+    #[error("the edge has no administration Worker")]
+    NoAdmin,
     /// A file or a process could not be handled.
     #[error("cannot {action} `{path}`")]
     Io {

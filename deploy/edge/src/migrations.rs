@@ -1,6 +1,6 @@
 //! The migrations of D1 databases: `.sql` files, each run once, in the order of their numbers.
 
-use crate::{EdgeError, LogLine, LogSink, Script, error::io, r2::md5};
+use crate::{Admin, EdgeError, LogLine, LogSink, SECRET_HEADER, Script, error::io, private, r2::md5};
 use realgar_wire::BindingKind;
 use serde::Serialize;
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
@@ -54,13 +54,13 @@ impl Migrations {
         Ok(Self(all))
     }
 
-    /// Has the administration Worker at `admin` run those that did not run yet. One that was changed after it ran is warned of.
-    pub(crate) fn run(&self, admin: &str, data: &Path, log: &LogSink) -> Result<(), EdgeError> {
+    /// Has the administration Worker run those that did not run yet. One that was changed after it ran is warned of.
+    pub(crate) fn run(&self, admin: &Admin, data: &Path, log: &LogSink) -> Result<(), EdgeError> {
         let path = data.join(RAN);
-        let mut ran: Ran = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        let mut ran = read_ran(&path)?;
         for (database, files) in &self.0 {
             let failed = |reason| EdgeError::Migration { database: database.clone(), reason };
-            post(&format!("{admin}/migrate?database={database}"), files).map_err(failed)?;
+            post(admin, database, files).map_err(failed)?;
             let known = ran.entry(database.clone()).or_default();
             for Migration { name, sql } in files {
                 let digest = md5(sql.as_bytes());
@@ -70,11 +70,23 @@ impl Migrations {
                          again; write another one, or remove `{}` to begin anew",
                         data.display()
                     );
-                    log(LogLine { level: "warn".into(), message });
+                    log(LogLine::warning(message));
                 }
             }
         }
-        fs::write(&path, serde_json::to_vec(&ran).unwrap_or_default()).map_err(io("write", &path))
+        let json = serde_json::to_vec(&ran).map_err(|error| io("write", &path)(error.into()))?;
+        private::write(&path, &json)
+    }
+}
+
+/// Reads the record of an earlier run, which need not exist. One that cannot be read is an error: "nothing ran" would run
+/// everything again.
+fn read_ran(path: &Path) -> Result<Ran, EdgeError> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text)
+            .map_err(|error| EdgeError::Unreadable { path: path.into(), reason: error.to_string() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Ran::new()),
+        Err(error) => Err(io("read", path)(error)),
     }
 }
 
@@ -97,11 +109,12 @@ fn order(name: &str) -> (u64, &str) {
     (name[..digits].parse().unwrap_or(u64::MAX), name)
 }
 
-fn post(url: &str, files: &[Migration]) -> Result<(), String> {
+fn post(admin: &Admin, database: &str, files: &[Migration]) -> Result<(), String> {
+    let url = format!("{}/migrate?database={database}", admin.url());
     // Never by way of a proxy: it is this machine.
     let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(PATIENCE));
     let agent: ureq::Agent = config.build().into();
-    let mut response = agent.post(url).send_json(files).map_err(|error| error.to_string())?;
+    let mut response = agent.post(&url).header(SECRET_HEADER, admin.secret()).send_json(files).map_err(|error| error.to_string())?;
     if response.status().is_success() {
         return Ok(());
     }

@@ -1,7 +1,10 @@
 //! The HTTP server around the store: bodies stream in both directions, and nothing waits for anybody else's.
 
 use super::{Answer, Operation, Store};
-use crate::EdgeError;
+use crate::{
+    EdgeError,
+    private::{self, SECRET_HEADER, Secret},
+};
 use bytes::Bytes;
 use futures_util::{TryStreamExt as _, future::join, stream};
 use http_body_util::{BodyExt as _, Either, Full, StreamBody};
@@ -23,7 +26,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    runtime::{self, Runtime},
+    runtime::Runtime,
     sync::mpsc,
     task::spawn_blocking,
 };
@@ -36,27 +39,21 @@ const CHUNK_SIZE: usize = 64 << 10;
 /// How many chunks of an upload may wait for the disk.
 const CHUNKS_AHEAD: usize = 4;
 
-/// A running store. It ends with the process, or when this is dropped.
+/// A running store. It ends with the runtime it was started on.
+#[derive(Debug)]
 pub(crate) struct R2 {
-    runtime: Option<Runtime>,
     address: String,
 }
 
-impl std::fmt::Debug for R2 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("R2").field("address", &self.address).finish_non_exhaustive()
-    }
-}
-
 impl R2 {
-    /// Starts a store of the buckets in `folder`.
-    pub(crate) fn start(folder: PathBuf) -> Result<Self, EdgeError> {
+    /// Starts a store of the buckets in `folder`, for those who know `secret`.
+    pub(crate) fn start(folder: PathBuf, secret: &Secret, runtime: &Runtime) -> Result<Self, EdgeError> {
         let failed = |source| EdgeError::Io { action: "serve", path: folder.clone(), source };
-        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build().map_err(failed)?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?.to_string();
-        runtime.spawn(accept(listener, Arc::new(Store::new(folder))));
-        Ok(Self { runtime: Some(runtime), address })
+        private::create_folder(&folder)?;
+        runtime.spawn(accept(listener, Arc::new(Store::new(folder)), secret.clone()));
+        Ok(Self { address })
     }
 
     /// `127.0.0.1:PORT`.
@@ -65,25 +62,31 @@ impl R2 {
     }
 }
 
-impl Drop for R2 {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-async fn accept(listener: TcpListener, store: Arc<Store>) {
+async fn accept(listener: TcpListener, store: Arc<Store>, secret: Secret) {
     loop {
         // A connection that is gone before it is accepted is nobody's trouble.
         let Ok((connection, _)) = listener.accept().await else { continue };
-        let store = store.clone();
-        let service = service_fn(move |request| serve(store.clone(), request));
+        let (store, secret) = (store.clone(), secret.clone());
+        let service = service_fn(move |request| {
+            let (store, known) = (store.clone(), is_known(&request, &secret));
+            async move { if known { serve(store, request).await } else { Ok(forbidden()) } }
+        });
         // workerd keeps connections for as long as it likes.
         let served =
             http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(connection), service);
         tokio::spawn(served);
     }
+}
+
+/// Whether a request comes from the workerd of this edge, whose configuration has the secret. No page of a browser knows it.
+fn is_known(request: &Request<Incoming>, secret: &Secret) -> bool {
+    request.headers().get(SECRET_HEADER).is_some_and(|sent| secret.matches(sent.as_bytes()))
+}
+
+fn forbidden() -> Response<Body> {
+    let mut response = Response::new(Either::Left(Full::default()));
+    *response.status_mut() = hyper::StatusCode::FORBIDDEN;
+    response
 }
 
 type Chunks = Pin<Box<dyn stream::Stream<Item = io::Result<Frame<Bytes>>> + Send>>;

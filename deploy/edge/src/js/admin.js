@@ -15,6 +15,8 @@ import unsafe from "workerd:unsafe";
 export default {
   async fetch(request, env) {
     const { pathname, searchParams } = new URL(request.url);
+    // Pages of a browser and other users of the machine reach this address too; they do not know the secret.
+    if (!isKnown(request.headers.get("x-realgar-secret"), env.SECRET)) return new Response(null, { status: 403 });
     try {
       if (pathname === "/evict") {
         await unsafe.evict(stub(env, searchParams), { webSockets: searchParams.get("webSockets") ?? "hibernate" });
@@ -49,6 +51,12 @@ export default {
     }
   },
 };
+
+/** Compares as long for a value that is almost right as for any other. */
+function isKnown(sent, secret) {
+  const [one, other] = [sent ?? "", secret].map((text) => new TextEncoder().encode(text));
+  return one.byteLength === other.byteLength && crypto.subtle.timingSafeEqual(one, other);
+}
 
 function stub(env, params) {
   const namespace = env[params.get("class")];

@@ -10,7 +10,7 @@ pub(crate) const HOOKS: &str = "realgar-test-hooks.js";
 /// The entrypoint that sets the clock of a script.
 pub(crate) const CLOCK: &str = "RealgarTestClock";
 
-const SOURCE: &str = include_str!("hooks.js");
+const SOURCE: &str = include_str!("../js/hooks.js");
 
 /// What stands in for time and chance in the scripts that are tested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

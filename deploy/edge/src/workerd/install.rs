@@ -1,7 +1,6 @@
 //! The copies of scripts that run: a build may replace the original at any time, also by a version that does not start.
 
 use crate::{EdgeError, Script, error::io};
-use realgar_wire::BindingKind;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -38,12 +37,7 @@ pub(crate) fn copy(script: Script, data: &Path, version: u32) -> Result<Script, 
 
 /// The folders that bindings name. Those of a plain Worker, which are beside its modules, are used where they are.
 fn folders(script: &Script) -> impl Iterator<Item = &str> {
-    let named = script.manifest.bindings.iter().filter_map(|binding| match &binding.kind {
-        BindingKind::D1 { migrations: Some(folder), .. } | BindingKind::Assets { directory: folder } => {
-            Some(folder.as_str())
-        }
-        _ => None,
-    });
+    let named = script.manifest.bindings.iter().filter_map(|binding| binding.kind.folder());
     named.filter(|folder| Path::new(folder).is_relative())
 }
 

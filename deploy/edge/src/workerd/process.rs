@@ -37,6 +37,11 @@ pub struct LogLine {
 }
 
 impl LogLine {
+    /// Something to know, which stops nothing.
+    pub(crate) fn warning(message: String) -> Self {
+        Self { level: "warn".into(), message }
+    }
+
     /// workerd logs one JSON object a line; what is no such object is its own complaint.
     fn parse(line: &str) -> Self {
         let json: Option<serde_json::Value> = serde_json::from_str(line).ok();

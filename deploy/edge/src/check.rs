@@ -1,0 +1,58 @@
+//! What is wrong with a set of scripts before workerd sees them.
+
+use crate::{EdgeError, Script};
+use realgar_wire::Target;
+use std::collections::BTreeMap;
+
+/// Checks that every script has a legal name, and one of its own.
+pub(crate) fn names(scripts: &[Script]) -> Result<(), EdgeError> {
+    for (index, script) in scripts.iter().enumerate() {
+        let name = script.name();
+        if scripts[..index].iter().any(|other| other.name() == name) {
+            return Err(EdgeError::DuplicateScript { name: name.into() });
+        }
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if name.is_empty() || !name.bytes().all(legal) {
+            return Err(EdgeError::BadScriptName { name: name.into() });
+        }
+    }
+    Ok(())
+}
+
+/// Checks what the runtime would only complain about: that a binding leads to something that exists.
+pub(crate) fn bindings(scripts: &[Script]) -> Result<(), EdgeError> {
+    let mut consumers: BTreeMap<&str, &str> = BTreeMap::new();
+    for script in scripts {
+        for consumer in &script.manifest.consumers {
+            if let Some(other) = consumers.insert(&consumer.queue, script.name()) {
+                let (queue, first, second) = (consumer.queue.clone(), other.into(), script.name().into());
+                return Err(EdgeError::TwoConsumers { queue, first, second });
+            }
+        }
+        for binding in &script.manifest.bindings {
+            let Some(Target { script: target, class, entrypoint }) = binding.kind.target() else { continue };
+            let target = target.unwrap_or(script.name());
+            let unbound = |reason: String| EdgeError::Unbound {
+                script: script.name().into(),
+                binding: binding.name.clone(),
+                reason,
+            };
+            let Some(host) = scripts.iter().find(|other| other.name() == target) else {
+                return Err(unbound(format!("there is no Worker `{target}` here; start it together with this one")));
+            };
+            if let Some(class) = class
+                && !host.manifest.objects.iter().any(|object| object.class == class)
+            {
+                return Err(unbound(format!("the Worker `{target}` has no class `{class}`")));
+            }
+            // A plain Worker's manifest does not list its exports.
+            if let Some(class) = entrypoint
+                && host.manifest.worker.class != "default"
+                && !host.manifest.entrypoints.iter().any(|entrypoint| entrypoint.class == class)
+            {
+                return Err(unbound(format!("the Worker `{target}` has no entrypoint `{class}`")));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,440 @@
+//! The supervisor: it owns the listening sockets, the data folder and one workerd process.
+
+use crate::{
+    EdgeError, Hooks, LogLine, Script, check,
+    error::io,
+    migrations::Migrations,
+    namespaces::Namespaces,
+    os,
+    private::{self, Secret},
+    r2::R2,
+    workerd::{
+        self, Config, Mode, install,
+        process::{Process, Sockets},
+    },
+};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, TryLockError},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::runtime::Runtime;
+
+/// Gets every line that workerd or a Worker logs.
+pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
+
+/// Is told that workerd ended by itself: see [`Edge::revive`].
+pub type EndSink = Arc<dyn Fn() + Send + Sync>;
+
+/// Where and how to run.
+#[derive(Clone)]
+pub struct EdgeOptions {
+    /// The workerd binary.
+    pub workerd: PathBuf,
+    /// The folder for what objects and databases store. One edge at a time may use it.
+    pub data: PathBuf,
+    /// The port of the first script on 127.0.0.1; the others get the ports after it. `None` takes any free ports.
+    pub port: Option<u16>,
+    /// Where logs go.
+    pub log: LogSink,
+    /// What a test puts in front of the scripts.
+    pub hooks: Option<Hooks>,
+    /// Where the scripts' own requests to the outside lead.
+    pub outbound: Outbound,
+    /// Who is told that workerd ended by itself. Until it is revived, connections wait.
+    pub ended: EndSink,
+}
+
+impl std::fmt::Debug for EdgeOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeOptions")
+            .field("workerd", &self.workerd)
+            .field("data", &self.data)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where requests lead that scripts make to the outside.
+#[derive(Clone, Debug, Default)]
+pub enum Outbound {
+    /// To the network, this machine's own services and private addresses included.
+    #[default]
+    Network,
+    /// To a server that answers for every host but those in `routes`. A request has its whole URL in its first line, as for a proxy.
+    Answered {
+        /// The server.
+        address: SocketAddr,
+        /// What the server wants to see in [`SECRET_HEADER`](crate::SECRET_HEADER).
+        secret: String,
+        /// Hosts that are let through, to the network or to the origin that is named instead.
+        routes: BTreeMap<String, Option<String>>,
+    },
+}
+
+/// Running scripts. Dropping it ends them.
+#[derive(Debug)]
+pub struct Edge {
+    options: EdgeOptions,
+    /// What runs: private copies, so that what becomes of the originals does not matter.
+    scripts: Vec<Script>,
+    sockets: Sockets,
+    process: Option<Process>,
+    r2: R2,
+    /// Which data belongs to which class.
+    namespaces: Namespaces,
+    /// What callers of the administration Worker and of the store of R2 have to know.
+    secret: Secret,
+    /// For the servers that the edge itself runs.
+    runtime: Option<Runtime>,
+    /// The migrations that ran.
+    migrated: Migrations,
+    /// How many versions were installed.
+    versions: u32,
+    /// Held for as long as the data folder is ours.
+    _lock: File,
+}
+
+impl Edge {
+    /// Starts `scripts`, and returns when they serve.
+    ///
+    /// # Errors
+    /// When a port is taken, the data folder is in use, a binding leads nowhere, or a script does not start.
+    pub fn start(scripts: Vec<Script>, options: EdgeOptions) -> Result<Self, EdgeError> {
+        check::names(&scripts)?;
+        check::bindings(&scripts)?;
+        scripts.iter().try_for_each(Script::check_values)?;
+        let lock = lock(&options.data)?;
+        let mut sockets = Sockets::new();
+        for (script, offset) in scripts.iter().zip(0_u16..) {
+            let no_port = |first| EdgeError::NoPort { script: script.name().into(), first };
+            let port = options.port.map(|first| first.checked_add(offset).ok_or_else(|| no_port(first))).transpose()?;
+            sockets.add(script.name(), listen(port)?);
+        }
+        sockets.add(workerd::ADMIN, listen(None)?);
+        install::clear(&options.data)?;
+        let secret = Secret::new()?;
+        let runtime = runtime(&options.data)?;
+        let r2 = R2::start(options.data.join(workerd::R2), &secret, &runtime)?;
+        let namespaces = Namespaces::read(&options.data)?;
+        let mut edge = Self {
+            options,
+            scripts: Vec::new(),
+            sockets,
+            process: None,
+            r2,
+            namespaces,
+            secret,
+            runtime: Some(runtime),
+            migrated: Migrations::default(),
+            versions: 0,
+            _lock: lock,
+        };
+        let scripts = edge.install(scripts)?;
+        let namespaces = edge.namespaces.next(&scripts)?;
+        edge.scripts = scripts;
+        edge.adopt(namespaces)?;
+        edge.migrate()?;
+        edge.process = Some(edge.spawn()?);
+        edge.namespaces.sweep()?;
+        Ok(edge)
+    }
+
+    /// Replaces the version of the scripts that have the names of `fresh`, and returns whether any of them is another one than
+    /// runs. Until the new version is known to start, the old one serves; if it does not start, the old one stays.
+    ///
+    /// # Errors
+    /// When the new version does not start, or its bindings lead nowhere.
+    pub fn update(&mut self, fresh: Vec<Script>) -> Result<bool, EdgeError> {
+        for script in &fresh {
+            if !self.scripts.iter().any(|old| old.name() == script.name()) {
+                return Err(EdgeError::RenamedScript { name: script.name().into() });
+            }
+        }
+        let mut scripts = self.scripts.clone();
+        for script in self.install(fresh)? {
+            let old = scripts.iter_mut().find(|old| old.name() == script.name() && !install::same(old, &script));
+            match old {
+                Some(old) => *old = script,
+                None => install::remove(&script),
+            }
+        }
+        if scripts.iter().zip(&self.scripts).all(|(new, old)| new.folder == old.folder) {
+            return Ok(false);
+        }
+        match self.swap(&scripts) {
+            Ok(()) => {
+                install::remove_all(&self.options.data, &scripts);
+                Ok(true)
+            }
+            Err(error) => {
+                install::remove_all(&self.options.data, &self.scripts);
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs `scripts` instead of what runs, if they start.
+    fn swap(&mut self, scripts: &[Script]) -> Result<(), EdgeError> {
+        check::bindings(scripts)?;
+        scripts.iter().try_for_each(Script::check_values)?;
+        let namespaces = self.namespaces.next(scripts)?;
+        self.rehearse(scripts, &namespaces)?;
+        let old = (std::mem::replace(&mut self.scripts, scripts.to_vec()), self.namespaces.clone());
+        if let Some(process) = self.process.take() {
+            process.stop();
+        }
+        let outcome = self.adopt(namespaces).and_then(|()| self.migrate()).and_then(|()| self.restart());
+        let Err(error) = outcome else { return self.namespaces.sweep() };
+        self.scripts = old.0;
+        self.adopt(old.1)?;
+        self.restart()?;
+        Err(error)
+    }
+
+    /// Has the data belong to these classes from now on. To be called while no workerd runs.
+    fn adopt(&mut self, namespaces: Namespaces) -> Result<(), EdgeError> {
+        for message in namespaces.unserved(&self.namespaces, &self.scripts)? {
+            (self.options.log)(LogLine::warning(message));
+        }
+        namespaces.write()?;
+        self.namespaces = namespaces;
+        Ok(())
+    }
+
+    /// Ends workerd, as a machine that reboots would, and starts it again. What is stored stays; memory does not.
+    ///
+    /// # Errors
+    /// When workerd does not start again.
+    pub fn restart(&mut self) -> Result<(), EdgeError> {
+        self.replace(Process::stop)
+    }
+
+    /// Says what time it is from the next start on, where the clock stands still: see [`Hooks`].
+    pub fn set_clock(&mut self, time_ms: u64) {
+        if let Some(hooks) = &mut self.options.hooks {
+            hooks.clock_ms = Some(time_ms);
+        }
+    }
+
+    /// The ids of the objects that store something, by script and class.
+    ///
+    /// # Errors
+    /// When the data folder cannot be read.
+    pub fn objects(&self) -> Result<BTreeMap<String, Vec<String>>, EdgeError> {
+        let mut found = BTreeMap::new();
+        for script in &self.scripts {
+            for object in &script.manifest.objects {
+                let folder = self.options.data.join(workerd::OBJECTS).join(self.namespaces.key(script.name(), &object.class));
+                found.insert(format!("{}/{}", script.name(), object.class), stored(&folder)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Kills workerd without a chance to finish anything, and starts it again.
+    ///
+    /// # Errors
+    /// When workerd does not start again.
+    pub fn kill(&mut self) -> Result<(), EdgeError> {
+        self.replace(Process::kill)
+    }
+
+    /// Starts workerd again if it ended by itself, and returns whether it had.
+    ///
+    /// # Errors
+    /// When workerd does not start again.
+    pub fn revive(&mut self) -> Result<bool, EdgeError> {
+        let runs = self.process.as_ref().is_some_and(Process::runs);
+        if !runs {
+            self.restart()?;
+        }
+        Ok(!runs)
+    }
+
+    fn replace(&mut self, end: fn(Process)) -> Result<(), EdgeError> {
+        if let Some(process) = self.process.take() {
+            end(process);
+        }
+        self.process = Some(self.spawn()?);
+        Ok(())
+    }
+
+    /// Runs the migrations that did not run yet, in a workerd that runs nothing else: what the scripts do has to find all of them
+    /// done. To be called while no other runs.
+    fn migrate(&mut self) -> Result<(), EdgeError> {
+        let migrations = Migrations::read(&self.scripts)?;
+        if migrations == self.migrated {
+            return Ok(());
+        }
+        let sockets = admin_socket()?;
+        let process = self.spawn_as(Mode::Migrate, &sockets)?;
+        let outcome = self.admin_at(&sockets).and_then(|admin| migrations.run(&admin, &self.options.data, &self.options.log));
+        process.stop();
+        outcome?;
+        self.migrated = migrations;
+        Ok(())
+    }
+
+    /// Copies `scripts` to where nobody else changes them.
+    fn install(&mut self, scripts: Vec<Script>) -> Result<Vec<Script>, EdgeError> {
+        self.versions += 1;
+        let install = |script| install::copy(script, &self.options.data, self.versions);
+        scripts.into_iter().map(install).collect()
+    }
+
+    /// The address of a script: `http://127.0.0.1:PORT`. `None` if there is no such script.
+    #[must_use]
+    pub fn url(&self, script: &str) -> Option<String> {
+        self.sockets.address(script).map(|address| format!("http://{address}"))
+    }
+
+    /// The administration Worker, which can do to objects what the platform does: see `admin.js`.
+    ///
+    /// # Errors
+    /// When its socket is gone.
+    pub fn admin(&self) -> Result<Admin, EdgeError> {
+        self.admin_at(&self.sockets)
+    }
+
+    fn admin_at(&self, sockets: &Sockets) -> Result<Admin, EdgeError> {
+        let address = sockets.address(workerd::ADMIN).ok_or(EdgeError::NoAdmin)?;
+        Ok(Admin { url: format!("http://{address}"), secret: self.secret.clone() })
+    }
+
+    /// The scripts, in the order of their ports.
+    #[must_use]
+    pub fn scripts(&self) -> &[Script] {
+        &self.scripts
+    }
+
+    fn spawn(&self) -> Result<Process, EdgeError> {
+        self.spawn_as(Mode::Serve, &self.sockets)
+    }
+
+    fn spawn_as(&self, mode: Mode, sockets: &Sockets) -> Result<Process, EdgeError> {
+        let config = self.config(&self.scripts, &self.namespaces, &self.options.data, mode);
+        let file = self.options.data.join("workerd.capnp");
+        private::write(&file, config.render().as_bytes())?;
+        let EdgeOptions { workerd, log, ended, .. } = &self.options;
+        Process::spawn(workerd, &file, sockets, log, ended.clone())
+    }
+
+    fn config<'a>(
+        &'a self,
+        scripts: &'a [Script],
+        namespaces: &'a Namespaces,
+        data: &'a Path,
+        mode: Mode,
+    ) -> Config<'a> {
+        let hooks = self.options.hooks.filter(|_| mode != Mode::Rehearse);
+        let (r2, secret, outbound) = (self.r2.address(), self.secret.as_str(), &self.options.outbound);
+        Config { scripts, namespaces, data, mode, r2, secret, outbound, hooks }
+    }
+
+    /// Starts `scripts` in a workerd of their own, without sockets and with nothing stored.
+    fn rehearse(&self, scripts: &[Script], namespaces: &Namespaces) -> Result<(), EdgeError> {
+        let folder = self.options.data.join("rehearsal");
+        // A rehearsal that was killed leaves its folder.
+        private::remove_folder(&folder)?;
+        create_folders(&folder)?;
+        let sockets = admin_socket()?;
+        let file = folder.join("workerd.capnp");
+        private::write(&file, self.config(scripts, namespaces, &folder, Mode::Rehearse).render().as_bytes())?;
+        let started = Process::spawn(&self.options.workerd, &file, &sockets, &(Arc::new(|_| {}) as _), Arc::new(|| {}));
+        started.map(Process::kill)?;
+        private::remove_folder(&folder)
+    }
+}
+
+/// The administration Worker of a running edge.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    url: String,
+    secret: Secret,
+}
+
+impl Admin {
+    /// Its address, `http://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The value it wants to see in the header [`SECRET_HEADER`](crate::SECRET_HEADER). Never part of a URL, which may be logged.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        self.secret.as_str()
+    }
+}
+
+/// The runtime of the servers that the edge runs itself.
+fn runtime(data: &Path) -> Result<Runtime, EdgeError> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).enable_io().build().map_err(io("start the servers for", data))
+}
+
+/// The ids of the objects whose databases are in `folder`: those that store something.
+pub(crate) fn stored(folder: &Path) -> Result<Vec<String>, EdgeError> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(folder).map_err(io("read", folder))? {
+        let path = entry.map_err(io("read", folder))?.path();
+        let database = path.extension().is_some_and(|extension| extension == "sqlite");
+        let stem = path.file_stem().and_then(|stem| stem.to_str());
+        // Beside them is the runtime's own, `metadata.sqlite`.
+        ids.extend(stem.filter(|stem| database && stem.bytes().all(|byte| byte.is_ascii_hexdigit())).map(String::from));
+    }
+    ids.sort();
+    Ok(ids)
+}
+
+impl Drop for Edge {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            process.stop();
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// What workerd stores to: it makes no folders.
+fn create_folders(data: &Path) -> Result<(), EdgeError> {
+    private::create_folder(data)?;
+    for name in [workerd::OBJECTS, workerd::D1, workerd::SIMULATORS, workerd::BLOBS] {
+        private::create_folder(&data.join(name))?;
+    }
+    Ok(())
+}
+
+fn lock(data: &Path) -> Result<File, EdgeError> {
+    create_folders(data)?;
+    let path = data.join("lock");
+    let file = private::create(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(EdgeError::DataInUse { folder: data.into() }),
+        Err(TryLockError::Error(error)) => Err(io("lock", &path)(error)),
+    }
+}
+
+fn listen(port: Option<u16>) -> Result<TcpListener, EdgeError> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
+    let failed = |source| EdgeError::Listen { address, source };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    os::accept_with_data(&listener).map_err(failed)?;
+    Ok(listener)
+}
+
+/// For a workerd that nobody else talks to.
+fn admin_socket() -> Result<Sockets, EdgeError> {
+    let mut sockets = Sockets::new();
+    sockets.add(workerd::ADMIN, listen(None)?);
+    Ok(sockets)
+}

@@ -1,0 +1,220 @@
+//! workerd: its configuration, its process, and the copies of scripts that it runs.
+
+mod bindings;
+mod capnp;
+pub(crate) mod hooks;
+pub(crate) mod install;
+pub(crate) mod process;
+mod simulators;
+
+use crate::{Outbound, Script, namespaces::Namespaces};
+use bindings::{binding, class, d1, namespace, service, unbound, with_props};
+use capnp::{WorkerText, disk, list, quote, worker};
+use hooks::Hooks;
+use realgar_wire::{BindingKind, Consumer, Module, ModuleKind};
+use simulators::{CLOCKS, D1_SIMULATOR, INTERNET, KV, OWN_DATE, QUEUES, shims};
+use std::path::Path;
+
+/// The service and socket of the administration Worker. No script can have this name.
+pub(crate) const ADMIN: &str = "realgar:admin";
+/// The services with what objects and databases store. No script can have these names either.
+const OBJECT_STORAGE: &str = "realgar:objects";
+const D1_STORAGE: &str = "realgar:d1-storage";
+const SIMULATOR_STORAGE: &str = "realgar:simulators";
+const KV_BLOBS: &str = "realgar:kv-blobs";
+/// With it a Worker can send other events than requests to a service.
+const EVENTS_FLAG: &str = "service_binding_extra_handlers";
+/// The folder of what objects store, in the data folder.
+pub(crate) const OBJECTS: &str = "objects";
+/// The folder of the D1 databases.
+pub(crate) const D1: &str = "d1";
+/// The folder of what the other simulators store.
+pub(crate) const SIMULATORS: &str = "simulators";
+/// The folder of the R2 buckets.
+pub(crate) const R2: &str = "r2";
+/// The folder of the values in KV.
+pub(crate) const BLOBS: &str = "kv-blobs";
+
+const ADMIN_SOURCE: &str = include_str!("../js/admin.js");
+/// What a workerd is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Serve,
+    /// To see whether the scripts start. They get no sockets; the administration Worker has one always.
+    Rehearse,
+    /// To run migrations: none of the scripts runs, nor what would call them.
+    Migrate,
+}
+
+/// What the configuration is made of.
+pub(crate) struct Config<'a> {
+    pub(crate) scripts: &'a [Script],
+    /// Which data belongs to which class.
+    pub(crate) namespaces: &'a Namespaces,
+    pub(crate) data: &'a Path,
+    pub(crate) mode: Mode,
+    /// Where the store of R2 listens.
+    pub(crate) r2: &'a str,
+    /// What the administration Worker and the store of R2 want to see of whoever calls them.
+    pub(crate) secret: &'a str,
+    /// Where the scripts' own requests lead.
+    pub(crate) outbound: &'a Outbound,
+    /// What a test puts in front of the scripts.
+    pub(crate) hooks: Option<Hooks>,
+}
+
+impl Config<'_> {
+    pub(crate) fn render(&self) -> String {
+        let mut services = vec![
+            disk(D1_STORAGE, &self.data.join(D1)),
+            self.simulator(&D1_SIMULATOR, D1_STORAGE, &[]),
+            self.admin_service(),
+        ];
+        if self.mode != Mode::Migrate {
+            services.extend([
+                disk(OBJECT_STORAGE, &self.data.join(OBJECTS)),
+                disk(SIMULATOR_STORAGE, &self.data.join(SIMULATORS)),
+                disk(KV_BLOBS, &self.data.join(BLOBS)),
+                self.simulator(&KV, SIMULATOR_STORAGE, &[service("BLOBS", KV_BLOBS)]),
+                self.queues(),
+                self.cron(),
+                shims(),
+            ]);
+            services.extend(self.outbound());
+            services.extend(self.scripts.iter().map(|script| self.script_service(script)));
+            services.extend(self.scripts.iter().filter_map(assets_service));
+            services.extend(self.buckets());
+        }
+        let mut targets = vec![(ADMIN.to_string(), ADMIN.to_string())];
+        if self.mode == Mode::Serve {
+            targets.extend(self.scripts.iter().map(|script| (script.name().into(), front(script))));
+        }
+        // The address is never used: the edge passes its own listening sockets, by name.
+        let sockets = targets.iter().map(|(name, service)| {
+            let (name, service) = (quote(name), quote(service));
+            format!("(name = {name}, address = \"127.0.0.1:0\", http = (), service = {service})")
+        });
+        format!(
+            "using Workerd = import \"/workerd/workerd.capnp\";\n\
+             const config :Workerd.Config = (\n  logging = (structuredLogging = true),\n  services = {},\n  sockets = {});\n",
+            list(services),
+            list(sockets.collect())
+        )
+    }
+
+    /// Every class of every script is bound, so that its objects can be evicted; every script, so that it can be sent events;
+    /// and every database, so that migrations can run.
+    fn admin_service(&self) -> String {
+        let mut bindings = Vec::new();
+        for binding in self.scripts.iter().flat_map(|script| &script.manifest.bindings) {
+            if let BindingKind::D1 { database, .. } = &binding.kind {
+                bindings.push(d1(&format!("d1:{database}"), database));
+            }
+        }
+        if self.mode != Mode::Migrate {
+            bindings.extend(self.scripts.iter().flat_map(script_targets));
+            if self.hooks.is_some() {
+                bindings.extend(self.scripts.iter().map(hook_target));
+            }
+            bindings.extend(CLOCKS.iter().map(|clock| service(&format!("clock:{clock}"), clock)));
+        }
+        bindings.sort();
+        bindings.dedup();
+        bindings.push(bindings::text("SECRET", self.secret));
+        worker(&WorkerText {
+            name: ADMIN,
+            modules: vec![format!("(name = \"admin.js\", esModule = {})", quote(ADMIN_SOURCE))],
+            date: OWN_DATE,
+            flags: &["unsafe_module".into(), EVENTS_FLAG.into()],
+            bindings,
+            classes: vec![],
+            storage: OBJECT_STORAGE,
+            outbound: INTERNET,
+        })
+    }
+
+    fn script_service(&self, script: &Script) -> String {
+        let manifest = &script.manifest;
+        let main = manifest.modules.iter().filter(|module| module.name == manifest.main_module);
+        let others = manifest.modules.iter().filter(|module| module.name != manifest.main_module);
+        let inline = |name: &str, source: &str| format!("(name = {}, esModule = {})", quote(name), quote(source));
+        let own = main.chain(others).map(|module| module_text(&script.folder, module));
+        // The first module is the one that workerd starts.
+        let in_front =
+            self.hooks.map(|hooks| [inline(hooks::MAIN, &hooks::main_source(manifest)), inline(hooks::HOOKS, &hooks.source())]);
+        worker(&WorkerText {
+            name: script.name(),
+            modules: in_front.into_iter().flatten().chain(own).collect(),
+            date: &manifest.compatibility_date,
+            flags: &manifest.compatibility_flags,
+            bindings: manifest.bindings.iter().filter_map(|own| binding(script, own)).chain(unbound(script)).collect(),
+            classes: manifest
+                .objects
+                .iter()
+                .map(|object| class(&object.class, self.namespaces.key(script.name(), &object.class), object.storage))
+                .collect(),
+            storage: OBJECT_STORAGE,
+            outbound: self.outbound_name(),
+        })
+    }
+}
+
+/// What the administration Worker binds of a script.
+fn script_targets(script: &Script) -> Vec<String> {
+    let name = script.name();
+    let mut bindings = vec![service(&format!("script:{name}"), name)];
+    let objects = script.manifest.objects.iter();
+    bindings.extend(objects.map(|object| namespace(&format!("{name}/{}", object.class), &object.class, Some(name))));
+    let queue = |consumer: &Consumer| {
+        let props = serde_json::json!({ "queue": consumer.queue });
+        with_props(&format!("queue:{}", consumer.queue), "service", QUEUES.service, &props)
+    };
+    bindings.extend(script.manifest.consumers.iter().map(queue));
+    bindings
+}
+
+/// What sets the clock of a script.
+fn hook_target(script: &Script) -> String {
+    let (name, service, class) = (quote(&format!("time:{}", script.name())), quote(script.name()), quote(hooks::CLOCK));
+    format!("(name = {name}, service = (name = {service}, entrypoint = {class}))")
+}
+
+/// The static files of a script, in front of it.
+fn assets_service(script: &Script) -> Option<String> {
+    let directory = assets(script)?;
+    let path = script.folder.join(directory);
+    Some(format!(
+        "(name = {}, assets = (path = {}, userWorker = {}))",
+        quote(&assets_name(script)),
+        quote(&path.to_string_lossy()),
+        quote(script.name())
+    ))
+}
+
+fn assets(script: &Script) -> Option<&str> {
+    script.manifest.bindings.iter().find_map(|binding| match &binding.kind {
+        BindingKind::Assets { directory } => Some(directory.as_str()),
+        _ => None,
+    })
+}
+
+fn assets_name(script: &Script) -> String {
+    format!("realgar:assets:{}", script.name())
+}
+
+/// The service that answers requests to a script.
+fn front(script: &Script) -> String {
+    if assets(script).is_some() { assets_name(script) } else { script.name().into() }
+}
+
+fn module_text(folder: &Path, module: &Module) -> String {
+    let kind = match module.kind {
+        ModuleKind::EsModule => "esModule",
+        ModuleKind::Wasm => "wasm",
+        ModuleKind::Text => "text",
+        ModuleKind::Data => "data",
+    };
+    let path = folder.join(&module.name);
+    format!("(name = {}, {kind} = embed {})", quote(&module.name), quote(&path.to_string_lossy()))
+}
+
