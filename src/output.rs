@@ -1,32 +1,35 @@
 //! Everything that is printed. Results go to standard output, talk to standard error.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the only module that prints")]
 
-use crate::{EXIT_DONE, EXIT_FAILED};
+use crate::error::{CommandError, EXIT_DONE, ErrorKind, Outcome};
 use realgar_bundle::{Progress, Size};
-use realgar_edge::LogLine;
+use realgar_edge::{LogLine, Source};
 use std::{error::Error, io::IsTerminal, path::Path, process::ExitCode};
-
-/// What a command ends with.
-pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// Shows the error of a command, if it has one, and turns the outcome into an exit code.
 pub(crate) fn exit(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::from(EXIT_DONE),
         Err(error) => {
-            show_error(&*error);
-            ExitCode::from(EXIT_FAILED)
+            // Who ended it knows that.
+            if error.kind != ErrorKind::Interrupted {
+                show_error(&error);
+            }
+            ExitCode::from(error.code())
         }
     }
 }
 
-/// Shows an error with its causes.
-pub(crate) fn show_error(error: &(dyn Error + 'static)) {
+/// Shows an error with its causes, and what to do about it.
+pub(crate) fn show_error(error: &CommandError) {
     eprintln!("{}: {error}", paint("error", "1;31"));
-    let mut cause = error.source();
+    let mut cause: Option<&(dyn Error + 'static)> = error.error.source();
     while let Some(error) = cause {
         eprintln!("  because: {error}");
         cause = error.source();
+    }
+    for hint in &error.hints {
+        eprintln!("{}: {hint}", paint("hint", "1;36"));
     }
 }
 
@@ -55,14 +58,26 @@ pub(crate) fn show_address(script: &str, url: &str) {
     println!("{script}: {url}");
 }
 
-/// Shows a line of a Worker's log.
-pub(crate) fn show_log(LogLine { level, message }: LogLine) {
+/// Shows a line of a Worker's log, with the Worker and the object that it came from.
+pub(crate) fn show_log(LogLine { level, source, message }: &LogLine) {
     let color = match level.as_str() {
         "error" => "31",
         "warn" => "33",
         _ => "2",
     };
-    eprintln!("{} {message}", paint(&format!("[{level}]"), color));
+    let source = match source {
+        None => String::new(),
+        Some(Source { script, object: None }) => format!("{script}: "),
+        Some(Source { script, object: Some((class, name)) }) => format!("{script} {class}/{name}: "),
+    };
+    eprintln!("{} {source}{message}", paint(&format!("[{level}]"), color));
+}
+
+/// Shows a request that was answered.
+pub(crate) fn show_request(request: &realgar_edge::ServedRequest) {
+    let color = if request.status >= 500 { "31" } else { "2" };
+    let realgar_edge::ServedRequest { script, method, path, status, time_ms } = request;
+    eprintln!("{} {method} {path} {status} in {time_ms} ms", paint(&format!("[{script}]"), color));
 }
 
 /// Whether standard error may have colours.

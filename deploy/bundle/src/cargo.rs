@@ -53,9 +53,34 @@ impl Package {
         self.target.join("realgar")
     }
 
+    /// The files that the last development build read, from the dep-info that cargo writes beside the module. None before the
+    /// first build.
+    pub(crate) fn files_read(&self) -> Vec<PathBuf> {
+        let name = self.library.replace('-', "_");
+        let path = self.own_target().join(TARGET).join("debug").join(format!("{name}.d"));
+        // Without it only files in the folders of the crates count, as before the first build.
+        std::fs::read_to_string(path).map(|text| dep_info(&text)).unwrap_or_default()
+    }
+
     pub(crate) fn source_folders(&self) -> Vec<PathBuf> {
         self.local.clone()
     }
+}
+
+/// The prerequisites of the first rule of a dep-info file. A space in a path has a `\` in front.
+fn dep_info(text: &str) -> Vec<PathBuf> {
+    let Some((_, files)) = text.lines().next().and_then(|rule| rule.split_once(": ")) else { return Vec::new() };
+    let mut paths = vec![String::new()];
+    let mut characters = files.chars().peekable();
+    while let Some(character) = characters.next() {
+        let escaped = character == '\\' && characters.peek() == Some(&' ');
+        match (character, paths.last_mut()) {
+            (' ', _) => paths.push(String::new()),
+            (_, Some(path)) => path.push(if escaped { characters.next().unwrap_or(' ') } else { character }),
+            (_, None) => {}
+        }
+    }
+    paths.into_iter().filter(|path| !path.is_empty()).map(PathBuf::from).collect()
 }
 
 /// A cargo workspace, as far as it concerns Workers.
@@ -226,7 +251,7 @@ pub(crate) fn link(
     if options.profile == Profile::Release {
         command.arg("--release");
     }
-    let messages = process::run(&mut command, "cargo build", progress)?;
+    let messages = process::run(&mut command, "cargo build", options.cancel.as_ref(), progress)?;
     let ship = wasm_artifact(&messages, package)?;
     Ok(Linked {
         describe: linker::describe_module(&ship),
@@ -268,4 +293,16 @@ fn wasm_artifact(messages: &[u8], package: &Package) -> Result<PathBuf, BuildErr
         package: package.name.clone(),
         reason: "cargo built no wasm module of it".into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_a_dep_info() {
+        let text = "/t/api.wasm: /w/a\\ b/lib.rs /w/text.txt\n\n/w/text.txt:\n";
+        assert_eq!(dep_info(text), [PathBuf::from("/w/a b/lib.rs"), PathBuf::from("/w/text.txt")]);
+        assert_eq!(dep_info(""), Vec::<PathBuf>::new());
+    }
 }

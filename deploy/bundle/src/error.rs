@@ -43,6 +43,9 @@ pub enum BuildError {
         /// What it printed; empty where it was shown as progress.
         output: String,
     },
+    /// Somebody ended the build: see [`Cancel`](crate::Cancel).
+    #[error("the build was ended")]
+    Cancelled,
     /// A crate's version in the lock file does not fit this tool.
     #[error(
         "the lock file has {krate} {found}, and this version of Realgar needs {needed}; run `cargo update -p {krate} --precise {needed}`"

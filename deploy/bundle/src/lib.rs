@@ -29,6 +29,7 @@ pub use cargo::{Workspace, workspace};
 pub use error::BuildError;
 pub use output::read;
 pub use plain::read_plain;
+pub use process::Cancel;
 pub use tools::{Tools, node_tools};
 pub use worker_build::worker_build;
 
@@ -51,6 +52,8 @@ pub struct BuildOptions {
     /// A program that calls [`run_as_wasm_bindgen`] when its name is `wasm-bindgen`, for `worker-build`. Without it,
     /// `WASM_BINDGEN_BIN` must name one.
     pub wasm_bindgen: Option<PathBuf>,
+    /// Ends the build from another thread. With it the tools run in process groups of their own, which Ctrl-C does not reach.
+    pub cancel: Option<Cancel>,
 }
 
 /// How much work to put into the wasm.
@@ -107,6 +110,8 @@ pub struct Bundle {
 pub struct Layout {
     /// The folders of its crate and of the local crates that it depends on: a change in one of them makes a build stale.
     pub sources: Vec<PathBuf>,
+    /// The files that the last build read, as cargo noted them: also those outside of `sources`, which a macro includes.
+    pub files: Vec<PathBuf>,
     /// Where cargo puts what it builds, which may lie inside of a source folder.
     pub target: Option<PathBuf>,
 }
@@ -117,10 +122,10 @@ pub struct Layout {
 /// When there is no Worker crate, or cargo cannot read its `Cargo.toml`.
 pub fn layout(path: &Path) -> Result<Layout, BuildError> {
     if !path.join("Cargo.toml").exists() {
-        return Ok(Layout { sources: vec![path.into()], target: None });
+        return Ok(Layout { sources: vec![path.into()], files: Vec::new(), target: None });
     }
     let package = cargo::find(path)?;
-    Ok(Layout { sources: package.source_folders(), target: Some(package.target) })
+    Ok(Layout { sources: package.source_folders(), files: package.files_read(), target: Some(package.target) })
 }
 
 impl Bundle {

@@ -298,10 +298,24 @@ fn bindings(path: &Path, config: &Wrangler) -> Vec<Binding> {
     let queues = queues.map(|own| binding(&own.binding, BindingKind::Queue { queue: own.queue.clone() }));
     let vars = config.vars.iter().map(|(name, value)| match value {
         toml::Value::String(text) => binding(name, BindingKind::PlainText { default: Some(text.clone()) }),
-        // A date of TOML is a text, as it is for wrangler.
-        other => binding(name, BindingKind::Json { default: Some(serde_json::json!(other).to_string()) }),
+        other => binding(name, BindingKind::Json { default: Some(json(other).to_string()) }),
     });
     objects.chain(databases).chain(services).chain(namespaces).chain(buckets).chain(queues).chain(vars).collect()
+}
+
+/// A value of the configuration as JSON. A date is a text there.
+fn json(value: &toml::Value) -> serde_json::Value {
+    match value {
+        toml::Value::String(text) => text.clone().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => (*number).into(),
+        toml::Value::Boolean(flag) => (*flag).into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(items) => items.iter().map(json).collect(),
+        toml::Value::Table(entries) => {
+            entries.iter().map(|(key, value)| (key.clone(), json(value))).collect::<serde_json::Map<_, _>>().into()
+        }
+    }
 }
 
 /// Bundles a Worker in TypeScript into one module, with esbuild. Types are not checked: that is for the editor and `tsc`.
@@ -314,7 +328,7 @@ fn compile(path: &Path, main: &Path) -> Result<PathBuf, BuildError> {
         .args(["--bundle", "--format=esm", "--target=es2024", "--external:cloudflare:*", "--external:node:*"])
         .arg(format!("--outfile={}", output.display()));
     let mut said = String::new();
-    let outcome = process::run(&mut command, "esbuild", &mut |progress| {
+    let outcome = process::run(&mut command, "esbuild", None, &mut |progress| {
         if let Progress::Output(line) = progress {
             said.push_str(&line);
             said.push('\n');

@@ -5,7 +5,7 @@
 //! the dead one, such as the closure of a timer, may call into it.
 
 use crate::{
-    BuildError, BuildOptions, Profile, Progress, Tools,
+    BuildError, BuildOptions, Builder, Cancel, Profile, Progress, Tools,
     cargo::{self, Package, TARGET},
     contract::{self, Program},
     entry,
@@ -31,7 +31,7 @@ pub(crate) fn make(
     options: &BuildOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(Program, Vec<File>), BuildError> {
-    let built = run(package, options.profile, options.wasm_bindgen.as_deref(), progress)?;
+    let built = run(package, options, progress)?;
     let folder = if options.profile == Profile::Dev { "debug" } else { "release" };
     let ship = target(package).join(TARGET).join(folder).join(format!("{}.wasm", package.library.replace('-', "_")));
     let program = contract::program(&linker::describe_module(&ship), package, progress)?;
@@ -67,7 +67,9 @@ pub fn worker_build(
 ) -> Result<PathBuf, BuildError> {
     let package = cargo::find(path)?;
     cargo::check_toolchain(progress)?;
-    run(&package, profile, wasm_bindgen.as_deref(), progress)
+    let (builder, cancel) = (Builder::WorkerBuild, None);
+    let options = BuildOptions { path: path.into(), profile, builder, color: false, wasm_bindgen, cancel };
+    run(&package, &options, progress)
 }
 
 fn target(package: &Package) -> PathBuf {
@@ -76,12 +78,12 @@ fn target(package: &Package) -> PathBuf {
 
 fn run(
     package: &Package,
-    profile: Profile,
-    wasm_bindgen: Option<&Path>,
+    options: &BuildOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf, BuildError> {
+    let (profile, cancel) = (options.profile, options.cancel.as_ref());
     let tools = node_tools(progress)?;
-    let program = program(progress)?;
+    let program = program(cancel, progress)?;
     let target = target(package);
     let built = target.join("build").join(&package.name);
     progress(Progress::Step(format!("Running worker-build on `{}`", package.name)));
@@ -93,7 +95,7 @@ fn run(
         .arg(&built)
         .env("CARGO_TARGET_DIR", &target)
         .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker::ensure(&target)?)
-        .env("WASM_BINDGEN_BIN", own_wasm_bindgen(wasm_bindgen, &target)?)
+        .env("WASM_BINDGEN_BIN", own_wasm_bindgen(options.wasm_bindgen.as_deref(), &target)?)
         .env("WASM_OPT_BIN", wasm_opt(&tools))
         .env("ESBUILD_BIN", &tools.esbuild);
     for (name, value) in cargo::profile_defaults(package, profile) {
@@ -101,7 +103,7 @@ fn run(
         let name = format!("CARGO_PROFILE_{profile}_{}", name.replace('-', "_").to_uppercase());
         command.env(name, value.trim_matches('"'));
     }
-    process::run(&mut command, "worker-build", progress)?;
+    process::run(&mut command, "worker-build", cancel, progress)?;
     Ok(built)
 }
 
@@ -110,7 +112,7 @@ fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
 }
 
 /// Finds worker-build, and installs it where it is missing.
-fn program(progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, BuildError> {
+fn program(cancel: Option<&Cancel>, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, BuildError> {
     let root = tools::cache_folder()?.join(format!("worker-build-{VERSION}"));
     let program = root.join(format!("bin/worker-build{}", env::consts::EXE_SUFFIX));
     if !program.exists() {
@@ -118,7 +120,7 @@ fn program(progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, BuildError> {
         let mut command = Command::new("cargo");
         // A debug build compiles in half the time, and the tools that worker-build runs do the work.
         command.args(["install", "worker-build", "--version", VERSION, "--debug", "--locked", "--root"]).arg(&root);
-        process::run(&mut command, "cargo install worker-build", progress)?;
+        process::run(&mut command, "cargo install worker-build", cancel, progress)?;
     }
     Ok(program)
 }

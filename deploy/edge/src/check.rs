@@ -38,7 +38,8 @@ pub(crate) fn bindings(scripts: &[Script]) -> Result<(), EdgeError> {
                 reason,
             };
             let Some(host) = scripts.iter().find(|other| other.name() == target) else {
-                return Err(unbound(format!("there is no Worker `{target}` here; start it together with this one")));
+                let (script, binding) = (script.name().into(), binding.name.clone());
+                return Err(EdgeError::NoTarget { script, binding, target: target.into() });
             };
             if let Some(class) = class
                 && !host.manifest.objects.iter().any(|object| object.class == class)

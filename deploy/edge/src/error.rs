@@ -7,7 +7,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 #[non_exhaustive]
 pub enum EdgeError {
     /// A port could not be had.
-    #[error("cannot listen on {address}; choose another with `--port`")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -16,10 +16,20 @@ pub enum EdgeError {
         source: io::Error,
     },
     /// Another edge has the folder.
-    #[error("`{folder}` is in use by another run; end it first")]
+    #[error("`{folder}` is in use by another run")]
     DataInUse {
         /// The folder.
         folder: PathBuf,
+    },
+    /// A binding leads to a script that is not here.
+    #[error("the binding `{binding}` of the Worker `{script}` leads to the Worker `{target}`, which is not here; start it together with this one")]
+    NoTarget {
+        /// The script.
+        script: String,
+        /// The binding.
+        binding: String,
+        /// The script that is missing.
+        target: String,
     },
     /// A binding leads nowhere.
     #[error("the binding `{binding}` of the Worker `{script}` leads nowhere: {reason}")]
@@ -71,7 +81,7 @@ pub enum EdgeError {
     },
     /// A variable or secret has no value.
     #[error(
-        "`{binding}` of the Worker `{script}` has no value; write `{binding}=..` into `.dev.vars` beside its `Cargo.toml`"
+        "`{binding}` of the Worker `{script}` has no value"
     )]
     NoValue {
         /// The script.
@@ -196,9 +206,18 @@ pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(
 }
 
 impl EdgeError {
-    /// Whether a change of the program or its values may mend it; the machine is the reason of the others.
+    /// Whether an edit of the running Workers may mend it. Others need another command: with more Workers, another port.
     #[must_use]
-    pub fn is_mended_by_a_change(&self) -> bool {
-        !matches!(self, Self::Listen { .. } | Self::DataInUse { .. } | Self::NoPort { .. } | Self::Io { .. })
+    pub fn is_mended_by_an_edit(&self) -> bool {
+        !matches!(
+            self,
+            Self::Listen { .. }
+                | Self::DataInUse { .. }
+                | Self::NoPort { .. }
+                | Self::NoTarget { .. }
+                | Self::DuplicateScript { .. }
+                | Self::Unreadable { .. }
+                | Self::Io { .. }
+        )
     }
 }

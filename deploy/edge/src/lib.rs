@@ -14,6 +14,7 @@ mod error;
 mod migrations;
 mod namespaces;
 mod os;
+mod outbound;
 mod private;
 mod r2;
 mod script;
@@ -22,8 +23,12 @@ mod values;
 mod workerd;
 
 pub use error::EdgeError;
+pub use outbound::{Outbound, OutboundAnswer, OutboundRequest, OutboundResponse, OutboundRules};
 pub use private::{SECRET_HEADER, Secret};
 pub use script::Script;
-pub use supervisor::{Admin, Edge, EdgeOptions, EndSink, LogSink, Outbound};
+pub use supervisor::{Admin, Edge, EdgeOptions, EndSink, LogSink, RequestSink};
 pub use values::read_values;
-pub use workerd::{hooks::Hooks, process::LogLine};
+pub use workerd::{
+    hooks::Hooks,
+    process::{LogLine, ServedRequest, Source},
+};

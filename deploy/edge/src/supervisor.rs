@@ -1,16 +1,16 @@
 //! The supervisor: it owns the listening sockets, the data folder and one workerd process.
 
 use crate::{
-    EdgeError, Hooks, LogLine, Script, check,
+    EdgeError, Hooks, LogLine, Outbound, Script, check,
     error::io,
     migrations::Migrations,
     namespaces::Namespaces,
-    os,
+    os, outbound,
     private::{self, Secret},
     r2::R2,
     workerd::{
         self, Config, Mode, install,
-        process::{Process, Sockets},
+        process::{Process, ServedRequest, Sinks, Sockets},
     },
 };
 use std::{
@@ -24,6 +24,9 @@ use tokio::runtime::Runtime;
 
 /// Gets every line that workerd or a Worker logs.
 pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
+
+/// Gets every request that a script answered.
+pub type RequestSink = Arc<dyn Fn(ServedRequest) + Send + Sync>;
 
 /// Is told that workerd ended by itself: see [`Edge::revive`].
 pub type EndSink = Arc<dyn Fn() + Send + Sync>;
@@ -39,6 +42,10 @@ pub struct EdgeOptions {
     pub port: Option<u16>,
     /// Where logs go.
     pub log: LogSink,
+    /// Whether lines of the log say which Worker and object they are from. Not together with `hooks`.
+    pub labels: bool,
+    /// Who is told of each request.
+    pub requests: Option<RequestSink>,
     /// What a test puts in front of the scripts.
     pub hooks: Option<Hooks>,
     /// Where the scripts' own requests to the outside lead.
@@ -57,23 +64,6 @@ impl std::fmt::Debug for EdgeOptions {
     }
 }
 
-/// Where requests lead that scripts make to the outside.
-#[derive(Clone, Debug, Default)]
-pub enum Outbound {
-    /// To the network, this machine's own services and private addresses included.
-    #[default]
-    Network,
-    /// To a server that answers for every host but those in `routes`. A request has its whole URL in its first line, as for a proxy.
-    Answered {
-        /// The server.
-        address: SocketAddr,
-        /// What the server wants to see in [`SECRET_HEADER`](crate::SECRET_HEADER).
-        secret: String,
-        /// Hosts that are let through, to the network or to the origin that is named instead.
-        routes: BTreeMap<String, Option<String>>,
-    },
-}
-
 /// Running scripts. Dropping it ends them.
 #[derive(Debug)]
 pub struct Edge {
@@ -87,6 +77,8 @@ pub struct Edge {
     namespaces: Namespaces,
     /// What callers of the administration Worker and of the store of R2 have to know.
     secret: Secret,
+    /// Where the server listens that answers requests to the outside, if there is one.
+    answers: Option<SocketAddr>,
     /// For the servers that the edge itself runs.
     runtime: Option<Runtime>,
     /// The migrations that ran.
@@ -118,6 +110,12 @@ impl Edge {
         let secret = Secret::new()?;
         let runtime = runtime(&options.data)?;
         let r2 = R2::start(options.data.join(workerd::R2), &secret, &runtime)?;
+        let answers = match &options.outbound {
+            Outbound::Network => None,
+            Outbound::Answered(rules) => {
+                Some(outbound::serve(rules.answer.clone(), &secret, &runtime, &options.data)?)
+            }
+        };
         let namespaces = Namespaces::read(&options.data)?;
         let mut edge = Self {
             options,
@@ -127,6 +125,7 @@ impl Edge {
             r2,
             namespaces,
             secret,
+            answers,
             runtime: Some(runtime),
             migrated: Migrations::default(),
             versions: 0,
@@ -318,8 +317,9 @@ impl Edge {
         let config = self.config(&self.scripts, &self.namespaces, &self.options.data, mode);
         let file = self.options.data.join("workerd.capnp");
         private::write(&file, config.render().as_bytes())?;
-        let EdgeOptions { workerd, log, ended, .. } = &self.options;
-        Process::spawn(workerd, &file, sockets, log, ended.clone())
+        let EdgeOptions { log, requests, ended, .. } = &self.options;
+        let sinks = Sinks { log: log.clone(), requests: requests.clone(), ended: ended.clone() };
+        Process::spawn(&self.options.workerd, &file, sockets, &sinks)
     }
 
     fn config<'a>(
@@ -330,8 +330,13 @@ impl Edge {
         mode: Mode,
     ) -> Config<'a> {
         let hooks = self.options.hooks.filter(|_| mode != Mode::Rehearse);
-        let (r2, secret, outbound) = (self.r2.address(), self.secret.as_str(), &self.options.outbound);
-        Config { scripts, namespaces, data, mode, r2, secret, outbound, hooks }
+        let (r2, secret) = (self.r2.address(), self.secret.as_str());
+        let outbound = match &self.options.outbound {
+            Outbound::Network => None,
+            Outbound::Answered(rules) => self.answers.map(|address| (address, &rules.routes)),
+        };
+        let (labels, requests) = (self.options.labels, self.options.requests.is_some());
+        Config { scripts, namespaces, data, mode, r2, secret, outbound, hooks, labels, requests }
     }
 
     /// Starts `scripts` in a workerd of their own, without sockets and with nothing stored.
@@ -343,7 +348,8 @@ impl Edge {
         let sockets = admin_socket()?;
         let file = folder.join("workerd.capnp");
         private::write(&file, self.config(scripts, namespaces, &folder, Mode::Rehearse).render().as_bytes())?;
-        let started = Process::spawn(&self.options.workerd, &file, &sockets, &(Arc::new(|_| {}) as _), Arc::new(|| {}));
+        let silent = Sinks { log: Arc::new(|_| {}), requests: None, ended: Arc::new(|| {}) };
+        let started = Process::spawn(&self.options.workerd, &file, &sockets, &silent);
         started.map(Process::kill)?;
         private::remove_folder(&folder)
     }

@@ -1,16 +1,14 @@
 //! A running app: its Workers, its data folder, its log.
 
-use crate::{Request, Response, SocketClient, bundle, chain, lock};
+use crate::{Request, Response, SocketClient, bundle, chain, folder::DataFolder, lock, outbound::OutboundPlan};
 use realgar_bundle::{Bundle, Profile, node_tools, read_plain};
-use realgar_edge::{Edge, EdgeOptions, Hooks, LogLine, Script, read_values};
+use realgar_edge::{
+    Edge, EdgeOptions, Hooks, LogLine, OutboundRequest, OutboundResponse, SECRET_HEADER, Script, read_values,
+};
 use std::{
     collections::BTreeMap,
-    fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 use ureq::Agent;
@@ -26,6 +24,8 @@ pub struct AppBuilder {
     values: BTreeMap<String, String>,
     test_clock: bool,
     evict: bool,
+    outbound: OutboundPlan,
+    data: Option<Arc<DataFolder>>,
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +80,52 @@ impl AppBuilder {
         self
     }
 
+    /// Answers the requests that Workers make to `host` with what `answer` returns. Requests to a host that no test names fail,
+    /// so that a test never reaches the world. `"*"` is every other host.
+    ///
+    /// ```no_run
+    /// use realgar_test::{App, OutboundResponse};
+    ///
+    /// let app = App::builder()
+    ///     .worker(".")
+    ///     .outbound("api.example.com", |request| {
+    ///         OutboundResponse::new(200).json(&serde_json::json!({ "asked": request.url }))
+    ///     })
+    ///     .start();
+    /// assert_eq!(app.outbound_requests().len(), 0);
+    /// ```
+    #[must_use]
+    pub fn outbound(
+        mut self,
+        host: &str,
+        answer: impl Fn(&OutboundRequest) -> OutboundResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.outbound.answer(host, Arc::new(answer));
+        self
+    }
+
+    /// Sends the requests that Workers make to `host` to `origin` instead, such as `"http://127.0.0.1:9000"`: a server of the
+    /// test's own. WebSockets and streams go through as they are. Such requests are not recorded.
+    #[must_use]
+    pub fn outbound_to(mut self, host: &str, origin: &str) -> Self {
+        self.outbound.route(host, Some(origin));
+        self
+    }
+
+    /// Lets the requests that Workers make to `host` through to the network. They are not recorded.
+    #[must_use]
+    pub fn outbound_through(mut self, host: &str) -> Self {
+        self.outbound.route(host, None);
+        self
+    }
+
+    /// Uses the data folder of an app that has ended, as another version of the program finds it: see [`App::into_data`].
+    #[must_use]
+    pub fn data(mut self, data: Data) -> Self {
+        self.data = Some(data.0);
+        self
+    }
+
     /// Builds as for a deployment: slower to build, faster to run. With `REALGAR_RELEASE=1` in the environment all apps are built so: for a run
     /// of all tests against what is going to be deployed.
     #[must_use]
@@ -109,15 +155,22 @@ impl AppBuilder {
         let scripts = self.workers.iter().map(|source| self.script(source)).collect::<Result<Vec<_>, _>>()?;
         self.check_values(&scripts)?;
         let tools = node_tools(&mut |_| {}).map_err(|error| chain(&error))?;
-        let data = fresh_folder().map_err(|error| error.to_string())?;
+        let data = match &self.data {
+            Some(data) => data.clone(),
+            None => Arc::new(DataFolder::new().map_err(|error| error.to_string())?),
+        };
+        let (outbound, asked) = self.outbound.rules();
         let log: Arc<Mutex<Vec<LogLine>>> = Arc::default();
         let sink = log.clone();
         let clock_ms = self.test_clock.then(now);
         let options = EdgeOptions {
             workerd: tools.workerd,
-            data: data.0.clone(),
+            data: data.path().into(),
+            outbound,
             port: None,
             log: Arc::new(move |line| lock(&sink).push(line)),
+            labels: false,
+            requests: None,
             hooks: Some(Hooks { clock_ms, evict: self.evict }),
             // The log says so, and the test that waits for an answer prints it.
             ended: Arc::new(|| {}),
@@ -134,7 +187,7 @@ impl AppBuilder {
             .into();
         let clock = Mutex::new(clock_ms);
         let patient = Agent::config_builder().http_status_as_error(false).proxy(None).build().into();
-        Ok(App { edge: Mutex::new(edge), agent, patient, main, log, clock, _data: data })
+        Ok(App { edge: Mutex::new(edge), agent, patient, main, log, clock, asked, data })
     }
 
     /// Checks that every value that was given is for something. What plain Workers read is not known.
@@ -174,8 +227,14 @@ pub struct App {
     log: Arc<Mutex<Vec<LogLine>>>,
     /// Where the clocks stand still.
     clock: Mutex<Option<u64>>,
-    _data: DataFolder,
+    /// The requests to the outside that the test answered or refused.
+    asked: Arc<Mutex<Vec<OutboundRequest>>>,
+    data: Arc<DataFolder>,
 }
+
+/// What an app stored. Dropping it removes it.
+#[derive(Clone, Debug)]
+pub struct Data(Arc<DataFolder>);
 
 impl App {
     /// Builds and starts the Worker crate in `path`.
@@ -198,6 +257,8 @@ impl App {
             values: BTreeMap::new(),
             test_clock: false,
             evict: false,
+            outbound: OutboundPlan::default(),
+            data: None,
         }
     }
 
@@ -346,9 +407,8 @@ impl App {
         let to = from + time.as_millis() as u64;
         let objects = lock(&self.edge).objects().unwrap_or_else(|error| panic!("{}", chain(&error)));
         let path = format!("/advance?from={from}&to={to}");
-        let url = lock(&self.edge).admin_url().unwrap_or_default();
         // However much falls due.
-        let _ = Request::new(&self.patient, "POST", &format!("{url}{path}")).json(&objects).send().expect_status(200);
+        let _ = self.admin_request(&self.patient, &path).json(&objects).send().expect_status(200);
         *lock(&self.clock) = Some(to);
         lock(&self.edge).set_clock(to);
         let _ = self.admin(&format!("/clock?advance={}", time.as_millis())).expect_status(200);
@@ -360,9 +420,26 @@ impl App {
         lock(&self.log).clone()
     }
 
+    /// The requests that Workers made to the outside so far, in order, those that were refused included.
+    #[must_use]
+    pub fn outbound_requests(&self) -> Vec<OutboundRequest> {
+        lock(&self.asked).clone()
+    }
+
+    /// Ends the app, and returns what it stored: for [`AppBuilder::data`] of another one.
+    #[must_use]
+    pub fn into_data(self) -> Data {
+        Data(self.data.clone())
+    }
+
     fn admin(&self, path: &str) -> Response {
-        let url = lock(&self.edge).admin_url().unwrap_or_default();
-        Request::new(&self.agent, "POST", &format!("{url}{path}")).send()
+        self.admin_request(&self.agent, path).send()
+    }
+
+    /// A request to the administration Worker, which wants to see the secret of this run.
+    fn admin_request(&self, agent: &Agent, path: &str) -> Request {
+        let admin = lock(&self.edge).admin().unwrap_or_else(|error| panic!("{}", chain(&error)));
+        Request::new(agent, "POST", &format!("{}{path}", admin.url())).header(SECRET_HEADER, admin.secret())
     }
 }
 
@@ -370,7 +447,7 @@ impl Drop for App {
     #[expect(clippy::print_stderr, reason = "the log of a failed test belongs beside its panic")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for LogLine { level, message } in lock(&self.log).iter() {
+            for LogLine { level, message, .. } in lock(&self.log).iter() {
                 eprintln!("[{level}] {message}");
             }
         }
@@ -435,9 +512,8 @@ impl ObjectRef<'_> {
             "the arguments of `{method}` are to be a list, such as `json!([2])`, not `{arguments}`"
         );
         let (class, name, method) = (escape(&self.class), escape(&self.name), escape(method));
-        let url = lock(&self.app.edge).admin_url().unwrap_or_default();
-        let path = format!("{url}/call?class={class}&name={name}&method={method}");
-        let response = Request::new(&self.app.agent, "POST", &path).json(arguments).send();
+        let path = format!("/call?class={class}&name={name}&method={method}");
+        let response = self.app.admin_request(&self.app.agent, &path).json(arguments).send();
         let outcome: Outcome = response.expect_status(200).json();
         outcome.error.map_or(Ok(outcome.ok), Err)
     }
@@ -499,25 +575,4 @@ fn now() -> u64 {
 fn escape(text: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(byte);
     text.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
-}
-
-/// A folder that is removed when it is dropped.
-#[derive(Debug)]
-struct DataFolder(PathBuf);
-
-impl Drop for DataFolder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn fresh_folder() -> std::io::Result<DataFolder> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let folder = std::env::temp_dir().join(format!("realgar-test-{}-{number}", std::process::id()));
-    if folder.exists() {
-        fs::remove_dir_all(&folder)?;
-    }
-    fs::create_dir_all(&folder)?;
-    Ok(DataFolder(folder))
 }

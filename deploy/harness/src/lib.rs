@@ -18,15 +18,17 @@
 //! test could do about it.
 
 mod app;
+mod folder;
 mod http;
+mod outbound;
 mod random;
 mod websocket;
 
-pub use app::{App, AppBuilder, CallFailed, ObjectRef, Sockets};
+pub use app::{App, AppBuilder, CallFailed, Data, ObjectRef, Sockets};
 pub use http::{Request, Response};
 pub use random::Random;
 pub use realgar_bundle::{Bundle, Profile, read as read_bundle};
-pub use realgar_edge::LogLine;
+pub use realgar_edge::{LogLine, OutboundRequest, OutboundResponse};
 pub use websocket::{Frame, SocketClient};
 
 use realgar_bundle::{BuildOptions, Builder, build};
@@ -49,8 +51,14 @@ pub fn bundle(path: impl AsRef<Path>, profile: Profile) -> Result<Bundle, String
     let cell = lock(&BUILT).entry(key).or_default().clone();
     cell.get_or_init(|| {
         let mut output = String::new();
-        let options =
-            BuildOptions { path: path.into(), profile, builder: Builder::Realgar, color: false, wasm_bindgen: None };
+        let options = BuildOptions {
+            path: path.into(),
+            profile,
+            builder: Builder::Realgar,
+            color: false,
+            wasm_bindgen: None,
+            cancel: None,
+        };
         build(&options, &mut |progress| {
             if let realgar_bundle::Progress::Output(line) = progress {
                 output.push_str(&line);

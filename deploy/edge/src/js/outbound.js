@@ -4,11 +4,16 @@
 export default {
   async fetch(request, { ROUTES, ANSWERS, INTERNET }) {
     const url = new URL(request.url);
-    if (!Object.hasOwn(ROUTES, url.hostname)) return ANSWERS.fetch(request);
-    const target = ROUTES[url.hostname];
-    if (target === null) return INTERNET.fetch(request);
-    const { protocol, host } = new URL(target);
-    [url.protocol, url.host] = [protocol, host];
-    return INTERNET.fetch(new Request(url, request));
+    if (Object.hasOwn(ROUTES, url.hostname)) {
+      const target = ROUTES[url.hostname];
+      if (target === null) return INTERNET.fetch(request);
+      const { protocol, host } = new URL(target);
+      [url.protocol, url.host] = [protocol, host];
+      return INTERNET.fetch(new Request(url, request));
+    }
+    const response = await ANSWERS.fetch(request);
+    const refused = response.headers.get("x-realgar-refused");
+    if (refused !== null) throw new Error(refused);
+    return response;
   },
 };

@@ -1,4 +1,5 @@
-//! What a test puts in front of a script: a clock that it advances, and objects that it can reach into.
+//! What stands in front of a script on this machine: for a test a clock that it advances and objects that it can reach into, for
+//! a developer labels on the lines of the log.
 
 use realgar_wire::Manifest;
 use std::fmt::Write;
@@ -29,17 +30,35 @@ impl Hooks {
     }
 }
 
-/// The source of [`MAIN`]: the script as it is, with classes that a test reaches into.
-pub(crate) fn main_source(manifest: &Manifest) -> String {
+/// The module that labels the lines of the log.
+pub(crate) const LABEL: &str = "realgar-label.js";
+
+const LABEL_SOURCE: &str = include_str!("../js/label.js");
+
+/// The source of [`LABEL`].
+pub(crate) fn label_source(script: &str) -> String {
+    LABEL_SOURCE.replace("\"REALGAR_SCRIPT\"", &serde_json::Value::from(script).to_string())
+}
+
+/// The source of [`MAIN`]: the script as it is, with the classes that `hooks` reach into, or that know their labels.
+pub(crate) fn main_source(manifest: &Manifest, hooks: bool) -> String {
     let script = serde_json::Value::from(format!("./{}", manifest.main_module)).to_string();
-    let mut js = format!(
-        "import {{ hooked, setClockOf }} from \"./{HOOKS}\";\nimport {{ WorkerEntrypoint }} from \"cloudflare:workers\";\n\
-         import * as script from {script};\nexport * from {script};\nexport default script.default;\n\
-         export const {CLOCK} = setClockOf(WorkerEntrypoint);\n"
+    let (wrapper, mut js) = if hooks {
+        let clock = format!(
+            "import {{ hooked, setClockOf }} from \"./{HOOKS}\";\nimport {{ WorkerEntrypoint }} from \"cloudflare:workers\";\n\
+             export const {CLOCK} = setClockOf(WorkerEntrypoint);\n"
+        );
+        ("hooked", clock)
+    } else {
+        ("labelled", format!("import {{ labelled }} from \"./{LABEL}\";\n"))
+    };
+    let _ = write!(
+        js,
+        "import * as script from {script};\nexport * from {script};\nexport default script.default;\n"
     );
     for object in &manifest.objects {
         let class = &object.class;
-        let _ = writeln!(js, "export const {class} = hooked(\"{class}\", script.{class});");
+        let _ = writeln!(js, "export const {class} = {wrapper}(\"{class}\", script.{class});");
     }
     js
 }

@@ -7,13 +7,13 @@ pub(crate) mod install;
 pub(crate) mod process;
 mod simulators;
 
-use crate::{Outbound, Script, namespaces::Namespaces};
+use crate::{Script, namespaces::Namespaces};
 use bindings::{binding, class, d1, namespace, service, unbound, with_props};
 use capnp::{WorkerText, disk, list, quote, worker};
 use hooks::Hooks;
 use realgar_wire::{BindingKind, Consumer, Module, ModuleKind};
 use simulators::{CLOCKS, D1_SIMULATOR, INTERNET, KV, OWN_DATE, QUEUES, shims};
-use std::path::Path;
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 /// The service and socket of the administration Worker. No script can have this name.
 pub(crate) const ADMIN: &str = "realgar:admin";
@@ -35,6 +35,10 @@ pub(crate) const R2: &str = "r2";
 /// The folder of the values in KV.
 pub(crate) const BLOBS: &str = "kv-blobs";
 
+/// The compatibility flags that bring `AsyncLocalStorage`, the smallest first.
+const ALS_FLAGS: [&str; 2] = ["nodejs_als", "nodejs_compat"];
+
+const FRONT_SOURCE: &str = include_str!("../js/front.js");
 const ADMIN_SOURCE: &str = include_str!("../js/admin.js");
 /// What a workerd is started for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,19 +61,24 @@ pub(crate) struct Config<'a> {
     pub(crate) r2: &'a str,
     /// What the administration Worker and the store of R2 want to see of whoever calls them.
     pub(crate) secret: &'a str,
-    /// Where the scripts' own requests lead.
-    pub(crate) outbound: &'a Outbound,
+    /// Who answers the scripts' own requests to the outside, and the hosts that are let through. Without it all of them are.
+    pub(crate) outbound: Option<(SocketAddr, &'a BTreeMap<String, Option<String>>)>,
     /// What a test puts in front of the scripts.
     pub(crate) hooks: Option<Hooks>,
+    /// Whether lines of the log say which Worker and object they are from. Not together with `hooks`.
+    pub(crate) labels: bool,
+    /// Whether each request is told of.
+    pub(crate) requests: bool,
 }
 
 impl Config<'_> {
     pub(crate) fn render(&self) -> String {
-        let mut services = vec![
+        let mut services = self.outbound();
+        services.extend([
             disk(D1_STORAGE, &self.data.join(D1)),
             self.simulator(&D1_SIMULATOR, D1_STORAGE, &[]),
             self.admin_service(),
-        ];
+        ]);
         if self.mode != Mode::Migrate {
             services.extend([
                 disk(OBJECT_STORAGE, &self.data.join(OBJECTS)),
@@ -80,14 +89,16 @@ impl Config<'_> {
                 self.cron(),
                 shims(),
             ]);
-            services.extend(self.outbound());
             services.extend(self.scripts.iter().map(|script| self.script_service(script)));
             services.extend(self.scripts.iter().filter_map(assets_service));
+            if self.requests {
+                services.extend(self.scripts.iter().map(requests_service));
+            }
             services.extend(self.buckets());
         }
         let mut targets = vec![(ADMIN.to_string(), ADMIN.to_string())];
         if self.mode == Mode::Serve {
-            targets.extend(self.scripts.iter().map(|script| (script.name().into(), front(script))));
+            targets.extend(self.scripts.iter().map(|script| (script.name().into(), self.front(script))));
         }
         // The address is never used: the edge passes its own listening sockets, by name.
         let sockets = targets.iter().map(|(name, service)| {
@@ -133,6 +144,11 @@ impl Config<'_> {
         })
     }
 
+    /// The service behind a script's socket.
+    fn front(&self, script: &Script) -> String {
+        if self.requests { requests_name(script) } else { served(script) }
+    }
+
     fn script_service(&self, script: &Script) -> String {
         let manifest = &script.manifest;
         let main = manifest.modules.iter().filter(|module| module.name == manifest.main_module);
@@ -140,13 +156,24 @@ impl Config<'_> {
         let inline = |name: &str, source: &str| format!("(name = {}, esModule = {})", quote(name), quote(source));
         let own = main.chain(others).map(|module| module_text(&script.folder, module));
         // The first module is the one that workerd starts.
-        let in_front =
-            self.hooks.map(|hooks| [inline(hooks::MAIN, &hooks::main_source(manifest)), inline(hooks::HOOKS, &hooks.source())]);
+        let main_source = || hooks::main_source(manifest, self.hooks.is_some());
+        let in_front = match self.hooks {
+            Some(hooks) => vec![inline(hooks::MAIN, &main_source()), inline(hooks::HOOKS, &hooks.source())],
+            None if self.labels => {
+                let label = hooks::label_source(script.name());
+                vec![inline(hooks::MAIN, &main_source()), inline(hooks::LABEL, &label)]
+            }
+            None => vec![],
+        };
+        let mut flags = manifest.compatibility_flags.clone();
+        if self.labels && !flags.iter().any(|flag| ALS_FLAGS.contains(&flag.as_str())) {
+            flags.push(ALS_FLAGS[0].into());
+        }
         worker(&WorkerText {
             name: script.name(),
-            modules: in_front.into_iter().flatten().chain(own).collect(),
+            modules: in_front.into_iter().chain(own).collect(),
             date: &manifest.compatibility_date,
-            flags: &manifest.compatibility_flags,
+            flags: &flags,
             bindings: manifest.bindings.iter().filter_map(|own| binding(script, own)).chain(unbound(script)).collect(),
             classes: manifest
                 .objects
@@ -202,9 +229,27 @@ fn assets_name(script: &Script) -> String {
     format!("realgar:assets:{}", script.name())
 }
 
-/// The service that answers requests to a script.
-fn front(script: &Script) -> String {
+/// The service that answers requests to a script, static files included.
+fn served(script: &Script) -> String {
     if assets(script).is_some() { assets_name(script) } else { script.name().into() }
+}
+
+fn requests_name(script: &Script) -> String {
+    format!("realgar:requests:{}", script.name())
+}
+
+/// What tells of each request to a script.
+fn requests_service(script: &Script) -> String {
+    worker(&WorkerText {
+        name: &requests_name(script),
+        modules: vec![format!("(name = \"front.js\", esModule = {})", quote(FRONT_SOURCE))],
+        date: OWN_DATE,
+        flags: &[],
+        bindings: vec![service("TARGET", &served(script)), bindings::text("SCRIPT", script.name())],
+        classes: vec![],
+        storage: OBJECT_STORAGE,
+        outbound: INTERNET,
+    })
 }
 
 fn module_text(folder: &Path, module: &Module) -> String {

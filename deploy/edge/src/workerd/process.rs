@@ -1,6 +1,6 @@
 //! One workerd process: started with our sockets, watched until it ends, and (on Linux) never left behind.
 
-use crate::{EdgeError, EndSink, LogSink, error::io, os};
+use crate::{EdgeError, EndSink, LogSink, RequestSink, error::io, os};
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
@@ -32,24 +32,95 @@ const CONTROL_FD: i32 = 3;
 pub struct LogLine {
     /// `log`, `info`, `warn`, `error`, `debug`.
     pub level: String,
+    /// Where it comes from, if the edge labels lines and a Worker wrote it.
+    pub source: Option<Source>,
     /// The text.
     pub message: String,
+}
+
+/// Where a line of the log comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The script.
+    pub script: String,
+    /// The class of the object and its name, or its id where it has no name.
+    pub object: Option<(String, String)>,
+}
+
+/// A request that a script answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServedRequest {
+    /// The script.
+    pub script: String,
+    /// The method.
+    pub method: String,
+    /// The path, with the query.
+    pub path: String,
+    /// The status of the response.
+    pub status: u16,
+    /// How long it took until the response began, in milliseconds.
+    pub time_ms: u64,
+}
+
+/// What workerd printed, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Printed {
+    Log(LogLine),
+    Request(ServedRequest),
+    /// What workerd tells of its own work and is of no use to a developer.
+    Chatter,
 }
 
 impl LogLine {
     /// Something to know, which stops nothing.
     pub(crate) fn warning(message: String) -> Self {
-        Self { level: "warn".into(), message }
+        Self { level: "warn".into(), source: None, message }
     }
+}
 
-    /// workerd logs one JSON object a line; what is no such object is its own complaint.
+impl Printed {
+    /// workerd logs one JSON object a line. Any other line is a complaint of its own.
     fn parse(line: &str) -> Self {
         let json: Option<serde_json::Value> = serde_json::from_str(line).ok();
         let field = |name: &str| Some(json.as_ref()?.get(name)?.as_str()?.to_string());
-        match (field("level"), field("message")) {
-            (Some(level), Some(message)) => Self { level, message },
-            _ => Self { level: "error".into(), message: line.into() },
+        let (Some(level), Some(message)) = (field("level"), field("message")) else {
+            return Self::Log(LogLine { level: "error".into(), source: None, message: line.into() });
+        };
+        if CHATTER.iter().any(|chatter| message.contains(chatter)) {
+            return Self::Chatter;
         }
+        if let Some(request) = message.strip_prefix('\u{3}').and_then(ServedRequest::parse) {
+            return Self::Request(request);
+        }
+        let (source, message) = match labelled(&message) {
+            Some((source, message)) => (Some(source), message.to_string()),
+            None => (None, message),
+        };
+        Self::Log(LogLine { level, source, message })
+    }
+}
+
+/// Parts of lines with which workerd alarms nobody but the developer: an alarm that fell due while nothing ran is delivered
+/// late, which is what should happen.
+const CHATTER: [&str; 2] = ["DEBUG_ALARM", "overdue alarm"];
+
+/// The label that `label.js` puts in front of a message, and the message.
+fn labelled(message: &str) -> Option<(Source, &str)> {
+    let rest = message.strip_prefix('\u{1}')?;
+    let end = rest.find(['\u{1}', '\u{2}'])?;
+    let (label, text) = rest.split_at(end);
+    // Behind a label of its own there is a space of the formatter's.
+    let text = text.strip_prefix('\u{1}').or_else(|| text.strip_prefix("\u{2} ")).or_else(|| text.strip_prefix('\u{2}'))?;
+    let mut label: Vec<String> = serde_json::from_str(label).ok()?;
+    let object = if label.len() == 3 { label.pop().zip(label.pop()).map(|(name, class)| (class, name)) } else { None };
+    Some((Source { script: label.pop()?, object }, text))
+}
+
+impl ServedRequest {
+    /// Reads what `front.js` tells.
+    fn parse(text: &str) -> Option<Self> {
+        let (script, method, path, status, time_ms) = serde_json::from_str(text).ok()?;
+        Some(Self { script, method, path, status, time_ms })
     }
 }
 
@@ -73,6 +144,14 @@ impl Sockets {
     }
 }
 
+/// Who is told what a workerd does.
+#[derive(Clone)]
+pub(crate) struct Sinks {
+    pub(crate) log: LogSink,
+    pub(crate) requests: Option<RequestSink>,
+    pub(crate) ended: EndSink,
+}
+
 /// A running workerd.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -91,9 +170,9 @@ impl Process {
         workerd: &Path,
         config: &Path,
         sockets: &Sockets,
-        log: &LogSink,
-        ended: EndSink,
+        sinks: &Sinks,
     ) -> Result<Self, EdgeError> {
+        let Sinks { log, ended, .. } = sinks;
         let (control, report) = std::io::pipe().map_err(io("make a pipe for", workerd))?;
         let mut command = Command::new(workerd);
         command.args(["serve", "--experimental", "-I", "/", &format!("--control-fd={CONTROL_FD}")]);
@@ -113,8 +192,8 @@ impl Process {
         })?;
         let mut child = spawn_with_parent(command).map_err(io("run", workerd))?;
         let kept = Arc::new(Mutex::new(Some(Vec::new())));
-        let output = vec![forward(child.stdout.take(), &kept, log), forward(child.stderr.take(), &kept, log)];
-        let process = Self::watch(child, output, log.clone(), ended);
+        let output = vec![forward(child.stdout.take(), &kept, sinks), forward(child.stderr.take(), &kept, sinks)];
+        let process = Self::watch(child, output, log.clone(), ended.clone());
         let outcome = serves(control, sockets.list.len());
         let process = if outcome == Serving::Yes {
             Some(process)
@@ -145,7 +224,8 @@ impl Process {
             drop(end);
             if !expected.load(Ordering::SeqCst) {
                 let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-                log(LogLine { level: "error".into(), message: format!("workerd ended by itself: {status}") });
+                let message = format!("workerd ended by itself: {status}");
+                log(LogLine { level: "error".into(), source: None, message });
                 on_end();
             }
         });
@@ -208,15 +288,16 @@ fn serves(control: PipeReader, sockets: usize) -> Serving {
 fn forward(
     pipe: Option<impl Read + Send + 'static>,
     kept: &Arc<Mutex<Option<Vec<LogLine>>>>,
-    log: &LogSink,
+    sinks: &Sinks,
 ) -> thread::JoinHandle<()> {
-    let (kept, log) = (kept.clone(), log.clone());
+    let (kept, sinks) = (kept.clone(), sinks.clone());
     thread::spawn(move || {
         for line in pipe.into_iter().flat_map(|pipe| BufReader::new(pipe).split(b'\n')).map_while(Result::ok) {
-            let line = LogLine::parse(&String::from_utf8_lossy(&line));
-            match &mut *lock(&kept) {
-                Some(kept) => kept.push(line),
-                None => log(line),
+            match (Printed::parse(&String::from_utf8_lossy(&line)), &mut *lock(&kept)) {
+                (Printed::Log(line), Some(kept)) => kept.push(line),
+                (Printed::Log(line), None) => (sinks.log)(line),
+                (Printed::Request(request), _) => sinks.requests.iter().for_each(|sink| sink(request.clone())),
+                (Printed::Chatter, _) => {}
             }
         }
     })
@@ -246,4 +327,44 @@ fn spawn_with_parent(command: Command) -> Spawned {
     let (answer, spawned) = mpsc::channel();
     SPAWNER.send((command, answer)).map_err(|_| gone())?;
     spawned.recv().map_err(|_| gone())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(message: &str) -> Printed {
+        Printed::parse(&serde_json::json!({ "timestamp": 1, "level": "log", "message": message }).to_string())
+    }
+
+    fn line(source: Option<(&str, Option<(&str, &str)>)>, message: &str) -> Printed {
+        let source = source.map(|(script, object)| Source {
+            script: script.into(),
+            object: object.map(|(class, name)| (class.into(), name.into())),
+        });
+        Printed::Log(LogLine { level: "log".into(), source, message: message.into() })
+    }
+
+    #[test]
+    fn a_line_says_where_it_comes_from_if_it_has_a_label() {
+        assert_eq!(parse("plain"), line(None, "plain"));
+        assert_eq!(parse("\u{1}[\"api\"]\u{1}a\u{1}b"), line(Some(("api", None)), "a\u{1}b"));
+        assert_eq!(parse("\u{1}[\"api\",\"A\",\"ada\"]\u{2} { a: 1 }"), line(Some(("api", Some(("A", "ada")))), "{ a: 1 }"));
+        assert_eq!(parse("\u{1}no label"), line(None, "\u{1}no label"));
+        assert_eq!(parse("NOSENTRY DEBUG_ALARM: Moving alarm later"), Printed::Chatter);
+        let complaint = Printed::Log(LogLine { level: "error".into(), source: None, message: "*** abort".into() });
+        assert_eq!(Printed::parse("*** abort"), complaint);
+    }
+
+    #[test]
+    fn a_request_is_told_with_its_status_and_time() {
+        let expected = ServedRequest {
+            script: "api".into(),
+            method: "GET".into(),
+            path: "/a?b".into(),
+            status: 200,
+            time_ms: 3,
+        };
+        assert_eq!(parse("\u{3}[\"api\",\"GET\",\"/a?b\",200,3]"), Printed::Request(expected));
+    }
 }

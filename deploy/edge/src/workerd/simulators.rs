@@ -4,9 +4,9 @@
 use super::{
     Config, EVENTS_FLAG, OBJECT_STORAGE, SIMULATOR_STORAGE,
     bindings::{bucket_name, class, json, namespace, service},
-    capnp::{WorkerText, list, quote, worker},
+    capnp::{WorkerText, quote, worker},
 };
-use crate::{Outbound, r2};
+use crate::{SECRET_HEADER, r2};
 use realgar_wire::{BindingKind, ClassStorage, Consumer};
 
 const SHIMS_SOURCE: &str = include_str!("../js/shims.js");
@@ -39,8 +39,8 @@ pub(super) const CLOCKS: [&str; 3] = [KV.service, QUEUES.service, CRON.service];
 pub(super) const SHIMS: &str = "realgar:shims";
 
 
-/// Where `fetch` of a script leads: the name that workerd has for it.
-pub(super) const INTERNET: &str = "internet";
+/// The network.
+pub(super) const INTERNET: &str = "realgar:internet";
 /// What stands in front of it in tests.
 const OUTBOUND: &str = "realgar:outbound";
 /// The server of a test that answers outgoing requests.
@@ -84,7 +84,7 @@ impl Config<'_> {
                 quote(self.r2),
                 quote(r2::BUCKET_HEADER),
                 quote(bucket),
-                quote(crate::SECRET_HEADER),
+                quote(SECRET_HEADER),
                 quote(self.secret)
             )
         };
@@ -122,13 +122,13 @@ impl Config<'_> {
             "(name = {}, network = (allow = [\"public\", \"private\"], tlsOptions = (trustBrowserCas = true)))",
             quote(INTERNET)
         );
-        let Outbound::Answered { address, secret, routes } = self.outbound else { return vec![internet] };
+        let Some((address, routes)) = self.outbound else { return vec![internet] };
         let answers = format!(
             "(name = {}, external = (address = {}, http = (style = proxy, injectRequestHeaders = [(name = {}, value = {})])))",
             quote(OUTBOUND_ANSWERS),
             quote(&address.to_string()),
-            quote(crate::SECRET_HEADER),
-            quote(secret)
+            quote(SECRET_HEADER),
+            quote(self.secret)
         );
         let router = worker(&WorkerText {
             name: OUTBOUND,
@@ -149,10 +149,7 @@ impl Config<'_> {
 
     /// The name of the service that a script's `fetch` goes to.
     pub(super) fn outbound_name(&self) -> &'static str {
-        match self.outbound {
-            Outbound::Network => INTERNET,
-            Outbound::Answered { .. } => OUTBOUND,
-        }
+        if self.outbound.is_some() { OUTBOUND } else { INTERNET }
     }
 }
 

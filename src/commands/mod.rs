@@ -1,0 +1,44 @@
+//! The commands, one module each.
+
+pub(crate) mod build;
+pub(crate) mod dev;
+
+use crate::error::CommandError;
+use realgar_bundle::{Cancel, Workspace, workspace};
+use std::path::{Path, PathBuf};
+
+/// The Workers that a path on the command line means: the crate or the plain Worker there, or all Workers of the workspace.
+fn workers_in(path: &Path) -> Result<Vec<PathBuf>, CommandError> {
+    let folder = path
+        .canonicalize()
+        .map_err(|error| CommandError::user(format!("cannot find `{}`: {error}", path.display())))?;
+    let is_crate = folder.join("Cargo.toml").is_file();
+    if !is_crate {
+        if folder.join("wrangler.toml").is_file() {
+            return Ok(vec![folder]);
+        }
+        let text = "has neither a `Cargo.toml` nor a `wrangler.toml`; name the folder of a Worker";
+        return Err(CommandError::user(format!("`{}` {text}", path.display())));
+    }
+    let Workspace { root, workers } = workspace(&folder)?;
+    if workers.values().any(|worker| *worker == folder) || root != folder {
+        return Ok(vec![folder]);
+    }
+    if workers.is_empty() {
+        let text = "holds a workspace without a Worker: no package has a `cdylib` and depends on `realgar`";
+        return Err(CommandError::user(format!("`{}` {text}", path.display())));
+    }
+    Ok(workers.into_values().collect())
+}
+
+/// Ends what a command has begun when the user says so, by Ctrl-C or SIGTERM. `more` is done in the handler.
+fn cancel_on_signal(more: impl Fn() + Send + 'static) -> Result<Cancel, CommandError> {
+    let cancel = Cancel::default();
+    let handler = cancel.clone();
+    ctrlc::set_handler(move || {
+        handler.cancel();
+        more();
+    })
+    .map_err(CommandError::user)?;
+    Ok(cancel)
+}

@@ -1,0 +1,92 @@
+//! How a command ends: what kind of failure it is, with which hints, and the exit code.
+
+use realgar_bundle::BuildError;
+use realgar_edge::EdgeError;
+use std::{error::Error, fmt};
+
+/// Exit code: done, or nothing to do. Ctrl-C also ends a `dev` that serves with it.
+pub const EXIT_DONE: u8 = 0;
+/// Exit code: something failed or was declined; standard error says what.
+pub const EXIT_FAILED: u8 = 1;
+/// Exit code: wrong usage, as `sysexits.h` has it.
+pub const EXIT_USAGE: u8 = 64;
+/// Exit code: Ctrl-C or SIGTERM before the command was done.
+pub const EXIT_INTERRUPTED: u8 = 130;
+
+/// What a command ends with.
+pub(crate) type Outcome = Result<(), CommandError>;
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ErrorKind {
+    /// Something that the user can change: the source, a file, a port.
+    User,
+    /// The arguments do not make sense.
+    Usage,
+    /// The user ended it.
+    Interrupted,
+}
+
+/// A failure, with what to do about it.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    pub(crate) kind: ErrorKind,
+    pub(crate) error: Box<dyn Error + Send + Sync>,
+    pub(crate) hints: Vec<String>,
+}
+
+impl CommandError {
+    /// A failure that the user can mend.
+    pub(crate) fn user(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind: ErrorKind::User, error: error.into(), hints: Vec::new() }
+    }
+
+    /// Arguments that do not make sense.
+    pub(crate) fn usage(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { kind: ErrorKind::Usage, ..Self::user(error) }
+    }
+
+    /// Adds what to do about it.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// The exit code.
+    pub(crate) fn code(&self) -> u8 {
+        match self.kind {
+            ErrorKind::User => EXIT_FAILED,
+            ErrorKind::Usage => EXIT_USAGE,
+            ErrorKind::Interrupted => EXIT_INTERRUPTED,
+        }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl From<BuildError> for CommandError {
+    fn from(error: BuildError) -> Self {
+        let kind = if matches!(error, BuildError::Cancelled) { ErrorKind::Interrupted } else { ErrorKind::User };
+        Self { kind, ..Self::user(error) }
+    }
+}
+
+impl From<EdgeError> for CommandError {
+    fn from(error: EdgeError) -> Self {
+        let hint = match &error {
+            EdgeError::Listen { .. } => Some("`--port` chooses another port, and `--port 0` any free one".to_string()),
+            EdgeError::DataInUse { .. } => Some("`--data` chooses another folder for this run".into()),
+            EdgeError::NoPort { .. } => Some("`--port` chooses a lower one".into()),
+            EdgeError::NoValue { binding, .. } => {
+                Some(format!("write `{binding}=..` into the file `.dev.vars` in the folder of the Worker"))
+            }
+            _ => None,
+        };
+        let command = Self::user(error);
+        hint.into_iter().fold(command, Self::hint)
+    }
+}
