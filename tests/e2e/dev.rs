@@ -37,7 +37,7 @@ impl Dev {
     }
 
     /// Waits for a line on standard error that has `text` in it.
-    fn says(&self, text: &str) -> String {
+    pub(crate) fn says(&self, text: &str) -> String {
         wait_for(&self.err, text)
     }
 

@@ -4,6 +4,7 @@
 mod bindings;
 mod browser;
 mod bundle;
+mod classes;
 mod common;
 mod contract;
 mod counter;

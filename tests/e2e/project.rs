@@ -1,9 +1,22 @@
 //! A Worker crate of a test's own, which it can edit.
 
+use realgar_test::{Bundle, read_bundle};
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
 };
+
+static KEPT: AtomicU32 = AtomicU32::new(0);
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+    }
+}
 
 /// A crate in a workspace of its own, which shares the target folder and the locked versions of this one.
 pub(crate) struct Project {
@@ -33,6 +46,27 @@ impl Project {
         let project = Self { folder };
         project.write(source);
         project
+    }
+
+    /// Replaces the source, and builds it. (The harness builds a folder once for each process.)
+    #[track_caller]
+    pub(crate) fn build(&self, source: &str) -> Bundle {
+        self.try_build(source).unwrap()
+    }
+
+    /// As [`Project::build`], for sources that are refused.
+    pub(crate) fn try_build(&self, source: &str) -> Result<Bundle, String> {
+        self.write(source);
+        let arguments = ["build", "--dev", self.folder.to_str().unwrap()];
+        let output = Command::new(env!("CARGO_BIN_EXE_realgar")).args(arguments).output().unwrap();
+        if !output.status.success() {
+            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+        }
+        // The next build replaces the folder.
+        let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+        let kept = self.folder.join(format!("kept-{}", KEPT.fetch_add(1, Ordering::Relaxed)));
+        copy(&folder, &kept);
+        Ok(read_bundle(&kept).unwrap())
     }
 
     /// Replaces the source.
