@@ -198,23 +198,29 @@ function exactly(run, statement, table, rounded) {
  * `CAST`. Those are the bits of `low`, and from the fiftieth on, of `high`.
  */
 function exec(sql, statement, params, low, high) {
-  return sql.exec(low === 0 && high === 0 ? statement : casting(statement, low, high), ...params);
+  return sql.exec(low === 0 && high === 0 ? alone(statement) : casting(statement, low, high), ...params);
 }
+
+/** A statement without a comment at its end: behind a semicolon the runtime takes it for another statement. */
+const alone = (statement) => (/--|\/\*/.test(statement) ? bare(statement) : statement);
+
+/** For D1, which takes floats only too. */
+export const casted = (statement, low, high) => (low === 0 && high === 0 ? statement : casting(statement, low, high));
 
 /** How many forms of a statement are kept. */
 const FORMS_MAX = 32;
 /** Statements with casts, by the statement and the parameters. */
-const casted = new Map();
+const forms = new Map();
 
 function casting(statement, low, high) {
-  let known = casted.get(statement);
-  if (known === undefined) casted.set(statement, (known = new Map()));
+  let known = forms.get(statement);
+  if (known === undefined) forms.set(statement, (known = new Map()));
   const key = high === 0 ? low : `${low} ${high}`;
   let text = known.get(key);
   if (text === undefined) {
     // What is NULL in one call is an integer in another: there may be as many forms of a statement as calls.
     if (known.size === FORMS_MAX) known.clear();
-    known.set(key, (text = withCasts(statement, low, high)));
+    known.set(key, (text = withCasts(alone(statement), low, high)));
   }
   return text;
 }
@@ -308,6 +314,9 @@ export function sockets(state, tag) {
   return all.filter((socket) => socket.readyState === WebSocket.READY_STATE_OPEN);
 }
 
+/** What holds bytes and nothing else. */
+const BYTES = [Uint8Array, ArrayBuffer, Uint8ClampedArray, DataView];
+
 /** What a value is, in the order of `Kind` in `framework/src/codec/decode.rs`. */
 export function kind(value) {
   switch (typeof value) {
@@ -320,8 +329,9 @@ export function kind(value) {
     default: return 11;
   }
   if (value === null) return 0;
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return 5;
-  if (Array.isArray(value)) return 6;
+  if (BYTES.some((type) => value instanceof type)) return 5;
+  // The elements of other typed arrays are numbers, and not their bytes.
+  if (Array.isArray(value) || ArrayBuffer.isView(value)) return 6;
   if (value instanceof Map) return 7;
   if (value instanceof Set) return 8;
   if (value instanceof Date) return 9;

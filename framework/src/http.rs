@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 use std::fmt::Display;
 use tower_service::Service;
-use worker::{Body, Request, Response};
+use worker::{Body, EncodeBody, Request, Response};
 
 /// Answers `request` with `service`, such as an axum `Router`.
 ///
@@ -17,6 +17,8 @@ use worker::{Body, Request, Response};
 /// }
 /// # }
 /// ```
+///
+/// The body of a response with `Content-Encoding` is sent as it is: whoever set the header has encoded it.
 ///
 /// axum wants handlers whose futures are `Send`. What awaits a call, or anything else of JavaScript, is so inside of
 /// `worker::send::SendFuture`, or with `#[worker::send]` on the handler.
@@ -32,6 +34,12 @@ where
     let request = ::http::Request::try_from(request)?;
     let failed = |error: S::Error| Error::Message(error.to_string());
     std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
-    let response = service.call(request).await.map_err(failed)?;
-    Ok(worker::response_to_wasm(response)?.into())
+    let mut response = service.call(request).await.map_err(failed)?;
+    // A service encodes the body that it says is encoded; the platform would do so once more.
+    let encoded = response.headers().contains_key(::http::header::CONTENT_ENCODING);
+    let asked = response.extensions_mut().remove::<EncodeBody>();
+    let encode_body = asked.unwrap_or(if encoded { EncodeBody::Manual } else { EncodeBody::Automatic });
+    // The base crate's conversions forget it, so it is said of both forms.
+    response.extensions_mut().insert(encode_body.clone());
+    Ok(Response::from(worker::response_to_wasm(response)?).with_encode_body(encode_body))
 }

@@ -117,6 +117,10 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn param(value: &JsValue);
 
+    /// The statement for D1: parameters that are integers go to a `CAST`. See [`SqlParams`].
+    #[wasm_bindgen(js_namespace = __realgar)]
+    pub(crate) fn casted(statement: &str, low: f64, high: f64) -> JsValue;
+
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = execute)]
     fn raw_execute(sql: &JsValue, statement: &JsValue, count: u32, low: f64, high: f64) -> Result<f64, JsValue>;
 

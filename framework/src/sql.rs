@@ -95,15 +95,15 @@ impl Sql {
     }
 
     /// All rows of a query. A row is a struct with a field for each column; or a tuple, in the order of the columns; or, of one column, its
-    /// value. 0 and 1 are read as `bool` where it says so. Two columns of one name are an error in a struct: name one with `AS`, or take
-    /// a tuple.
+    /// value, a blob included. A type that takes anything, such as an untagged enum or `serde_json::Value`, gets that value too. 0 and 1
+    /// are read as `bool` where the type says so. Two columns of one name are an error in a struct: name one with `AS`, or take a tuple.
     ///
     /// # Errors
     /// What SQLite reports, with the statement; or the row and column that does not fit `T`. The statement has run by then; what
     /// it wrote stays, unless it was in a transaction.
     ///
-    /// The platform hands integers out rounded that are beyond 2^53 - 1. A `SELECT` with such ones runs twice, so that they are exact;
-    /// those that a statement which writes is `RETURNING` are an error: return `CAST(column AS TEXT)`, into a `String`, or select them.
+    /// The platform hands integers beyond 2^53 - 1 out rounded. A `SELECT` that returns such integers runs twice, so that they are exact.
+    /// Large integers that a writing statement returns (`RETURNING`) are an error: return `CAST(column AS TEXT)`, into a `String`.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let rows = self.rows(statement, params.into_values())?;
         let packed = Packed::table(&rows);
@@ -218,12 +218,8 @@ fn given(values: &[SqlValue]) -> Result<js::SqlParams> {
         .into());
     }
     values.iter().try_for_each(SqlValue::check)?;
-    let mut params = js::SqlParams { count: values.len() as u32, ..js::SqlParams::default() };
-    for (index, value) in values.iter().enumerate() {
-        if let SqlValue::Integer(_) = value {
-            let (half, bit) = if index < HALF { (&mut params.low, index) } else { (&mut params.high, index - HALF) };
-            *half += (1_u64 << bit) as f64;
-        }
+    let (low, high) = integers(values);
+    for value in values {
         match value {
             SqlValue::Integer(v) if is_safe(*v) => js::param_number(*v as f64),
             SqlValue::Real(v) => js::param_number(*v),
@@ -231,7 +227,24 @@ fn given(values: &[SqlValue]) -> Result<js::SqlParams> {
             other => js::param(&other.to_js()),
         }
     }
-    Ok(params)
+    Ok(js::SqlParams { count: values.len() as u32, low, high })
+}
+
+/// Which parameters are integers: a bit for each, in two halves. See [`js::SqlParams`].
+pub(crate) fn integers(values: &[SqlValue]) -> (f64, f64) {
+    let (mut low, mut high) = (0.0, 0.0);
+    for (index, value) in values.iter().enumerate() {
+        if let SqlValue::Integer(_) = value {
+            let (half, bit) = if index < HALF { (&mut low, index) } else { (&mut high, index - HALF) };
+            *half += (1_u64 << bit) as f64;
+        }
+    }
+    (low, high)
+}
+
+/// The rows of a query, whose first one is the names of its columns.
+pub(crate) fn decode_table<T: DeserializeOwned>(table: &js_sys::Array, statement: &str) -> Result<Vec<T>> {
+    Table::of_js(table).decode().map_err(|error| unfit(statement, error))
 }
 
 /// Whether JavaScript has this number.

@@ -409,7 +409,7 @@ impl Entries {
 /// How many keys the platform takes in one call.
 const KEYS_MAX: usize = 128;
 /// How large a key can be, in bytes (Cloudflare, "Durable Objects limits").
-const KEY_SIZE_MAX: usize = 2048;
+const KEY_SIZE_MAX: usize = realgar_wire::limits::STORAGE_KEY_SIZE_MAX;
 
 /// The keys, as the lists that the platform takes.
 fn calls(keys: impl Iterator<Item = JsValue>) -> Vec<Array> {

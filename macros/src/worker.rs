@@ -66,7 +66,7 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
     let mistakes = errors.count();
     let item = parse_struct("worker", item, errors)?;
     let class = names::plain(&item.ident);
-    let script = options.name.as_ref().map_or_else(|| names::kebab_case(&class), syn::LitStr::value);
+    let script = options.name.as_ref().map_or_else(|| names::kebab_case(&class), LitStr::value);
     if let Some(problem) = names::script_name_problem(&script) {
         match &options.name {
             Some(name) => errors.at(name, problem),

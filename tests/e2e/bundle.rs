@@ -1,7 +1,7 @@
 //! What a build makes, and what it says when it cannot.
 
 use crate::{
-    common::{eventually, npm_ci},
+    common::eventually,
     project::{Project, worker},
 };
 use realgar_test::{App, Profile, bundle, read_bundle};
@@ -246,33 +246,4 @@ fn worker_build_refuses_an_instance_for_each_object() {
         error.contains("`Menu` has `isolation = \"object\"`, and a bundle of worker-build has one wasm instance"),
         "{error}"
     );
-}
-
-#[test]
-fn wrangler_accepts_the_folder() {
-    let folder = built(&["build", "examples/counter"]);
-    let wrangler = wrangler();
-    let own = Path::new(env!("CARGO_BIN_EXE_realgar")).parent().unwrap();
-    let path = format!("{}:{}", own.display(), std::env::var("PATH").unwrap());
-    let output = Command::new("node")
-        .arg(wrangler.join("node_modules/wrangler/bin/wrangler.js"))
-        .args(["deploy", "--dry-run"])
-        .current_dir(&folder)
-        .env("PATH", path)
-        .env("WRANGLER_SEND_METRICS", "false")
-        .env("CI", "true")
-        .output()
-        .unwrap();
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert!(output.status.success(), "{out}\n{err}");
-    for expected in ["worker_bg.wasm", "env.Counter (Counter)", "env.Events (Events)", "--dry-run: exiting now"] {
-        assert!(out.contains(expected), "`{expected}` is not in:\n{out}\n{err}");
-    }
-}
-
-/// Installs the pinned wrangler: only this test needs it, and it is large.
-fn wrangler() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrangler");
-    npm_ci(Path::new("tests/wrangler"), &folder);
-    folder
 }

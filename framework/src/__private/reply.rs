@@ -78,10 +78,33 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// A result type that `#[rpc]` takes apart: it found a type whose name ends in `Result`.
+/// Whether `T` is a `Result`, found at compile time: an own constant goes before that of a trait.
+#[derive(Debug)]
+pub struct IsResult<T>(std::marker::PhantomData<T>);
+
+impl<T, E> IsResult<Result<T, E>> {
+    /// It is.
+    pub const IS_RESULT: bool = true;
+}
+
+/// The constant of [`IsResult`] for every other type.
+pub trait NoResult {
+    /// It is not.
+    const IS_RESULT: bool = false;
+}
+
+impl<T> NoResult for IsResult<T> {}
+
+/// Called by the code `#[rpc]` generates, at compile time: refuses a `Result` that does not look like one.
+pub const fn assert_no_result(is_result: bool) {
+    assert!(!is_result, "this type is a `Result` under another name, which `#[rpc]` cannot see: write `Result<..>`");
+}
+
+/// A result type that `#[rpc]` takes apart: a type called `Result`, or one with parameters whose name ends so.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is named like a `Result`, but is none",
-    note = "`#[rpc]` treats a return type whose name ends in `Result` as `std::result::Result`; rename the type"
+    note = "`#[rpc]` takes a type with parameters whose name ends in `Result` for an alias of `std::result::Result`",
+    note = "return it under another name: `type Page = PagedResult<Item>;`"
 )]
 pub trait Fallible {
     /// What a call returns.

@@ -1,10 +1,10 @@
 //! D1, the SQL database that Workers share.
 
-use super::{lookup, settled};
-use crate::{Bindable, Declaration, Error, Params, Result, SqlValue, codec, js};
+use super::{lookup, object, settled};
+use crate::{Bindable, Declaration, Error, Params, Result, SqlValue, js, sql};
 use js_sys::Array;
 use serde::de::DeserializeOwned;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
 
 /// A D1 database, as a value: `static EVENTS: D1Database = D1Database::new("Events");`.
 #[derive(Clone, Copy, Debug)]
@@ -52,18 +52,22 @@ impl D1Client {
     /// # Errors
     /// What the database reports.
     pub async fn execute(&self, statement: &'static str, params: impl Params) -> Result<u64> {
-        let result = self.run(statement, params, "run").await?;
-        Ok(changes(&result))
+        let bound = bind(&lookup(self.binding)?, statement, params.into_values())?;
+        Ok(changes(&settled(js::invoke0(&bound, "run")).await?))
     }
 
-    /// All rows of a query. A row is a struct with a field for each column.
+    /// All rows of a query. A row is what it is for [`crate::Sql::query`]: a struct with a field for each column, a tuple, or, of one
+    /// column, its value.
     ///
     /// # Errors
-    /// What the database reports, or the row and column that does not fit `T`.
+    /// What the database reports, or the row and column that does not fit `T`; two columns of one name in a struct; an integer
+    /// beyond 2^53 - 1, which D1 rounds: select `CAST(column AS TEXT)`, into a `String`.
     pub async fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
-        let result = self.run(statement, params, "all").await?;
-        let rows = js::field(&result, "results");
-        Ok(codec::from_rows(&rows).map_err(|error| error.inside("rows"))?)
+        let bound = bind(&lookup(self.binding)?, statement, params.into_values())?;
+        let with_names = object([("columnNames", Some(JsValue::TRUE))]);
+        // As lists: in objects a column would hide another one of its name.
+        let rows = settled(js::invoke1(&bound, "raw", &with_names)).await?;
+        sql::decode_table(rows.unchecked_ref(), statement)
     }
 
     /// Runs several statements in one transaction and one round trip: all of them, or none. Returns how many rows each
@@ -78,28 +82,16 @@ impl D1Client {
         let results = settled(js::invoke1(&database, "batch", &bound)).await?;
         Ok(Array::from(&results).iter().map(|result| changes(&result)).collect())
     }
-
-    async fn run(&self, statement: &'static str, params: impl Params, how: &'static str) -> Result<JsValue> {
-        let bound = bind(&lookup(self.binding)?, statement, params.into_values())?;
-        settled(js::invoke0(&bound, how)).await
-    }
 }
 
+/// The statement with its parameters. D1 takes numbers as floats, so integers go to a `CAST`, as in the database of an object.
 fn bind(database: &JsValue, statement: &'static str, params: Vec<SqlValue>) -> Result<JsValue> {
-    let values = params.into_iter().map(value).collect::<Result<Array>>()?;
-    let prepared = js::invoke1(database, "prepare", &statement.into()).map_err(Error::from_js)?;
+    params.iter().try_for_each(SqlValue::check)?;
+    let (low, high) = sql::integers(&params);
+    let values: Array = params.iter().map(SqlValue::to_js).collect();
+    let statement = js::casted(statement, low, high);
+    let prepared = js::invoke1(database, "prepare", &statement).map_err(Error::from_js)?;
     js::invoke(&prepared, "bind", &values).map_err(Error::from_js)
-}
-
-/// D1 takes numbers.
-fn value(value: SqlValue) -> Result<JsValue> {
-    match value {
-        SqlValue::Integer(number) if number.unsigned_abs() > codec::SAFE_INTEGER_MAX => Err(format!(
-            "the integer {number} is beyond 2^53 - 1, which D1 does not take; pass it as text, to `CAST(? AS INTEGER)`"
-        )
-        .into()),
-        value => value.check().map(|()| value.to_js()),
-    }
 }
 
 fn changes(result: &JsValue) -> u64 {

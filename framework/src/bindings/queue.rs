@@ -3,6 +3,7 @@
 use super::{lookup, object, settled};
 use crate::{Bindable, Declaration, Error, Result, codec, js};
 use js_sys::Array;
+use realgar_wire::limits::QUEUE_DELAY_MAX_S;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{fmt, marker::PhantomData, time::Duration};
 use wasm_bindgen::JsValue;
@@ -83,7 +84,7 @@ impl<T: Serialize> QueueClient<T> {
         self.send_after(message, Duration::ZERO).await
     }
 
-    /// Sends a message that is delivered after `delay`, of whole seconds and at most 12 hours.
+    /// Sends a message that is delivered after `delay`, of whole seconds and at most 24 hours.
     ///
     /// # Errors
     /// As [`QueueClient::send`], and where the delay is none of these.
@@ -106,12 +107,9 @@ impl<T: Serialize> QueueClient<T> {
     }
 }
 
-/// The longest delay of a message, in seconds (Cloudflare's "Queues limits").
-const DELAY_MAX: u64 = 12 * 60 * 60;
-
 fn seconds(delay: Duration) -> Result<Option<JsValue>> {
-    if delay.subsec_nanos() > 0 || delay.as_secs() > DELAY_MAX {
-        return Err(format!("a message cannot be delayed by {delay:?}: use whole seconds, up to 12 hours").into());
+    if delay.subsec_nanos() > 0 || delay.as_secs() > u64::from(QUEUE_DELAY_MAX_S) {
+        return Err(format!("a message cannot be delayed by {delay:?}: use whole seconds, up to 24 hours").into());
     }
     Ok((delay > Duration::ZERO).then(|| (delay.as_secs() as f64).into()))
 }
@@ -209,7 +207,7 @@ impl<T: DeserializeOwned> Message<T> {
         let _ = js::invoke0(&self.raw, "retry");
     }
 
-    /// Has it delivered again after `delay`, of whole seconds and at most 12 hours.
+    /// Has it delivered again after `delay`, of whole seconds and at most 24 hours.
     ///
     /// # Errors
     /// Where the delay is none of these.

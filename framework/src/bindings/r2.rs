@@ -141,6 +141,8 @@ pub struct R2Body {
     /// What is known of it.
     pub object: R2Object,
     raw: JsValue,
+    /// Whether a range was asked for.
+    is_range: bool,
 }
 
 /// Which objects to list.
@@ -195,12 +197,13 @@ impl R2Client {
     /// # Errors
     /// What the platform reports, such as a range that begins after the end.
     pub async fn get_with(&self, key: &str, options: R2Get) -> Result<Option<R2Found>> {
+        let is_range = options.range.is_some();
         let options =
             object([("range", options.range.map(|range| range.into_js())), ("onlyIf", options.only_if.into_js())]);
         let found = settled(js::invoke2(&lookup(self.binding)?, "get", &key.into(), &options)).await?;
         let Some(object) = R2Object::new(&found)? else { return Ok(None) };
         let kept = js::field(&found, "body").is_undefined();
-        Ok(Some(if kept { R2Found::Kept(object) } else { R2Found::Object(R2Body { object, raw: found }) }))
+        Ok(Some(if kept { R2Found::Kept(object) } else { R2Found::Object(R2Body { object, raw: found, is_range }) }))
     }
 
     /// Puts bytes. `None` if the condition does not hold.
@@ -396,9 +399,15 @@ impl R2Body {
     /// Which of the object's bytes these are, where a range was asked for.
     #[must_use]
     pub fn range(&self) -> Option<Range<u64>> {
+        // The platform may say so of a whole object too.
+        if !self.is_range {
+            return None;
+        }
         let range = js::field(&self.raw, "range");
-        let offset = js::field(&range, "offset").as_f64()? as u64;
-        Some(offset..offset + js::field(&range, "length").as_f64()? as u64)
+        let number = |name| js::field(&range, name).as_f64().map(|number| number as u64);
+        let (size, suffix) = (self.object.size, number("suffix"));
+        let offset = number("offset").unwrap_or_else(|| suffix.map_or(0, |suffix| size.saturating_sub(suffix)));
+        Some(offset..number("length").map_or(size, |length| offset + length))
     }
 
     /// A response with the bytes as they arrive, with what the object says of them; with status 206 where they are a range.

@@ -121,10 +121,6 @@ impl<'a> Decoder<'a> {
         Self { source: Source::Js(value), around: Around::default() }
     }
 
-    pub(super) fn of_rows(value: &'a JsValue) -> Self {
-        Self { source: Source::Js(value), around: Around { rows: true, ..Around::default() } }
-    }
-
     pub(super) fn of_json(value: &'a JsValue) -> Self {
         Self { source: Source::Js(value), around: Around { json: true, ..Around::default() } }
     }
@@ -232,7 +228,7 @@ impl<'a> Decoder<'a> {
             let shown = js::display(value);
             if self.around.rows {
                 return Err(CodecError::new(format!(
-                    "the platform has rounded the integer `{shown}`, which a statement that writes has returned; let it return \
+                    "the platform has rounded the integer `{shown}`, which is beyond 2^53 - 1; let the statement return \
                      `CAST(column AS TEXT)`, into a `String`"
                 )));
             }
@@ -277,7 +273,11 @@ impl<'a> Decoder<'a> {
         found.ok_or_else(|| self.unexpected(expected))
     }
 
-    fn sequence(self, expected: &dyn Expected) -> Result<Items<'a>, CodecError> {
+    /// `length` is that of a tuple: one of as many elements as the row has columns is the row, and any other may be its value.
+    fn sequence(self, length: Option<usize>, expected: &dyn Expected) -> Result<Items<'a>, CodecError> {
+        if let Some(only) = self.only().filter(|only| length != Some(1) && only.is_list()) {
+            return only.sequence(length, expected);
+        }
         let list = match (self.source, self.kind()) {
             (_, Some((Kind::Array, value))) => List::Array(value.unchecked_ref::<Array>().clone()),
             (_, Some((Kind::Set, value))) => List::Array(Array::from(value)),
@@ -286,6 +286,10 @@ impl<'a> Decoder<'a> {
             _ => return Err(self.unexpected(expected)),
         };
         self.items(list)
+    }
+
+    fn is_list(self) -> bool {
+        matches!(self.kind(), Some((Kind::Array | Kind::Bytes, _)))
     }
 
     fn items(self, list: List<'a>) -> Result<Items<'a>, CodecError> {
@@ -411,7 +415,8 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
             Anything::Integer => self.deserialize_i128(visitor),
             Anything::Float => self.deserialize_f64(visitor),
             Anything::Text => self.deserialize_string(visitor),
-            Anything::Bytes => self.deserialize_byte_buf(visitor),
+            // Also bytes: serde keeps values of tagged and untagged types for a second look, and then refuses kept bytes to
+            // a `Vec<u8>`, while types of bytes take a kept sequence.
             Anything::Sequence => self.deserialize_seq(visitor),
             Anything::Map => self.deserialize_map(visitor),
             Anything::Other => Err(self.unexpected(&visitor)),
@@ -475,7 +480,20 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        self.sequence(&visitor)?.visit(visitor)
+        self.sequence(None, &visitor)?.visit(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, CodecError> {
+        self.sequence(Some(length), &visitor)?.visit(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value, CodecError> {
+        self.deserialize_tuple(length, visitor)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
@@ -516,8 +534,6 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         deserialize_str() => deserialize_string;
         deserialize_bytes() => deserialize_byte_buf;
         deserialize_unit_struct(_name: &'static str) => deserialize_unit;
-        deserialize_tuple(_length: usize) => deserialize_seq;
-        deserialize_tuple_struct(_name: &'static str, _length: usize) => deserialize_seq;
     }
 }
 
@@ -528,7 +544,6 @@ enum Anything {
     Integer,
     Float,
     Text,
-    Bytes,
     Sequence,
     Map,
     Other,
@@ -548,8 +563,7 @@ impl Decoder<'_> {
                 }
                 Kind::String => Anything::Text,
                 Kind::BigInt => Anything::Integer,
-                Kind::Bytes => Anything::Bytes,
-                Kind::Array | Kind::Set => Anything::Sequence,
+                Kind::Bytes | Kind::Array | Kind::Set => Anything::Sequence,
                 Kind::Map | Kind::Object => Anything::Map,
                 Kind::Nothing => Anything::Nothing,
                 Kind::Date | Kind::Other => Anything::Other,
@@ -560,7 +574,8 @@ impl Decoder<'_> {
             Source::Cell(Cell::Number(_)) => Anything::Float,
             Source::Cell(Cell::Text(_)) => Anything::Text,
             Source::Cell(Cell::Null) => Anything::Nothing,
-            Source::Row(_) => Anything::Map,
+            // A row of one column is its value.
+            Source::Row(_) => self.only().map_or(Anything::Map, Self::anything),
         }
     }
 }

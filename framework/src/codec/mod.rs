@@ -43,11 +43,6 @@ pub(crate) fn from_json<T: DeserializeOwned>(value: &JsValue) -> Result<T, Codec
     T::deserialize(decode::Decoder::of_json(value))
 }
 
-/// Decodes the rows of a database, which has no booleans: 0 and 1 stand for them.
-pub(crate) fn from_rows<T: DeserializeOwned>(value: &JsValue) -> Result<T, CodecError> {
-    T::deserialize(decode::Decoder::of_rows(value))
-}
-
 /// A value that does not fit a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecError {

@@ -1,9 +1,9 @@
 //! The rules for methods that can be called from elsewhere.
 
-use super::model::{Kind, Method, Model, Output};
+use super::model::{Kind, Method, Model, Output, ungrouped};
 use crate::{errors::Errors, names};
 use std::collections::HashMap;
-use syn::{FnArg, Receiver, ReceiverKind, Safety, Type, Visibility};
+use syn::{FnArg, GenericParam, Receiver, ReceiverKind, Safety, Type, TypeReference, Visibility};
 
 /// Checks everything, and leaves in the model the methods that a stub can have, right or wrong.
 pub(super) fn run(model: &mut Model, errors: &mut Errors) {
@@ -23,7 +23,7 @@ pub(super) fn run(model: &mut Model, errors: &mut Errors) {
         let mut types = Errors::default();
         parameters(method, &mut types);
         output(method, &mut types);
-        let callable = types.is_empty() && method.signature.generics.params.is_empty();
+        let callable = types.is_empty() && !is_generic(method);
         errors.append(types);
         callable
     });
@@ -31,7 +31,7 @@ pub(super) fn run(model: &mut Model, errors: &mut Errors) {
 
 fn signature(method: &Method, errors: &mut Errors) {
     let signature = &method.signature;
-    if !signature.generics.params.is_empty() {
+    if is_generic(method) {
         errors.at(&signature.generics, "an RPC method cannot be generic: the caller's types are not known here");
     }
     if let Safety::Unsafe(token) = &signature.safety {
@@ -50,8 +50,22 @@ fn signature(method: &Method, errors: &mut Errors) {
     }
 }
 
+/// Whether it has parameters of types or values. A lifetime, which ties a stream to its object, is not for the caller.
+fn is_generic(method: &Method) -> bool {
+    let mut parameters = method.signature.generics.params.iter();
+    parameters.any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
+}
+
 fn self_reference(receiver: &Receiver, errors: &mut Errors) {
-    if !matches!(receiver.kind, ReceiverKind::Reference(_, _, None)) {
+    let is_shared = match &receiver.kind {
+        ReceiverKind::Reference(_, _, mutability) => mutability.is_none(),
+        // `self: &Self`
+        ReceiverKind::Typed(_, ty) => {
+            matches!(ungrouped(ty), Type::Reference(reference) if is_shared_self(reference))
+        }
+        _ => false,
+    };
+    if !is_shared {
         errors.at(
             receiver,
             "an RPC method takes `&self`: while one call awaits, others run; keep what changes in a `Cell` or a `RefCell`",
@@ -59,12 +73,17 @@ fn self_reference(receiver: &Receiver, errors: &mut Errors) {
     }
 }
 
+fn is_shared_self(reference: &TypeReference) -> bool {
+    let is_self = matches!(ungrouped(&reference.elem), Type::Path(path) if path.path.is_ident("Self"));
+    reference.mutability.is_none() && is_self
+}
+
 fn parameters(method: &Method, errors: &mut Errors) {
     for parameter in &method.parameters {
         if parameter.ident.is_none() {
             errors.at(&parameter.source, "a parameter of an RPC method is a name and a type, without a pattern");
         }
-        match &parameter.ty {
+        match ungrouped(&parameter.ty) {
             Type::Reference(reference) => {
                 errors.at(reference, "a parameter of an RPC method is owned: it arrives from another isolate");
             }
@@ -82,7 +101,7 @@ fn output(method: &Method, errors: &mut Errors) {
         Output::Result(_) => None,
         Output::Stream(items) | Output::StreamResult(items, _) => Some(&items.ty),
     };
-    match value {
+    match value.map(ungrouped) {
         Some(Type::Reference(reference)) => {
             errors.at(reference, "an RPC method returns an owned value: it travels to another isolate");
         }

@@ -2,7 +2,7 @@
 
 use super::model::{Items, Kind, Method, Model, Output, Parameter, StreamParameter};
 use crate::names;
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Type, spanned::Spanned};
 
@@ -32,13 +32,48 @@ pub(super) fn all(model: &Model) -> TokenStream {
             }
         },
     };
+    let results = model.methods.iter().filter_map(|method| hidden_result(model, method));
     quote! {
         #item
         #stubs
         #methods
         #contract
         #describe
+        #(#results)*
     }
+}
+
+/// Checks that a type which does not look like a `Result` is none: as a value it would reach callers as `{ "Err": .. }`.
+fn hidden_result(model: &Model, method: &Method) -> Option<TokenStream> {
+    let ty = match &method.output {
+        Output::Value(ty) => ty.as_ref(),
+        Output::Stream(items) | Output::StreamResult(items, _) if !items.fallible => Some(&items.ty),
+        _ => None,
+    }?;
+    // There is no `Self` outside of the block.
+    if mentions_self(ty.to_token_stream()) {
+        return None;
+    }
+    let (cfgs, krate, spanned) = (method.cfgs(), &model.krate, respan(&model.krate, ty.span()));
+    let check = quote_spanned! {ty.span()=>
+        #spanned::__private::assert_no_result(#spanned::__private::IsResult::<#ty>::IS_RESULT)
+    };
+    Some(quote! {
+        #(#cfgs)*
+        const _: () = {
+            #[allow(unused_imports)]
+            use #krate::__private::NoResult as _;
+            #check;
+        };
+    })
+}
+
+fn mentions_self(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "Self",
+        TokenTree::Group(group) => mentions_self(group.stream()),
+        _ => false,
+    })
 }
 
 /// What callers know, for describe mode.

@@ -113,7 +113,7 @@ impl Model {
         if !item.generics.params.is_empty() {
             errors.at(&item.generics, "a `#[rpc]` block cannot be generic");
         }
-        let class = match &*item.self_ty {
+        let class = match ungrouped(&item.self_ty) {
             Type::Path(path) => path.path.clone(),
             other => {
                 errors.at(other, "`#[rpc]` needs the name of a `#[durable_object]` or `#[worker]` struct here");
@@ -259,7 +259,7 @@ impl Method {
 
 impl Output {
     fn of(declared: Option<&Type>) -> Self {
-        let Some(ty) = declared else { return Self::Value(None) };
+        let Some(ty) = declared.map(ungrouped) else { return Self::Value(None) };
         if let Some(items) = items(ty) {
             return Self::Stream(items);
         }
@@ -277,13 +277,30 @@ impl Output {
     }
 }
 
-/// Whether a type is a `Result`, going by its name.
+/// Whether a type is a `Result`, going by its name: `Result` itself, or an alias of it that has parameters, such as
+/// `ApiResult<T>`. The generated code checks that no other type is a `Result`.
 fn is_result(ty: &Type) -> bool {
-    last_segment(ty).is_some_and(|last| last.ident.to_string().ends_with("Result"))
+    last_segment(ty).is_some_and(|last| {
+        let has_parameters = matches!(last.arguments, PathArguments::AngleBracketed(_));
+        last.ident == "Result" || (has_parameters && last.ident.to_string().ends_with("Result"))
+    })
+}
+
+/// The type itself, where the user's own macro handed it over (`$t:ty`), or parentheses stand around it.
+pub(super) fn ungrouped(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => ungrouped(&group.elem),
+        Type::Paren(paren) => ungrouped(&paren.elem),
+        other => other,
+    }
+}
+
+fn ungroup(ty: &mut Type) {
+    *ty = ungrouped(ty).clone();
 }
 
 fn last_segment(ty: &Type) -> Option<&PathSegment> {
-    match ty {
+    match ungrouped(ty) {
         Type::Path(path) => path.path.segments.last(),
         _ => None,
     }
@@ -291,6 +308,7 @@ fn last_segment(ty: &Type) -> Option<&PathSegment> {
 
 /// The first type in the angle brackets of a type.
 fn first_argument(ty: &mut Type) -> Option<&mut Type> {
+    ungroup(ty);
     let Type::Path(path) = ty else { return None };
     let PathArguments::AngleBracketed(arguments) = &mut path.path.segments.last_mut()?.arguments else { return None };
     arguments.args.iter_mut().find_map(|argument| match argument {
@@ -301,7 +319,7 @@ fn first_argument(ty: &mut Type) -> Option<&mut Type> {
 
 /// The items of `impl Stream<Item = ..>`.
 fn items(ty: &Type) -> Option<Items> {
-    let Type::ImplTrait(ty) = ty else { return None };
+    let Type::ImplTrait(ty) = ungrouped(ty) else { return None };
     ty.bounds.iter().find_map(|bound| {
         let TypeParamBound::Trait(bound) = bound else { return None };
         let last = bound.path.segments.last().filter(|last| last.ident == "Stream")?;

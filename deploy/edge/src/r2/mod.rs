@@ -8,6 +8,10 @@ mod condition;
 mod server;
 mod store;
 
+use realgar_wire::limits::{
+    R2_CUSTOM_METADATA_SIZE_MAX as CUSTOM_METADATA_SIZE_MAX, R2_KEY_SIZE_MAX as KEY_SIZE_MAX, R2_LIST_MAX as LIST_MAX,
+    R2_PART_SIZE_MIN as PART_SIZE_MIN,
+};
 use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use serde_json::{Value, json};
 use std::{
@@ -28,13 +32,6 @@ const REQUEST_HEADER: &str = "cf-r2-request";
 
 /// The largest description of an operation, in bytes.
 const METADATA_SIZE_MAX: usize = 1 << 20;
-/// How many objects a list has at most.
-const LIST_MAX: u64 = 1000;
-/// The longest key, in bytes, and the most metadata of the user's own, in bytes of its keys and values.
-const KEY_SIZE_MAX: usize = 1024;
-const CUSTOM_METADATA_SIZE_MAX: usize = 8192;
-/// The smallest part of an upload, in bytes, but for the last one.
-const PART_SIZE_MIN: u64 = 5 << 20;
 
 type SharedBucket = Arc<Mutex<Bucket>>;
 
@@ -196,9 +193,8 @@ fn read(bucket: &Mutex<Bucket>, operation: &Value) -> io::Result<Answer> {
     };
     let mut metadata = describe(meta);
     let Some((offset, length)) = range(&asked, meta.size) else { return Ok(BAD_RANGE.into()) };
-    if !asked.is_null() {
-        metadata["range"] = json!({ "offset": offset.to_string(), "length": length.to_string() });
-    }
+    // As R2 is reported to do, also where nobody asked for a range.
+    metadata["range"] = json!({ "offset": offset.to_string(), "length": length.to_string() });
     Ok(Answer::Object(metadata, bucket.open_bytes(meta, offset, length)?, length))
 }
 

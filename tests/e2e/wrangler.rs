@@ -1,0 +1,245 @@
+//! Unmodified wrangler, with the `wrangler.toml` that a build writes: which classes it tells Cloudflare of.
+
+use crate::{classes::host, common::npm_ci, project::Project};
+use realgar_test::{Bundle, Profile, bundle};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::{Arc, Mutex, OnceLock},
+    thread,
+};
+
+/// Installs the pinned wrangler and the Node that it wants, once: only these tests need them, and they are large.
+fn wrangler() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrangler");
+        npm_ci(Path::new("tests/wrangler"), &folder);
+        folder.join("node_modules")
+    })
+}
+
+/// Runs wrangler in `folder`, with `realgar` on its path.
+fn run(folder: &Path, api: Option<&str>, arguments: &[&str]) -> Output {
+    let modules = wrangler();
+    let arch = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "x64" };
+    let own = Path::new(env!("CARGO_BIN_EXE_realgar")).parent().unwrap();
+    let path = format!("{}:{}", own.display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new(modules.join(format!("node-linux-{arch}/bin/node")));
+    command
+        .arg(modules.join("wrangler/bin/wrangler.js"))
+        .args(arguments)
+        .current_dir(folder)
+        .envs([("PATH", path.as_str()), ("WRANGLER_SEND_METRICS", "false"), ("CI", "true"), ("NO_COLOR", "1")])
+        .envs([("CLOUDFLARE_API_TOKEN", "token"), ("CLOUDFLARE_ACCOUNT_ID", ACCOUNT)])
+        .env("CLOUDFLARE_API_BASE_URL", api.unwrap_or("http://127.0.0.1:9"));
+    command.output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
+
+/// A server that answers as Cloudflare does for an account without Workers, and keeps the metadata of what is uploaded.
+struct Recorder {
+    url: String,
+    uploads: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Recorder {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let uploads: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let record = uploads.clone();
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let record = record.clone();
+                thread::spawn(move || answer(stream, &record));
+            }
+        });
+        Self { url, uploads }
+    }
+
+    /// The metadata of the last upload.
+    fn last(&self) -> Value {
+        self.uploads.lock().unwrap().last().cloned().expect("something was uploaded")
+    }
+}
+
+/// Answers one request, and closes the connection.
+fn answer(stream: TcpStream, record: &Mutex<Vec<Value>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let (mut length, mut expects) = (0, false);
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).unwrap();
+        let header = header.trim().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        expects |= header == "expect: 100-continue";
+        assert!(!header.starts_with("transfer-encoding"), "wrangler sends lengths");
+    }
+    let mut stream = stream;
+    if expects {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let (status, result) = reply(&line, &body, record);
+    let body = match status {
+        200 => json!({ "success": true, "errors": [], "messages": [], "result": result }),
+        _ => json!({ "success": false, "errors": [result], "messages": [], "result": null }),
+    };
+    let body = body.to_string();
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
+    // wrangler may have ended already.
+    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+}
+
+fn reply(line: &str, body: &[u8], record: &Mutex<Vec<Value>>) -> (u16, Value) {
+    let (method, path) = line.split_once(' ').unwrap();
+    let path = path.split([' ', '?']).next().unwrap();
+    let uploaded = record.lock().unwrap().last().cloned();
+    match method {
+        "PUT" if path.contains("/workers/scripts/") => {
+            record.lock().unwrap().push(metadata(body));
+            (200, json!({ "id": "history", "etag": "e", "handlers": ["fetch"], "startup_time_ms": 1 }))
+        }
+        "GET" if path.ends_with("/workers/subdomain") => (200, json!({ "subdomain": "acme" })),
+        "POST" if path.ends_with("/subdomain") => (200, json!({ "enabled": true, "previews_enabled": true })),
+        "GET" if path.contains("/workers/services/") && uploaded.is_some() => {
+            let tag = uploaded.map(|metadata| metadata["migrations"]["new_tag"].clone());
+            let script = json!({ "id": "history", "migration_tag": tag, "last_deployed_from": "wrangler" });
+            (200, json!({ "id": "history", "default_environment": { "environment": "production", "script": script } }))
+        }
+        "GET" if path.contains("/workers/workers/") => {
+            let subdomain = json!({ "enabled": true, "previews_enabled": true });
+            let observability = json!({ "enabled": false });
+            (200, json!({ "id": "1", "name": "history", "subdomain": subdomain, "observability": observability, "tags": [] }))
+        }
+        _ => (404, json!({ "code": 10007, "message": "This Worker does not exist on your account." })),
+    }
+}
+
+/// The part `metadata` of an upload.
+fn metadata(body: &[u8]) -> Value {
+    let body = String::from_utf8_lossy(body);
+    let part = body.split("name=\"metadata\"").nth(1).expect("an upload has metadata");
+    let json = part.split_once("\r\n\r\n").and_then(|(_, rest)| rest.split_once("\r\n--")).unwrap().0;
+    serde_json::from_str(json).unwrap()
+}
+
+/// Deploys the bundle, and returns the metadata that wrangler sent.
+fn deployed(recorder: &Recorder, bundle: &Bundle, project: &Project) -> Value {
+    let config = bundle.folder.join("wrangler.toml");
+    let output = run(&project.folder, Some(&recorder.url), &["deploy", "--config", config.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", text(&output));
+    recorder.last()
+}
+
+/// An entry of `exports`.
+fn live() -> Value {
+    json!({ "type": "durable-object", "storage": "sqlite" })
+}
+
+#[test]
+fn wrangler_accepts_the_folder() {
+    let folder = bundle("examples/counter", Profile::Release).unwrap().folder;
+    let output = run(&folder, None, &["deploy", "--dry-run"]);
+    let said = text(&output);
+    assert!(output.status.success(), "{said}");
+    for expected in ["worker_bg.wasm", "env.Counter (Counter)", "env.Events (Events)", "--dry-run: exiting now"] {
+        assert!(said.contains(expected), "`{expected}` is not in:\n{said}");
+    }
+}
+
+#[test]
+fn the_configuration_names_no_folder_of_the_machine_that_built() {
+    let folder = bundle("examples/counter", Profile::Release).unwrap().folder;
+    let config = fs::read_to_string(folder.join("wrangler.toml")).unwrap();
+    assert!(config.contains("command = \"realgar build --package counter\""), "{config}");
+    let here = std::env::current_dir().unwrap();
+    assert!(!config.contains(here.to_str().unwrap()), "{config}");
+}
+
+#[test]
+fn wrangler_tells_cloudflare_what_the_classes_are_and_what_became_of_others() {
+    let (recorder, project) = (Recorder::start(), Project::new("scratch-history", ""));
+    let deploy = |source: &str| deployed(&recorder, &project.build(source), &project);
+    let first = deploy(&host("history", "Old", ""));
+    assert_eq!(first["exports"], json!({ "Old": live() }), "{first}");
+    assert_eq!(first["migrations"], Value::Null);
+
+    // A class is added: it has to be made, whatever was deployed before.
+    let second = "#[durable_object]\npub struct Added;\nimpl DurableObject for Added {\n    \
+                  fn init(_cx: &mut Init) -> impl Instantiate<Self> {\n        |_state: State| async { Ok(Added) }\n    }\n}\n";
+    let two = |class: &str, options: &str| {
+        let source = host("history", class, options).replace(&format!("hosts({class})"), &format!("hosts({class}, Added)"));
+        format!("{source}\n{second}")
+    };
+    assert_eq!(deploy(&two("Old", ""))["exports"], json!({ "Old": live(), "Added": live() }));
+    assert_eq!(
+        deploy(&two("New", ", renamed(Old = New)"))["exports"],
+        json!({ "New": live(), "Added": live(), "Old": { "type": "durable-object", "state": "renamed", "renamed_to": "New" } })
+    );
+    assert_eq!(
+        deploy(&host("history", "New", ", renamed(Old = New), deleted(Added)"))["exports"],
+        json!({
+            "New": live(),
+            "Added": { "type": "durable-object", "state": "deleted" },
+            "Old": { "type": "durable-object", "state": "renamed", "renamed_to": "New" },
+        })
+    );
+    assert_eq!(
+        deploy(&host("history", "New", ", transferred_from(New = \"giver\"), transferred_to(Lent = \"taker\")"))["exports"],
+        json!({
+            "New": {
+                "type": "durable-object", "state": "expecting-transfer", "storage": "sqlite", "transfer_from": "giver"
+            },
+            "Lent": { "type": "durable-object", "state": "transferred", "transferred_to": "taker" },
+        })
+    );
+}
+
+#[test]
+fn a_worker_with_migration_tags_goes_on_with_its_history() {
+    let (recorder, project) = (Recorder::start(), Project::new("scratch-tags", ""));
+    let history = |text: &str| fs::write(project.folder.join("migrations.toml"), text).unwrap();
+    let option = ", migrations = \"migrations.toml\"";
+    let first = "[[migrations]]\ntag = \"v1\"\nnew_sqlite_classes = [\"Old\"]\n";
+    history(first);
+    let sent = deployed(&recorder, &project.build(&host("history", "Old", option)), &project);
+    assert_eq!(sent["migrations"]["new_tag"], "v1");
+    assert_eq!(sent["migrations"]["steps"], json!([{ "new_sqlite_classes": ["Old"] }]));
+    assert_eq!(sent["exports"], Value::Null);
+
+    let refused = project.try_build(&host("history", "New", option)).unwrap_err();
+    assert!(refused.contains("ends with the class `Old`, and the Worker hosts the class `New`"), "{refused}");
+    assert!(refused.contains("add a step `v2` with `renamed_classes = [{ from = \"Old\", to = \"New\" }]`"), "{refused}");
+    history(&format!("{first}\n[[migrations]]\ntag = \"v2\"\nrenamed_classes = [{{ from = \"Old\", to = \"New\" }}]\n"));
+    let sent = deployed(&recorder, &project.build(&host("history", "New", option)), &project);
+    assert_eq!((&sent["migrations"]["old_tag"], &sent["migrations"]["new_tag"]), (&json!("v1"), &json!("v2")));
+    assert_eq!(sent["migrations"]["steps"], json!([{ "renamed_classes": [{ "from": "Old", "to": "New" }] }]));
+
+    history("[[migrations]]\ntag = \"v1\"\nnew_sqlite_classes = [\"New\"]\nnew_sqlite = []\n");
+    let refused = project.try_build(&host("history", "New", option)).unwrap_err();
+    assert!(refused.contains("migrations.toml`") && refused.contains("unknown field `new_sqlite`"), "{refused}");
+    let both = project.try_build(&host("history", "New", &format!("{option}, deleted(Gone)"))).unwrap_err();
+    assert!(both.contains("has `migrations` and says what became of the class `Gone`"), "{both}");
+}
