@@ -36,6 +36,11 @@ impl Dev {
         Self { child, out, err }
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a line on standard error that has `text` in it.
     pub(crate) fn says(&self, text: &str) -> String {
         wait_for(&self.err, text)
