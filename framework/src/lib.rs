@@ -126,7 +126,7 @@ pub use object::{DurableObject, Fetch, Instantiate, Live, LiveObject, ObjectClas
 pub use request::RequestExt;
 pub use rpc::{CallError, RpcError, RpcErrorKind};
 pub use scheduler::{
-    Cron, DeadLetter, Event, Missed, OnEvent, Overlap, Pending, Repeat, Retry, Run, Schedule, ScheduleSettings, When,
+    Cron, Cursor, DeadLetter, Event, Missed, OnEvent, Overlap, Pending, Repeat, Retry, Run, Schedule, ScheduleSettings, When,
 };
 pub use sql::{Migration, Params, Sql, SqlValue};
 pub use state::State;

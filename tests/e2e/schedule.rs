@@ -27,7 +27,7 @@ fn refused(app: &App, command: &Value) -> String {
 }
 
 fn set(app: &App, id: &str, when: Value, job: Value) {
-    assert_eq!(ask(app, "/clock/one", &json!({ "Set": [id, when, job] })), Value::Null);
+    let _: u64 = number(&ask(app, "/clock/one", &json!({ "Set": [id, when, job] })));
 }
 
 /// What was noted, as `(id, what)`.
@@ -190,7 +190,7 @@ fn a_cron_expression_follows_its_time_zone_through_a_change_of_the_clocks() {
     // 2027-03-26T12:00Z: clocks go forward on the 28th, at 2:00 in Berlin, which leaves 2:30 out; and back on October 31st.
     let start = 1_806_062_400_000;
     app.advance(Duration::from_millis(start - app.now_ms()));
-    assert_eq!(ask(&app, "/clock/one", &json!({"Nightly": {"Note": "night"}})), Value::Null);
+    let _: u64 = number(&ask(&app, "/clock/one", &json!({"Nightly": {"Note": "night"}})));
     app.advance(Duration::from_hours(96));
     let dues =
         |from: usize| -> Vec<u64> { log(&app, "/clock/one")[from..].iter().map(|note| number(&note["now"])).collect() };
@@ -239,6 +239,128 @@ fn missed_runs_are_made_up_for_as_their_policy_says() {
     assert_eq!(late("once"), [500]);
     assert_eq!(late("three"), [2_500, 1_500, 500]);
     assert_eq!(late("none"), [0; 0]);
+}
+
+/// A run that makes up for missed ones is for the time of the last of them, and stands behind what was due before that.
+#[test]
+fn a_run_that_makes_up_for_missed_ones_takes_its_place_by_its_time() {
+    let app = frozen();
+    let now = app.now_ms();
+    let missed = |policy: Value| json!({"every": HOUR, "at": now - 5 * HOUR, "missed": policy});
+    set(&app, "once", missed(json!("run_once")), json!({"Note": "run"}));
+    set(&app, "two", missed(json!({"catch_up": {"at_most": 2}})), json!({"Note": "run"}));
+    for hours in [4, 3, 0] {
+        set(&app, &format!("{hours} hours"), json!({"at": now - hours * HOUR - 1}), json!({"Note": "single"}));
+    }
+    app.advance(Duration::ZERO);
+    let log = log(&app, "/clock/one");
+    let dues: Vec<u64> = log.iter().map(|note| number(&note["due"])).collect();
+    assert!(dues.is_sorted(), "{log:?}");
+    let order: Vec<(String, u64)> = log.iter().map(|note| (text(&note["id"]), now - number(&note["due"]))).collect();
+    let expected = [("4 hours", 4 * HOUR + 1), ("3 hours", 3 * HOUR + 1), ("two", HOUR), ("0 hours", 1), ("once", 0), ("two", 0)];
+    assert_eq!(order, expected.map(|(id, late)| (id.to_string(), late)));
+}
+
+/// Lateness counts when the handler begins: after a start, to store that it is tried comes before that.
+#[test]
+fn no_run_begins_later_than_its_limit() {
+    const LIMIT: u64 = 15;
+    /// From the look at the clock to the note, which is the handler's own.
+    const NOTED: u64 = 100;
+    let app = running();
+    let skip = json!({"every": 40, "missed": {"skip": {"later_than_ms": LIMIT}}});
+    set(&app, "tick", skip, json!({"Note": "tick"}));
+    for round in 0..12 {
+        let before = notes(&app, "/clock/one").len();
+        eventually("it runs", || notes(&app, "/clock/one").len() > before);
+        if round % 2 == 0 { app.kill() } else { app.restart() }
+    }
+    for note in log(&app, "/clock/one") {
+        let late = number(&note["now"]) - number(&note["due"]);
+        assert!(late <= LIMIT + NOTED, "a run began {late} ms late: {note}");
+    }
+}
+
+#[test]
+fn interruptions_are_no_failures() {
+    let app = running();
+    let patient = json!({"after": 1, "attempts": 2});
+    set(&app, "healthy", patient, json!({"Slow": 400}));
+    let began = || notes(&app, "/clock/one").iter().filter(|(_, what)| what == "began").count();
+    for kill in 1..=4 {
+        eventually("it begins", || began() >= kill);
+        app.kill();
+    }
+    eventually("it ends", || notes(&app, "/clock/one").iter().any(|(_, what)| what == "ended"));
+    assert_eq!(ask(&app, "/clock/one", &json!("DeadLetters")), json!([]));
+    assert!(log(&app, "/clock/one").iter().any(|note| number(&note["attempt"]) > 4), "its attempts count on");
+    // Its failures are still bounded as it says.
+    set(&app, "poison", json!({"after": 1, "attempts": 2}), json!({"Fail": 99}));
+    eventually("it is given up", || ask(&app, "/clock/one", &json!("DeadLetters"))[0]["attempts"] == 2);
+}
+
+#[test]
+fn the_fault_of_another_object_is_no_failure_and_ones_own_is() {
+    let app = running();
+    set(&app, "healthy", json!({"after": 1, "attempts": 1}), json!({"Slow": 1_500}));
+    eventually("it begins", || notes(&app, "/clock/one").iter().any(|(_, what)| what == "began"));
+    let culprit = json!({ "Set": ["culprit", {"after": 1, "attempts": 1}, {"Panic": 99}] });
+    let _ = ask(&app, "/clock/other", &culprit);
+    eventually("the culprit is given up", || ask(&app, "/clock/other", &json!("DeadLetters"))[0]["attempts"] == 1);
+    eventually("the other one ends", || notes(&app, "/clock/one").iter().any(|(_, what)| what == "ended"));
+    assert_eq!(ask(&app, "/clock/one", &json!("DeadLetters")), json!([]));
+}
+
+#[test]
+fn a_replayed_event_keeps_its_first_due_time_beside_the_new_one() {
+    let app = frozen();
+    let first = app.now_ms() + HOUR;
+    set(&app, "one", json!({"at": first, "attempts": 1}), json!({"Fail": 1}));
+    set(&app, "same", json!({"at": first}), json!("Dues"));
+    app.advance(Duration::from_hours(3));
+    let letter = ask(&app, "/clock/one", &json!("DeadLetters"))[0].clone();
+    assert_eq!(number(&letter["due"]), first);
+    assert_eq!(ask(&app, "/clock/one", &json!({"Replay": letter["number"]})), true);
+    let waiting = ask(&app, "/clock/one", &json!({"Get": "one"}));
+    assert_eq!((number(&waiting["due"]), number(&waiting["first"])), (app.now_ms(), first));
+    // It fails again, because the payload says so of each first attempt.
+    app.advance(Duration::from_hours(1));
+    let again = ask(&app, "/clock/one", &json!("DeadLetters"))[0].clone();
+    assert_eq!((number(&again["due"]), &again["id"]), (first, &json!("one")), "also when it dies again");
+    assert!(notes(&app, "/clock/one").contains(&("same".into(), format!("{first} {first}"))));
+}
+
+#[test]
+fn scheduling_returns_when_the_event_is_due() {
+    let app = frozen();
+    let now = app.now_ms();
+    let due = |when: Value| number(&ask(&app, "/clock/one", &json!({ "Set": ["one", when, {"Note": "x"}] }))) - now;
+    assert_eq!(due(json!({"after": HOUR})), HOUR);
+    assert_eq!(due(json!({"at": now + 7})), 7);
+    assert_eq!(due(json!({"every": 2 * HOUR})), 2 * HOUR);
+    app.advance(Duration::from_hours(1));
+    assert_eq!(due(json!({"every": 2 * HOUR})), 2 * HOUR, "the same one goes on in its rhythm");
+    assert_eq!(due(json!({"every": 3 * HOUR})), 4 * HOUR, "another one begins anew");
+    let bell = json!({ "Set": ["one", {"after": HOUR}, {"Note": "x"}] });
+    assert_eq!(number(&ask(&app, "/bell/one", &bell)), app.now_ms() + HOUR);
+}
+
+#[test]
+fn events_and_dead_letters_are_listed_in_pages() {
+    let app = frozen();
+    let now = app.now_ms();
+    let name = |number: u64| format!("event {number}");
+    for number in 0..7 {
+        // Three at the same time.
+        set(&app, &name(number), json!({"at": now + HOUR + number / 3, "attempts": 1}), json!({"Fail": 1}));
+    }
+    let pages = |command: &str, limit: u32| ask(&app, "/clock/one", &json!({ command: limit }));
+    let expected = json!([[name(0), name(1), name(2)], [name(3), name(4), name(5)], [name(6)]]);
+    assert_eq!(pages("Pages", 3), expected);
+    assert_eq!(pages("Pages", 7), json!([(0..7).map(name).collect::<Vec<_>>()]));
+    app.advance(Duration::from_hours(2));
+    assert_eq!(pages("LetterPages", 3), expected);
+    assert_eq!(pages("Pages", 3), json!([]));
 }
 
 #[test]
@@ -446,7 +568,8 @@ fn what_a_handler_changes_counts_for_those_behind_it() {
     let scheduled = "scheduled another";
     assert_eq!(
         notes(&app, "/clock/one"),
-        pairs(&[("1", scheduled), ("3", scheduled), ("5", scheduled), ("6", "new"), ("4", "new payload")])
+        // The sixth makes up for all hours since 1970: it is for the last one.
+        pairs(&[("1", scheduled), ("3", scheduled), ("5", scheduled), ("4", "new payload"), ("6", "new")])
     );
     app.advance(Duration::from_hours(1));
     assert_eq!(notes(&app, "/clock/one")[5..].iter().filter(|(id, what)| id == "2" && what == "put off").count(), 1);

@@ -85,7 +85,7 @@ impl Person {
             (None, Some(expression)) => Cron::parse(expression, wish.zone.unwrap_or_else(|| "UTC".into()))?.into(),
             _ => return Err("a reminder has either `after_seconds` or `cron`".into()),
         };
-        self.schedule().set(&wish.id, when, &Job::Remind { text: wish.text })
+        self.schedule().set(&wish.id, when, &Job::Remind { text: wish.text }).map(drop)
     }
 
     pub fn forget(&self, id: String) -> Result<bool> {

@@ -14,7 +14,7 @@ pub(crate) use table::{FIRST_TIME_MS, Handled, OpenTransaction, Plain, Wakes};
 pub(crate) use wake::{ALARM, EVENTS, Handlers, Handling, RawEvent, Waking};
 
 use crate::{LiveObject, Result, State, codec};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{future::Future, marker::PhantomData, rc::Rc};
 use table::{Dead, Listed};
 
@@ -44,7 +44,8 @@ use table::{Dead, Listed};
 ///     pub fn open(&self) -> Result<()> {
 ///         let schedule = self.state.schedule::<Self>();
 ///         schedule.set("tea", When::after(Duration::from_mins(3)), &Job::Remind { text: "tea".into() })?;
-///         schedule.set("report", cron!("0 9 * * MON-FRI", "Europe/Berlin"), &Job::Report)
+///         schedule.set("report", cron!("0 9 * * MON-FRI", "Europe/Berlin"), &Job::Report)?;
+///         Ok(())
 ///     }
 /// }
 ///
@@ -93,9 +94,12 @@ pub struct Event<P> {
     pub id: String,
     /// What it carries.
     pub payload: P,
-    /// When it was due, in milliseconds since 1970.
+    /// The time that this run is for, in milliseconds since 1970. It stays the same for every attempt of the run. A run that makes up for
+    /// missed ones is for the time that [`Missed`] says; a dead letter that is replayed is for the time of the replay.
     pub due_ms: u64,
-    /// Which attempt this is, from 1 on.
+    /// When it was due for the first time: before `due_ms` if this is a dead letter that was replayed.
+    pub first_due_ms: u64,
+    /// Which attempt this is, from 1 on. Attempts that the end of the machine interrupted count here, but not as failures: see [`Retry`].
     pub attempt: u32,
 }
 
@@ -124,7 +128,7 @@ impl State {
     ///
     /// # Errors
     /// As [`Schedule::set`].
-    pub fn schedule_event<P: Serialize>(&self, id: &str, when: impl Into<When>, payload: &P) -> Result<()> {
+    pub fn schedule_event<P: Serialize>(&self, id: &str, when: impl Into<When>, payload: &P) -> Result<u64> {
         self.schedule_of().set(id, when, payload)
     }
 
@@ -156,13 +160,13 @@ impl State {
 impl<P> Schedule<P> {
     /// Schedules an event. One with this id that waits is replaced; a repeating one that is the same goes on in its rhythm, with the new
     /// payload. One that runs is not stopped, and the new one does not wait for it. `when` is a [`When`]; or a [`std::time::Duration`], for
-    /// once and that long from now; or a [`Cron`].
+    /// once and that long from now; or a [`Cron`]. Returns when the event is next due, in milliseconds since 1970.
     ///
     /// # Errors
     /// When the id has more than 2,048 bytes or a NUL, or stands for the object's own alarm (`realgar:alarm`, `realgar:retry`); when the
     /// payload cannot be encoded or has more than 2 MB, the time is beyond the year 2255, the time zone of a cron expression is
     /// none, an interval is zero, or the storage fails.
-    pub fn set(&self, id: &str, when: impl Into<When>, payload: &P) -> Result<()>
+    pub fn set(&self, id: &str, when: impl Into<When>, payload: &P) -> Result<u64>
     where
         P: Serialize,
     {
@@ -198,7 +202,17 @@ impl<P> Schedule<P> {
     /// # Errors
     /// When the storage fails.
     pub fn list(&self, limit: u32) -> Result<Vec<Pending<P>>> {
-        Ok(self.wakes.list(limit)?.into_iter().map(Pending::new).collect())
+        self.list_after(&Cursor::default(), limit)
+    }
+
+    /// The next `limit` events behind [`Pending::cursor`] of the last one of a page. Each event is on one page, unless it is scheduled
+    /// anew, or its handler runs, between two calls.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn list_after(&self, cursor: &Cursor, limit: u32) -> Result<Vec<Pending<P>>> {
+        let listed = self.wakes.list((cursor.next_ms, cursor.number), limit)?;
+        Ok(listed.into_iter().map(Pending::new).collect())
     }
 
     /// The first `limit` events that failed at their last attempt, the oldest first. They stay until they are replayed or dropped, and
@@ -207,7 +221,16 @@ impl<P> Schedule<P> {
     /// # Errors
     /// When the storage fails.
     pub fn dead_letters(&self, limit: u32) -> Result<Vec<DeadLetter<P>>> {
-        Ok(self.wakes.dead_letters(limit)?.into_iter().map(|dead| DeadLetter { dead, payload: PhantomData }).collect())
+        self.dead_letters_after(0, limit)
+    }
+
+    /// The next `limit` dead letters behind the one with this [number](DeadLetter::number): of the last one of a page.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn dead_letters_after(&self, number: u64, limit: u32) -> Result<Vec<DeadLetter<P>>> {
+        let dead = self.wakes.dead_letters(number, limit)?;
+        Ok(dead.into_iter().map(|dead| DeadLetter { dead, payload: PhantomData }).collect())
     }
 
     /// Has a dead letter run now, once more, as an event with its id, or with `{id}#{number}` if there is another one with that. It is tried
@@ -228,6 +251,13 @@ impl<P> Schedule<P> {
     }
 }
 
+/// A place in the list of events, for the page behind it: see [`Schedule::list_after`]. It may travel to a client and back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    next_ms: u64,
+    number: u64,
+}
+
 /// An event that waits, or runs. Times are in milliseconds since 1970.
 #[derive(Debug)]
 pub struct Pending<P> {
@@ -246,10 +276,22 @@ impl<P> Pending<P> {
         &self.row.id
     }
 
-    /// When it is due, or was first due if it failed.
+    /// The time that its next run is for, or the run that has failed and is tried again.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
         self.row.due
+    }
+
+    /// When it was due for the first time: before [`Pending::due_ms`] if it is a dead letter that was replayed.
+    #[must_use]
+    pub fn first_due_ms(&self) -> u64 {
+        self.row.first_due()
+    }
+
+    /// Where it is in the list.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        Cursor { next_ms: self.row.next_at, number: self.row.seq }
     }
 
     /// When it runs next: after it is due, if it failed.
@@ -316,7 +358,7 @@ impl<P> DeadLetter<P> {
         &self.dead.id
     }
 
-    /// When it was due.
+    /// When it was due. Of one that was replayed and failed again, when it was due for the first time.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
         self.dead.due

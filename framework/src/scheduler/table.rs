@@ -29,6 +29,9 @@ const ALARM_RETRY: Retry = Retry { attempts: 7, first_ms: 2_000, longest_ms: 64_
 /// How long events wait that an alarm handler left alone, or that this version cannot read.
 const UNPROCESSED_PAUSE_MS: u64 = 30_000;
 const DIED: &str = "the object ended while it ran";
+/// How often an event may be interrupted while it runs, by the end of the machine or by the fault of another object. It is not the
+/// event's own failure, so it does not count as one; but an event that ends its machine each time must not do so for ever.
+const INTERRUPTIONS_MAX: u32 = 100;
 /// How long an id can be, in bytes: as a key. Many together still are one parameter of a statement.
 const ID_SIZE_MAX: usize = 2048;
 /// What the platform stores in a value at most (Cloudflare, "Durable Objects limits").
@@ -181,18 +184,22 @@ impl Wakes {
     /// Puts back what is said to run and does not.
     fn heal(&self) -> Result<()> {
         let started: Vec<Row> = self.rows(
-            "SELECT id, seq, next_at, attempts, due, anchor, plan, runs FROM realgar_events WHERE started_at IS NOT NULL",
+            "SELECT id, seq, next_at, attempts, due, anchor, plan, runs, interrupted FROM realgar_events \
+             WHERE started_at IS NOT NULL",
             (),
         )?;
-        let died = match &self.death {
-            Some(death) => format!("{DIED}: {death}"),
-            None => DIED.into(),
-        };
-        for row in started {
+        for mut row in started {
             if !self.in_hand.borrow().contains(&row.seq) {
                 self.care.set(Care::Each);
                 let began = self.number("SELECT started_at FROM realgar_events WHERE id = ?", (&row.id,))?;
-                self.fail(&row, began.unwrap_or(row.due), &died);
+                let began = began.unwrap_or(row.due);
+                match &self.death {
+                    Some(death) => self.fail(&row, began, &format!("{DIED}: {death}")),
+                    None => {
+                        row.interrupted += 1;
+                        self.fail(&row, began, DIED);
+                    }
+                }
             }
         }
         Ok(())
@@ -215,10 +222,13 @@ impl Wakes {
         if let Some(known) = self.table.get() {
             return Ok(known);
         }
-        let count = self.number("SELECT count(*) FROM sqlite_master WHERE name = 'realgar_events'", ())?;
-        let found = count.is_some_and(|count| count > 0);
-        self.table.set(Some(found));
-        Ok(found)
+        // Versions before 0.1 counted no interruptions.
+        let known = self.number("SELECT instr(sql, 'interrupted') FROM sqlite_master WHERE name = 'realgar_events'", ())?;
+        if known == Some(0) {
+            self.sql.execute("ALTER TABLE realgar_events ADD COLUMN interrupted INTEGER", ())?;
+        }
+        self.table.set(Some(known.is_some()));
+        Ok(known.is_some())
     }
 
     fn need_table(&self) -> Result<()> {
@@ -234,7 +244,7 @@ impl Wakes {
             // are not `next_at`.
             "CREATE TABLE IF NOT EXISTS realgar_events (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, next_at INTEGER NOT NULL, \
              due INTEGER, anchor INTEGER, attempts INTEGER NOT NULL DEFAULT 0, started_at INTEGER, plan TEXT, \
-             payload TEXT NOT NULL, runs TEXT) WITHOUT ROWID",
+             payload TEXT NOT NULL, runs TEXT, interrupted INTEGER) WITHOUT ROWID",
             "CREATE INDEX IF NOT EXISTS realgar_events_next ON realgar_events (next_at, seq)",
             "CREATE INDEX IF NOT EXISTS realgar_events_running ON realgar_events (started_at) WHERE started_at IS NOT NULL",
             "CREATE TABLE IF NOT EXISTS realgar_dead_letters (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, \
@@ -251,11 +261,11 @@ impl Wakes {
     fn adopt_alarm(&self) -> Result<()> {
         let (time, tried, running) = match self.plain.get() {
             Plain::None => return Ok(()),
-            Plain::Set(time) => return self.insert(ALARM, time, time, None, "null"),
+            Plain::Set(time) => return self.insert(ALARM, time, None, None, "null"),
             Plain::Running(alarm) => (alarm.time_ms.unwrap_or_else(Self::now), alarm.retries + 1, true),
             Plain::Failed(alarm) => (Self::now() + ALARM_RETRY.first_ms, alarm.retries + 1, false),
         };
-        self.insert(ALARM, time, time, None, "null")?;
+        self.insert(ALARM, time, None, None, "null")?;
         let statement = "UPDATE realgar_events SET attempts = ?, started_at = ? WHERE id = ?";
         self.sql.execute(statement, (tried, running.then(Self::now), ALARM))?;
         if running {
@@ -264,8 +274,8 @@ impl Wakes {
         Ok(())
     }
 
-    /// Schedules an event, instead of the one with this id, if there is one.
-    pub(super) fn schedule(&self, id: &str, when: &When, payload: &str) -> Result<()> {
+    /// Schedules an event, instead of the one with this id, if there is one. Returns when it is next due.
+    pub(super) fn schedule(&self, id: &str, when: &When, payload: &str) -> Result<u64> {
         if is_reserved(id) {
             return Err(format!("the id `{id}` is taken: it stands for the alarm of the object itself").into());
         }
@@ -296,19 +306,22 @@ impl Wakes {
             let (first, interval) = when.phase();
             if self.sql.execute(keep, (payload, id, plan, first, interval))? > 0 {
                 self.forget_ahead(id);
-                return Ok(());
+                let kept = self.number("SELECT coalesce(due, next_at) FROM realgar_events WHERE id = ?", (id,))?;
+                return kept.ok_or_else(|| format!("the event `{id}` is gone while it is scheduled").into());
             }
         }
-        self.insert(id, first, first, plan.as_deref(), payload)
+        self.insert(id, first, Some(first).filter(|_| plan.is_some()), plan.as_deref(), payload)?;
+        Ok(first)
     }
 
-    fn insert(&self, id: &str, due: u64, anchor: u64, plan: Option<&str>, payload: &str) -> Result<()> {
+    /// `anchor` is what an interval is counted from, or, of an event that runs once, when it was first due if that is not `due`.
+    fn insert(&self, id: &str, due: u64, anchor: Option<u64>, plan: Option<&str>, payload: &str) -> Result<()> {
         self.replaces(id)?;
         let (statement, seq) =
             ("INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload) VALUES (?, ?, ?, ?)", self.seq());
-        match plan {
-            None => js::event_insert(self.sql.raw(), statement, (id, seq), due, payload).map_err(Error::from_js)?,
-            Some(plan) => {
+        match (plan, anchor) {
+            (None, None) => js::event_insert(self.sql.raw(), statement, (id, seq), due, payload).map_err(Error::from_js)?,
+            _ => {
                 let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload, anchor, plan) VALUES (?, ?, ?, ?, ?, ?)";
                 self.sql.execute(statement, (id, seq, due, payload, anchor, plan)).map(drop)?;
             }
@@ -401,7 +414,7 @@ impl Wakes {
             self.plain.set(Plain::Set(time));
             return Ok(false);
         }
-        self.insert(ALARM, time, time, None, "null")?;
+        self.insert(ALARM, time, None, None, "null")?;
         Ok(true)
     }
 
@@ -452,28 +465,31 @@ impl Wakes {
             return Ok(None);
         }
         self.write()?;
-        let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
+        let statement = "SELECT id, seq, coalesce(due, next_at) AS due, anchor, next_at, attempts, started_at, plan, payload, runs \
              FROM realgar_events WHERE id = ?";
         Ok(self.rows(statement, (id,))?.pop())
     }
 
-    pub(super) fn list(&self, limit: u32) -> Result<Vec<Listed>> {
+    /// The first `limit` events behind `after`, a time and a number, in the order they run in.
+    pub(super) fn list(&self, after: (u64, u64), limit: u32) -> Result<Vec<Listed>> {
         if !self.has_table()? {
             return Ok(Vec::new());
         }
         self.write()?;
-        let statement = "SELECT id, coalesce(due, next_at) AS due, next_at, attempts, started_at, plan, payload, runs \
-                         FROM realgar_events WHERE id NOT IN (?, ?) ORDER BY next_at, seq LIMIT ?";
-        self.rows(statement, (ALARM, RETRY, limit))
+        let statement = "SELECT id, seq, coalesce(due, next_at) AS due, anchor, next_at, attempts, started_at, plan, payload, runs \
+                         FROM realgar_events WHERE (next_at, seq) > (?, ?) AND id NOT IN (?, ?) \
+                         ORDER BY next_at, seq LIMIT ?";
+        self.rows(statement, (after.0, after.1, ALARM, RETRY, limit))
     }
 
-    pub(super) fn dead_letters(&self, limit: u32) -> Result<Vec<Dead>> {
+    /// The first `limit` dead letters with a number above `after`.
+    pub(super) fn dead_letters(&self, after: u64, limit: u32) -> Result<Vec<Dead>> {
         if !self.has_table()? {
             return Ok(Vec::new());
         }
         let statement = "SELECT number, id, due, attempts, error, payload, died_at, runs, plan FROM realgar_dead_letters \
-                         ORDER BY number LIMIT ?";
-        self.rows(statement, (limit,))
+                         WHERE number > ? ORDER BY number LIMIT ?";
+        self.rows(statement, (after, limit))
     }
 
     /// Schedules a dead letter to run now. One that has the id of an event that waits would take its place, so it gets one of its own.
@@ -485,7 +501,7 @@ impl Wakes {
                          WHERE number = ?";
         let Some(letter) = self.rows::<Dead>(statement, (number,))?.pop() else { return Ok(false) };
         let id = if self.get(&letter.id)?.is_some() { format!("{}#{number}", letter.id) } else { letter.id };
-        self.insert(&id, Self::now(), letter.due, letter.plan.as_deref(), &letter.payload)?;
+        self.insert(&id, Self::now(), Some(letter.due), letter.plan.as_deref(), &letter.payload)?;
         self.drop_dead_letter(number)
     }
 

@@ -77,12 +77,14 @@ pub struct RawEvent {
     id: String,
     payload: JsValue,
     due: u64,
+    first_due: u64,
     attempt: u32,
 }
 
 impl RawEvent {
     fn new(row: &Row, payload: JsValue) -> Self {
-        Self { id: row.id.clone(), payload, due: row.due, attempt: row.attempts }
+        let (due, first_due, attempt) = (row.due, row.first_due(), row.attempts);
+        Self { id: row.id.clone(), payload, due, first_due, attempt }
     }
 
     /// With its payload.
@@ -91,7 +93,7 @@ impl RawEvent {
     /// When it is not a `P`.
     pub fn decode<P: DeserializeOwned>(self) -> Result<Event<P>> {
         let payload = codec::from_json(&self.payload).map_err(|error| error.inside("payload"))?;
-        Ok(Event { id: self.id, payload, due_ms: self.due, attempt: self.attempt })
+        Ok(Event { id: self.id, payload, due_ms: self.due, first_due_ms: self.first_due, attempt: self.attempt })
     }
 }
 
@@ -106,6 +108,18 @@ impl InHand {
     fn new(wakes: &Rc<Wakes>, row: Row, now: u64) -> Self {
         wakes.take_in_hand(&row);
         Self { wakes: wakes.clone(), row: Some(row), started: now }
+    }
+
+    /// Waits until the attempt is durable, if an earlier one may have crashed. `None` if it is too late for this run by then.
+    async fn cared_for(mut self) -> Result<Option<Self>> {
+        self.wakes.take_care().await?;
+        match &self.row {
+            Some(row) if self.wakes.is_left_out(row)? => {
+                self.row = None;
+                Ok(None)
+            }
+            _ => Ok(Some(self)),
+        }
     }
 
     /// Says how it ended.
@@ -236,9 +250,9 @@ async fn work_off(state: &State, wakes: &Rc<Wakes>, handlers: &Handlers) -> Resu
             && let Some((row, payload)) = wakes.begin_next(now, |_| true)?
         {
             begun += 1;
-            let in_hand = InHand::new(wakes, row, now);
-            wakes.take_care().await?;
-            begin(handlers, in_hand, payload, &mut running).await;
+            if let Some(in_hand) = InHand::new(wakes, row, now).cared_for().await? {
+                begin(handlers, in_hand, payload, &mut running).await;
+            }
             continue;
         }
         if running.handlers.is_empty() {
@@ -342,8 +356,7 @@ async fn process_due<P: DeserializeOwned>(
         let Some((row, payload)) = wakes.begin_next(now, |row| !row.is_alarm())? else { break };
         begun += 1;
         let event = RawEvent::new(&row, payload).decode();
-        let in_hand = InHand::new(wakes, row, now);
-        wakes.take_care().await?;
+        let Some(in_hand) = InHand::new(wakes, row, now).cared_for().await? else { continue };
         let outcome = match event {
             Ok(event) => limited(settings.time_limit, handler(event)).await,
             Err(error) => Err(error),

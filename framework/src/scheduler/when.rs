@@ -46,18 +46,21 @@ pub enum Repeat {
 
 /// What happens to runs of a repeating event whose time went by: while the object or the platform was down, or a run before them took
 /// so long.
+///
+/// A run that makes up for others takes its place among all events by the time that it is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missed {
-    /// One run makes up for all of them.
+    /// One run makes up for all of them. It is for the time of the last one: that is its [`due_ms`](super::Event::due_ms).
     #[default]
     RunOnce,
-    /// Each of them runs, in order, but no more than the last so many.
+    /// Each of them runs, in order, but no more than the last so many. Each is for its own time.
     CatchUp {
         /// How many.
         at_most: u32,
     },
-    /// A run that is late by more than this many milliseconds is left out.
+    /// A run that is late by more than this many milliseconds is left out, and so are those missed before it. The next run that is not so
+    /// late is for its own time.
     Skip {
         /// How late a run may begin.
         later_than_ms: u64,
@@ -91,6 +94,9 @@ impl Overlap {
 }
 
 /// How often a run that fails is tried, and after which pauses: the first, then twice as long each time, and up to a fifth more or less.
+///
+/// A run is interrupted, and has not failed, if the machine ends while it runs, or the fault of another object breaks their shared wasm
+/// instance. It is tried again after the same pauses, up to 100 times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
     pub(super) attempts: u32,
@@ -254,6 +260,11 @@ impl Plan {
         repeat.next(anchor, after).map(Some)
     }
 
+    /// Whether the run that is for `due` is too late at `now` to be made.
+    pub(super) fn leaves_out(&self, due: u64, now: u64) -> bool {
+        matches!(self.missed, Missed::Skip { later_than_ms } if now > due.saturating_add(later_than_ms))
+    }
+
     /// Which run to begin at `now` where the next one is that of `due`: itself, or one after it. One that lies ahead is to be waited for.
     pub(super) fn run_at(&self, anchor: u64, due: u64, now: u64) -> Result<u64> {
         let Some(repeat) = &self.repeat else { return Ok(due) };
@@ -405,6 +416,15 @@ mod tests {
         // Since 1970, and at once.
         let long = cron(Missed::CatchUp { at_most: 2 }).run_at(0, 0, 30_000_000 * MINUTE).unwrap();
         assert_eq!(long, 29_999_999 * MINUTE);
+    }
+
+    #[test]
+    fn a_run_that_became_too_late_while_its_attempt_was_stored_is_left_out() {
+        let skip = When::every(Duration::from_mins(1)).missed(Missed::Skip { later_than_ms: 20 }).plan;
+        assert!(!skip.leaves_out(MINUTE, MINUTE + 20));
+        assert!(skip.leaves_out(MINUTE, MINUTE + 21), "it was in time when it was chosen");
+        assert_eq!(skip.run_at(0, MINUTE, MINUTE + 21).unwrap(), 2 * MINUTE);
+        assert!(!When::every(Duration::from_mins(1)).plan.leaves_out(MINUTE, 9 * MINUTE));
     }
 
     #[test]

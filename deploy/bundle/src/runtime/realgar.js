@@ -51,6 +51,8 @@ class Life {
   cause = undefined;
   /** Why it died, once that is known. */
   why = undefined;
+  /** The shell of the object whose call broke it. Unknown of what goes on after its call has ended. */
+  culprit = undefined;
 
   /** `whose` it is: a part of what those are told that another call interrupts. */
   constructor(whose) {
@@ -60,10 +62,10 @@ class Life {
     this.glue.register();
   }
 
-  /** A promise that `enter(record, call)` settles, now or later, or the death of this instance. */
-  track(enter, call = (calls += 2)) {
+  /** A promise that `enter(record, call)` settles, now or later, or the death of this instance. `owner` is the shell of its object. */
+  track(enter, call = (calls += 2), owner = undefined) {
     return new Promise((resolve, reject) => {
-      const record = { call, resolve, reject };
+      const record = { call, owner, resolve, reject };
       this.records.add(record);
       try {
         enter(record, call);
@@ -100,6 +102,7 @@ class Life {
     this.call ||= call;
     if (this.dead) return;
     this.dead = true;
+    for (const record of this.records) if (record.call === this.call) this.culprit ??= record.owner;
     dying = this;
     this.writeLedgers();
     // Not below the frames of the dead instance; and by then the exception of the trap has been reported.
@@ -117,6 +120,12 @@ class Life {
       this.glue = undefined;
       this.handles = undefined;
     });
+  }
+
+  /** Why it died, if the object of `shell` may have been the reason: not if it was another one, or the Worker, whose calls are odd. */
+  deathBy(shell) {
+    const another = this.call % 2 === 1 || (this.culprit !== undefined && this.culprit !== shell);
+    return another ? undefined : this.why;
   }
 
   /** Which event was tried has to be known when the object starts again. The second time there is room on the stack for sure. */
@@ -305,12 +314,12 @@ export class Shell {
   async #instantiate() {
     // A timer that still runs would keep the object in memory.
     if (this.#life?.dead) this.#life.stopTimers();
-    const death = this.#life?.why;
+    const death = this.#life?.deathBy(this);
     for (let attempt = 1; ; attempt++) {
       const life = this.#currentLife();
       const start = (record, call) => life.glue.realgarObject(record, call, this.#index, this.#ctx, death);
       try {
-        const handle = await guarded(life, () => life.track(start));
+        const handle = await guarded(life, () => life.track(start, undefined, this));
         life.handles?.set(this, handle);
         this.#life = life;
         return;
@@ -417,7 +426,7 @@ export class Shell {
   }
 
   #track(enter) {
-    return EVICT ? this.#trackAndEvict(enter) : this.#life.track(enter);
+    return EVICT ? this.#trackAndEvict(enter) : this.#life.track(enter, undefined, this);
   }
 
   /** Has every event find a new instance, unless another one is under way. */
@@ -425,7 +434,7 @@ export class Shell {
     const life = this.#life;
     this.#events += 1;
     try {
-      return await life.track(enter);
+      return await life.track(enter, undefined, this);
     } finally {
       this.#events -= 1;
       if (this.#events === 0 && this.#life === life && !life.dead) {

@@ -102,7 +102,7 @@ impl Printed {
 
 /// Parts of lines with which workerd alarms nobody but the developer: an alarm that fell due while nothing ran is delivered
 /// late, which is what should happen.
-const CHATTER: [&str; 2] = ["DEBUG_ALARM", "overdue alarm"];
+const CHATTER: [&str; 2] = ["DEBUG_ALARM", "alarm overdue"];
 
 /// The label that `label.js` puts in front of a message, and the message.
 fn labelled(message: &str) -> Option<(Source, &str)> {
@@ -351,7 +351,9 @@ mod tests {
         assert_eq!(parse("\u{1}[\"api\"]\u{1}a\u{1}b"), line(Some(("api", None)), "a\u{1}b"));
         assert_eq!(parse("\u{1}[\"api\",\"A\",\"ada\"]\u{2} { a: 1 }"), line(Some(("api", Some(("A", "ada")))), "{ a: 1 }"));
         assert_eq!(parse("\u{1}no label"), line(None, "\u{1}no label"));
-        assert_eq!(parse("NOSENTRY DEBUG_ALARM: Moving alarm later"), Printed::Chatter);
+        for chatter in ["DEBUG_ALARM: Moving alarm later", "SQLite alarm overdue, running despite AlarmManager mismatch"] {
+            assert_eq!(parse(&format!("NOSENTRY {chatter}")), Printed::Chatter);
+        }
         let complaint = Printed::Log(LogLine { level: "error".into(), source: None, message: "*** abort".into() });
         assert_eq!(Printed::parse("*** abort"), complaint);
     }

@@ -20,8 +20,13 @@ pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) seq: u64,
     pub(crate) due: u64,
-    pub(super) anchor: u64,
+    /// What its interval is counted from; or when it was first due, of an event that runs once and was replayed.
+    pub(super) anchor: Option<u64>,
+    /// Whether `due` is the run that makes up for missed ones.
+    pub(super) chosen: bool,
     pub(crate) attempts: u32,
+    /// How many of the attempts were interrupted, and are no failures.
+    pub(super) interrupted: u32,
     pub(super) plan: Option<String>,
     runs: Option<String>,
     /// Its place among those that were read last.
@@ -47,7 +52,9 @@ pub struct Run {
 #[derive(Debug)]
 pub(in crate::scheduler) struct Listed {
     pub(in crate::scheduler) id: String,
+    pub(in crate::scheduler) seq: u64,
     pub(in crate::scheduler) due: u64,
+    anchor: Option<u64>,
     pub(in crate::scheduler) next_at: u64,
     pub(in crate::scheduler) attempts: u32,
     pub(in crate::scheduler) started_at: Option<u64>,
@@ -79,6 +86,12 @@ impl Listed {
     pub(in crate::scheduler) fn runs(&self) -> Vec<Run> {
         runs_from_text(self.runs.as_deref().unwrap_or_default())
     }
+
+    /// As [`Row::first_due`].
+    pub(in crate::scheduler) fn first_due(&self) -> u64 {
+        let repeats = self.plan().is_ok_and(|plan| plan.repeat.is_some());
+        self.anchor.filter(|_| !repeats).unwrap_or(self.due)
+    }
 }
 
 impl Dead {
@@ -95,14 +108,19 @@ pub(super) trait FromCells: Sized {
 impl FromCells for Row {
     fn read(cells: &mut Cells<'_>) -> Option<Self> {
         let (id, seq, next_at) = (cells.text()??, cells.number()??, cells.number()??);
-        let plain = Self { id, seq, due: next_at, anchor: next_at, attempts: 0, plan: None, runs: None, index: 0 };
+        let (attempts, interrupted, chosen, anchor) = (0, 0, false, None);
+        let plain =
+            Self { id, seq, due: next_at, anchor, chosen, attempts, interrupted, plan: None, runs: None, index: 0 };
         let Some(attempts) = cells.number()? else { return Some(plain) };
+        let due = cells.number()?;
         Some(Self {
             attempts: attempts.try_into().ok()?,
-            due: cells.number()?.unwrap_or(next_at),
-            anchor: cells.number()?.unwrap_or(next_at),
+            due: due.unwrap_or(next_at),
+            chosen: due.is_some(),
+            anchor: cells.number()?,
             plan: cells.text()?,
             runs: cells.text()?,
+            interrupted: cells.number()?.unwrap_or(0).try_into().ok()?,
             ..plain
         })
     }
@@ -112,7 +130,9 @@ impl FromCells for Listed {
     fn read(cells: &mut Cells<'_>) -> Option<Self> {
         Some(Self {
             id: cells.text()??,
+            seq: cells.number()??,
             due: cells.number()??,
+            anchor: cells.number()?,
             next_at: cells.number()??,
             attempts: cells.number()??.try_into().ok()?,
             started_at: cells.number()?,
@@ -158,6 +178,16 @@ impl Row {
 
     pub(super) fn repeats(&self) -> bool {
         self.plan.is_some() && self.plan().is_ok_and(|plan| plan.repeat.is_some())
+    }
+
+    /// What its interval is counted from.
+    pub(super) fn anchor(&self) -> u64 {
+        self.anchor.unwrap_or(self.due)
+    }
+
+    /// When it was due at first: before this, if it is a dead letter that was replayed.
+    pub(crate) fn first_due(&self) -> u64 {
+        if self.repeats() { self.due } else { self.anchor() }
     }
 
     pub(crate) fn is_alarm(&self) -> bool {

@@ -1,11 +1,11 @@
 //! What a wake does with rows: it begins runs of events, and writes how they end.
 
-use super::{ALARM, ALARM_RETRY, BATCH, Care, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, read_all};
+use super::{ALARM, ALARM_RETRY, BATCH, Care, INTERRUPTIONS_MAX, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, read_all};
 use crate::{
     Alarm, Error, Result,
     codec::{self, rows::Packed},
     js,
-    scheduler::when::{Overlap, Plan, ScheduleSettings, TIME_MAX},
+    scheduler::when::{Missed, Overlap, Plan, ScheduleSettings, TIME_MAX},
 };
 use std::{
     future::{Future, poll_fn},
@@ -17,7 +17,7 @@ use wasm_bindgen::JsValue;
 /// What is due, with payloads that are not large. Those are last, and stay in JavaScript. Each column takes as long as a step of the query,
 /// so those that few events have are one.
 const READ_DUE: &str = "SELECT id, seq, next_at, CASE WHEN coalesce(due, anchor, plan, runs, nullif(attempts, 0)) IS NOT NULL \
-                        THEN json_array(attempts, due, anchor, plan, runs) END, \
+                        THEN json_array(attempts, due, anchor, plan, runs, interrupted) END, \
                         CASE WHEN octet_length(payload) < 8192 THEN payload END \
                         FROM realgar_events WHERE next_at <= ? AND started_at IS NULL ORDER BY next_at, seq LIMIT ?";
 const TRY_ONE: &str = "UPDATE realgar_events SET attempts = attempts + 1, started_at = ?3 WHERE id = ?1 AND seq = ?2";
@@ -82,7 +82,7 @@ impl Wakes {
 
     /// The row of the program's own alarm, if it runs.
     fn own_row(&self) -> Result<Option<Row>> {
-        let statement = "SELECT id, seq, next_at, attempts, due, anchor, plan, runs \
+        let statement = "SELECT id, seq, next_at, attempts, due, anchor, plan, runs, interrupted \
                          FROM realgar_events WHERE id = ? AND started_at IS NOT NULL";
         Ok(self.rows(statement, (ALARM,))?.pop())
     }
@@ -184,13 +184,12 @@ impl Wakes {
         }
         if row.repeats() && row.attempts == 0 {
             let plan = row.plan()?;
-            match plan.run_at(row.anchor, row.due, now) {
+            // The run that makes up for missed ones is chosen once: its place among the others would move with the clock.
+            let chosen = row.chosen && !matches!(plan.missed, Missed::Skip { .. });
+            match plan.run_at(row.anchor(), row.due, now) {
+                _ if chosen => {}
                 Ok(due) if due > now => return self.put_off(row, due).map(|()| None),
-                Ok(due) if due > row.due => {
-                    let statement = "UPDATE realgar_events SET due = ? WHERE id = ? AND seq = ? AND started_at IS NULL";
-                    self.sql.execute(statement, (due, &row.id, row.seq))?;
-                    row.due = due;
-                }
+                Ok(due) if due > row.due => return self.choose(row, due).map(|()| None),
                 Ok(_) => {}
                 Err(error) => return self.bury(row, &error.to_string(), None).map(|()| None),
             }
@@ -265,6 +264,34 @@ impl Wakes {
             poll
         })
         .await
+    }
+
+    /// Has a repeating event run for `due`, which is later than its next run and not after now. It takes its place among the others.
+    fn choose(&self, row: &Row, due: u64) -> Result<()> {
+        let statement =
+            "UPDATE realgar_events SET next_at = ?1, due = ?1 WHERE id = ?2 AND seq = ?3 AND started_at IS NULL";
+        self.sql.execute(statement, (due, &row.id, row.seq))?;
+        self.changed(due)
+    }
+
+    /// Whether a run that has been begun is too late by now to be made: its plan leaves late runs out, and to store that it is tried
+    /// took a while. If so, the event waits for its next run.
+    pub(in crate::scheduler) fn is_left_out(&self, row: &Row) -> Result<bool> {
+        if !row.repeats() || row.attempts > 1 {
+            return Ok(false);
+        }
+        let plan = row.plan()?;
+        let now = Self::now();
+        if !plan.leaves_out(row.due, now) {
+            return Ok(false);
+        }
+        let due = plan.run_at(row.anchor(), row.due, now)?;
+        self.ended(row, false);
+        self.in_hand.borrow_mut().retain(|seq| *seq != row.seq);
+        let statement = "UPDATE realgar_events SET next_at = ?, due = NULL, attempts = 0, started_at = NULL \
+                         WHERE id = ? AND seq = ?";
+        self.sql.execute(statement, (due, &row.id, row.seq))?;
+        self.changed(due).map(|()| true)
     }
 
     fn put_off(&self, row: &Row, due: u64) -> Result<()> {
@@ -344,16 +371,23 @@ impl Wakes {
         let run = Run { due_ms: row.due, started_ms: started, ended_ms: now, attempt: row.attempts, error: error_run };
         let runs = row.runs_with(&run);
         let id = &row.id;
-        if row.attempts >= retry.attempts {
+        let failures = row.attempts.saturating_sub(row.interrupted);
+        if failures >= retry.attempts {
             js::log("error", &format!("Realgar: `{id}` failed at its last attempt, and is given up: {error}"));
             return self.bury(row, error, Some(runs));
         }
-        let again = now.saturating_add(retry.pause(row.attempts, js_sys::Math::random())).min(TIME_MAX);
+        if row.interrupted >= INTERRUPTIONS_MAX {
+            js::log("error", &format!("Realgar: `{id}` was interrupted {INTERRUPTIONS_MAX} times, and is given up"));
+            return self.bury(row, error, Some(runs));
+        }
+        let tried = failures.max(row.interrupted);
+        let again = now.saturating_add(retry.pause(tried, js_sys::Math::random())).min(TIME_MAX);
         let (attempt, of, pause) = (row.attempts, retry.attempts, again - now);
         js::log("error", &format!("Realgar: `{id}` failed, attempt {attempt} of {of}, again in {pause} ms: {error}"));
-        let statement = "UPDATE realgar_events SET next_at = ?, due = ?, attempts = ?, started_at = NULL, runs = ? \
-                         WHERE id = ? AND seq = ?";
-        self.sql.execute(statement, (again, row.due, attempt, runs, id, row.seq))?;
+        let statement = "UPDATE realgar_events SET next_at = ?, due = ?, attempts = ?, started_at = NULL, runs = ?, \
+                         interrupted = ? WHERE id = ? AND seq = ?";
+        let interrupted = Some(row.interrupted).filter(|count| *count > 0);
+        self.sql.execute(statement, (again, row.due, attempt, runs, interrupted, id, row.seq))?;
         self.changed(again)
     }
 
@@ -362,7 +396,7 @@ impl Wakes {
         let pause = ALARM_RETRY.pause(1, js_sys::Math::random());
         js::log("error", &format!("Realgar: the alarm failed, again in {pause} ms: {error}"));
         let time = Self::now() + pause;
-        self.insert(RETRY, time, time, None, "null")
+        self.insert(RETRY, time, None, None, "null")
     }
 
     /// Begins the program's own alarm, if it is due; and whether anything else is.
@@ -410,12 +444,13 @@ impl Wakes {
     /// Makes a dead letter of an event, unless another has taken its place. A repeating one goes on.
     fn bury(&self, row: &Row, error: &str, runs: Option<String>) -> Result<()> {
         let letter = "INSERT INTO realgar_dead_letters (id, due, attempts, error, payload, runs, died_at, plan) \
-                      SELECT id, coalesce(due, next_at), ?, ?, payload, ?, ?, ? FROM realgar_events WHERE id = ? AND seq = ?";
+                      SELECT id, ?, ?, ?, payload, ?, ?, ? FROM realgar_events WHERE id = ? AND seq = ?";
         if !row.is_alarm() {
             let once = row.plan().ok().and_then(|plan| plan.once());
-            self.sql.execute(letter, (row.attempts, error, runs.as_deref(), Self::now(), once, &row.id, row.seq))?;
+            let (due, now, runs) = (row.first_due(), Self::now(), runs.as_deref());
+            self.sql.execute(letter, (due, row.attempts, error, runs, now, once, &row.id, row.seq))?;
         }
-        if row.repeats() && row.plan()?.run_at(row.anchor, row.due, Self::now()).is_ok() {
+        if row.repeats() && row.plan()?.run_at(row.anchor(), row.due, Self::now()).is_ok() {
             return self.advance(row, &row.plan()?, runs);
         }
         self.delete(row)
@@ -428,9 +463,9 @@ impl Wakes {
 
     /// Puts a repeating event forward to its next run.
     fn advance(&self, row: &Row, plan: &Plan, runs: Option<String>) -> Result<()> {
-        let Some(due) = plan.next_run(row.anchor, row.due, Self::now())? else { return Ok(()) };
+        let Some(due) = plan.next_run(row.anchor(), row.due, Self::now())? else { return Ok(()) };
         let statement = "UPDATE realgar_events SET next_at = ?, due = NULL, attempts = 0, started_at = NULL, \
-                         runs = coalesce(?, runs) WHERE id = ? AND seq = ?";
+                         interrupted = NULL, runs = coalesce(?, runs) WHERE id = ? AND seq = ?";
         self.sql.execute(statement, (due, runs, &row.id, row.seq))?;
         self.changed(due)
     }

@@ -22,13 +22,13 @@ impl OnEvent for Busy {
 
 impl Idle {
     fn schedule(&self) -> Result<()> {
-        self.state.schedule::<Self>().set("one", When::at(0), &1)
+        self.state.schedule::<Self>().set("one", When::at(0), &1).map(drop)
     }
 }
 
 impl Busy {
     fn schedule(&self) -> Result<()> {
-        self.state.schedule::<Self>().set("one", When::at(0), &1)
+        self.state.schedule::<Self>().set("one", When::at(0), &1).map(drop)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Objects with a schedule: one with typed events and an alarm of its own, and one that works its events off in its alarm.
 
 use realgar::{
-    Alarm, Cron, Event, Missed, Namespace, OnAlarm, OnEvent, Overlap, Retry, Schedule, ScheduleSettings, When, cron,
+    Alarm, Cron, Cursor, Event, Missed, Namespace, OnAlarm, OnEvent, Overlap, Retry, Schedule, ScheduleSettings, When, cron,
     now_ms, prelude::*, sleep,
 };
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub enum Job {
     Slow(u64),
     /// Never ends.
     Hang,
+    /// Notes when it was due, and when it was for the first time.
+    Dues,
     /// Schedules another.
     Then(String, Wish, Box<Job>),
     /// Notes what the schedule says of it.
@@ -88,6 +90,9 @@ pub enum Command {
     Cancel(String),
     RunNow(String),
     List,
+    /// All events, and all dead letters, so many on a page.
+    Pages(u32),
+    LetterPages(u32),
     Get(String),
     DeadLetters,
     Replay(u64),
@@ -244,8 +249,7 @@ impl DurableObject for Bell {
 impl Bell {
     pub async fn run(&self, command: Command) -> Result<String> {
         if let Command::Set(id, wish, job) = command {
-            self.state.schedule_event(&id, wish.when()?, &job)?;
-            return Ok(Value::Null.to_string());
+            return Ok(json!(self.state.schedule_event(&id, wish.when()?, &job)?).to_string());
         }
         run(&self.state, &self.state.schedule_of(), command).await.map(|value| value.to_string())
     }
@@ -297,9 +301,29 @@ async fn run(state: &State, schedule: &Schedule<Job>, command: Command) -> Resul
                 list.iter().map(|event| json!([event.id(), event.due_ms(), event.attempts(), event.is_running()]));
             json!({ "count": schedule.list(100_000)?.len(), "first": shown.collect::<Vec<_>>() })
         }
+        Command::Pages(limit) => {
+            let (mut pages, mut cursor) = (Vec::new(), Cursor::default());
+            loop {
+                let page = schedule.list_after(&cursor, limit)?;
+                let Some(last) = page.last() else { break json!(pages) };
+                cursor = last.cursor();
+                pages.push(page.iter().map(|event| event.id().to_string()).collect::<Vec<_>>());
+            }
+        }
+        Command::LetterPages(limit) => {
+            let (mut pages, mut last) = (Vec::new(), 0);
+            loop {
+                let page = schedule.dead_letters_after(last, limit)?;
+                last = match page.last() {
+                    Some(letter) => letter.number(),
+                    None => break json!(pages),
+                };
+                pages.push(page.iter().map(|letter| letter.id().to_string()).collect::<Vec<_>>());
+            }
+        }
         Command::Get(id) => match schedule.get(&id)? {
             Some(event) => json!({
-                "due": event.due_ms(), "next": event.next_ms(), "attempts": event.attempts(), "repeat": event.repeat()?,
+                "due": event.due_ms(), "first": event.first_due_ms(), "next": event.next_ms(), "attempts": event.attempts(), "repeat": event.repeat()?,
                 "history": event.history(), "payload": event.payload()?,
             }),
             None => Value::Null,
@@ -391,6 +415,7 @@ async fn handle(state: &State, schedule: &Schedule<Job>, event: Event<Job>) -> R
             Notes(state).create()?;
             note("wiped")?;
         }
+        Job::Dues => note(&format!("{} {}", event.due_ms, event.first_due_ms))?,
         Job::Hang => {
             note("began")?;
             std::future::pending::<()>().await;
