@@ -269,11 +269,33 @@ pub mod prelude {
     pub use worker::{Method, Request, Response, console_error, console_log, console_warn};
 }
 
-/// The examples in README compile.
+/// The examples in README and in the guide compile.
 #[cfg(doctest)]
-#[doc = include_str!("../../docs/calls.md")]
-struct Calls;
+mod guide {
+    #[cfg(feature = "http")]
+    #[doc = include_str!("../../docs/guide/http.md")]
+    struct Http;
 
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
+    macro_rules! pages {
+        ($($name:ident = $path:literal;)*) => {$(
+            #[doc = include_str!($path)]
+            struct $name;
+        )*};
+    }
+
+    pages! {
+        Readme = "../../README.md";
+        Start = "../../docs/guide/start.md";
+        Objects = "../../docs/guide/objects.md";
+        Calls = "../../docs/guide/calls.md";
+        Crates = "../../docs/guide/crates.md";
+        Sockets = "../../docs/guide/sockets.md";
+        Schedules = "../../docs/guide/schedules.md";
+        Resources = "../../docs/guide/resources.md";
+        Testing = "../../docs/guide/testing.md";
+        Dev = "../../docs/guide/dev.md";
+        Change = "../../docs/guide/change.md";
+        Wrangler = "../../docs/guide/wrangler.md";
+        Failures = "../../docs/guide/failures.md";
+    }
+}

@@ -100,7 +100,7 @@ fn a_value_that_is_missing_is_asked_for_by_name() {
     let error = App::builder().bundle(bundle).try_start().unwrap_err();
     assert_eq!(
         error,
-        "`API_KEY` of the Worker `larder` has no value; write `API_KEY=..` into `.dev.vars` beside its `Cargo.toml`"
+        "`API_KEY` of the Worker `larder` has no value; give it one with `.value(\"API_KEY\", \"..\")`"
     );
 }
 

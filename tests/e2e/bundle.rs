@@ -54,11 +54,11 @@ fn the_manifest_is_what_the_init_phase_binds() {
             {"name": "Counter", "type": "durable_object_namespace", "class": "Counter"},
         ])
     );
-    let readme = fs::read_to_string("README.md").unwrap();
-    let shown = readme.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let guide = fs::read_to_string("docs/guide/dev.md").unwrap();
+    let shown = guide.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let shown: Value = serde_json::from_str(shown).unwrap();
     for part in ["objects", "bindings"] {
-        assert_eq!(shown[part], manifest[part], "README shows other {part}");
+        assert_eq!(shown[part], manifest[part], "the guide shows other {part}");
     }
 }
 
@@ -173,7 +173,7 @@ fn a_folder_without_a_worker_is_told_apart() {
     let output = realgar(&["build", "tests"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(
-        text(&output.stderr).contains("no Worker in `tests`: there is no `Cargo.toml`"),
+        text(&output.stderr).contains("`tests` has neither a `Cargo.toml` nor a `wrangler.toml`"),
         "{}",
         text(&output.stderr)
     );

@@ -87,8 +87,8 @@ fn a_consumer_makes_no_migration() {
         fs::read_to_string(bundle.folder.join("wrangler.toml")).unwrap()
     };
     let client = wrangler(CLIENT);
-    assert!(client.contains("script_name = \"bank\"") && !client.contains("migrations"), "{client}");
-    assert!(wrangler(HOST).contains("new_sqlite_classes = [\"Ledger\"]"));
+    assert!(client.contains("script_name = \"bank\"") && !client.contains("[exports"), "{client}");
+    assert!(wrangler(HOST).contains("[exports.\"Ledger\"]"));
 }
 
 /// What alchemy's documents promise, and where it is shown.

@@ -29,8 +29,13 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) fn start(paths: &[&Path]) -> Self {
+        Self::start_with(paths, &[])
+    }
+
+    /// With these options too.
+    pub(crate) fn start_with(paths: &[&Path], options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
-        command.arg("dev").args(paths).args(["--port", "0"]);
+        command.arg("dev").args(paths).args(["--port", "0"]).args(options);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (out, err) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
         Self { child, out, err }
@@ -159,19 +164,19 @@ fn its_own_output_in_the_folder_of_the_worker_is_no_change() {
 #[test]
 fn several_workers_run_side_by_side_and_data_survives() {
     let javascript = Path::new("examples/counter/javascript");
-    let data = Path::new("examples/counter/.realgar");
-    let _ = fs::remove_dir_all(data);
-    let start = || Dev::start(&[Path::new("examples/counter"), javascript]);
-    let dev = start();
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("side-by-side");
+    let _ = fs::remove_dir_all(&data);
+    let start = |paths: &[&Path]| Dev::start_with(paths, &["--data", data.to_str().unwrap()]);
+    let dev = start(&[Path::new("examples/counter"), javascript]);
     let (counter, caller) = (dev.serves("counter"), dev.serves("counter-javascript"));
     let post = |url: &str| ureq::post(&format!("{url}/ada")).send_empty().unwrap().body_mut().read_to_string().unwrap();
     assert_eq!(post(&counter), r#"{"value":1}"#);
     assert_eq!(post(&caller), r#"{"value":2}"#);
     assert_eq!(dev.interrupt(), Some(0));
-    let dev = start();
+    // In another order the data is the same.
+    let dev = start(&[javascript, Path::new("examples/counter")]);
     assert_eq!(get(&format!("{}/ada", dev.serves("counter"))).unwrap(), r#"{"value":2}"#);
     assert_eq!(dev.interrupt(), Some(0));
-    let _ = fs::remove_dir_all(data);
 }
 
 #[test]
@@ -220,11 +225,14 @@ fn a_folder_without_a_worker_is_an_error_at_once() {
 fn a_port_that_is_taken_is_an_error_that_says_so() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
+    let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("taken");
     let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
-    let output = command.args(["dev", "tests/workers/pantry-host", "--port", &port]).output().unwrap();
+    command.args(["dev", "tests/workers/pantry-host", "--port", &port, "--data", data.to_str().unwrap()]);
+    let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(error.contains(&format!("cannot listen on 127.0.0.1:{port}; choose another with `--port`")), "{error}");
+    assert!(error.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{error}");
+    assert!(error.contains("hint: `--port` chooses another port"), "{error}");
 }
 
 #[test]

@@ -217,3 +217,28 @@ fn a_transfer_is_done_whole_and_once() {
     assert_eq!((cents("ada"), cents("bob")), (json!(7_500), json!(12_500)), "what failed left nothing behind");
     assert_eq!(transfer("1", "bob", 2_500).expect_status(200).text(), "false");
 }
+
+#[test]
+fn a_library_serves_two_scripts() {
+    let app = App::builder().worker("examples/library/shop-worker").worker("examples/library/till").start();
+    for (name, cents) in [("tea", 350), ("cake", 420)] {
+        let _ = app.post("/ada").json(&json!({ "name": name, "cents": cents })).send().expect_status(204);
+    }
+    assert_eq!(app.request("GET", "till", "/ada").send().expect_status(200).text(), "770");
+    let till = realgar_test::bundle("examples/library/till", realgar_test::Profile::Dev).unwrap();
+    assert!(till.manifest.objects.is_empty(), "it hosts nothing of the shop's");
+}
+
+/// Every page of the guide is in the list for readers that are no people, and every page of the list exists.
+#[test]
+fn the_list_of_pages_is_the_guide() {
+    let list = fs::read_to_string("docs/llms.txt").unwrap();
+    for path in list.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+        assert!(Path::new("docs").join(path).is_file(), "{path}");
+    }
+    for page in fs::read_dir("docs/guide").unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()) {
+        assert!(list.contains(&format!("guide/{page}")), "{page} is not in docs/llms.txt");
+        assert!(fs::read_to_string("README.md").unwrap().contains(&format!("docs/guide/{page}")), "{page} is not in README");
+    }
+    assert!(fs::read_to_string("README.md").unwrap().lines().count() <= 150, "README is short");
+}

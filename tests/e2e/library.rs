@@ -1,5 +1,6 @@
 //! A library with an object, its host, and a Worker that only binds it: at run time, and in the artefacts.
 
+use crate::project::{Project, worker};
 use realgar_test::{App, Bundle, Profile, bundle};
 use std::fs;
 
@@ -66,4 +67,20 @@ fn nothing_of_describe_mode_ships() {
         assert!(!contains(&named, trace), "`{trace}` is in the shipped module");
     }
     assert!(wasm(&bundle).len() < named.len());
+}
+
+#[test]
+fn a_worker_that_depends_on_another_worker_is_told_what_to_do() {
+    let dependency = Project::new("scratch-script", &worker("", "a script"));
+    let manifest = dependency.folder.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("[\"cdylib\"]", "[\"cdylib\", \"rlib\"]").replace("[workspace]\n", "")).unwrap();
+    let own = Project::new("scratch-two-scripts", &worker("", "another"));
+    let manifest = own.folder.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let line = format!("scratch-script = {{ path = {:?} }}\n", dependency.folder);
+    fs::write(&manifest, format!("{text}{line}")).unwrap();
+    let error = bundle(&own.folder, Profile::Dev).unwrap_err();
+    assert!(error.contains("`scratch-two-scripts` depends on `scratch-script`, which has an `export!` of its own"), "{error}");
+    assert!(error.contains("docs/guide/crates.md") && error.len() < 2_000, "{error}");
 }

@@ -107,6 +107,21 @@ fn the_elements_of_typed_arrays_are_numbers() {
 }
 
 #[test]
+fn what_the_standard_library_cannot_do_says_what_does_it_here() {
+    let app = pitfalls();
+    for (which, way_out) in [
+        ("time", "`realgar::now_ms()`"),
+        ("instant", "`realgar::now_ms()`"),
+        ("sleep", "`realgar::sleep(..).await`"),
+        ("thread", "a Worker has no threads"),
+    ] {
+        let failed = app.object("pitfalls", "Pit", "standard").call("standard", &json!([which])).unwrap_err();
+        assert_eq!(failed.code, "panicked");
+        assert!(failed.message.contains(way_out), "{which}: {failed:?}");
+    }
+}
+
+#[test]
 fn a_type_that_is_called_like_a_result_is_a_value() {
     let app = pitfalls();
     let failed = app.object("pitfalls", "Pit", "pit").call("search", &json!([])).unwrap_err();

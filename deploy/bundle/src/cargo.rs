@@ -139,12 +139,17 @@ pub(crate) fn find(path: &Path) -> Result<Package, BuildError> {
         .ok_or_else(|| no_worker("its `Cargo.toml` holds a workspace and no package; name a member".into()))?;
     let library = library(package)?;
     check_versions(&metadata)?;
+    let local = local_packages(&metadata, package);
+    if let Some(other) = local.iter().find(|other| other.id != package.id && exports(other)) {
+        return Err(BuildError::TwoScripts { package: package.name.to_string(), dependency: other.name.to_string() });
+    }
+    let folders = local.iter().filter_map(|package| package.manifest_path.parent());
     Ok(Package {
         library,
         name: package.name.to_string(),
         folder,
         target: metadata.target_directory.clone().into_std_path_buf(),
-        local: local_folders(&metadata, package),
+        local: folders.map(|folder| folder.as_std_path().to_path_buf()).collect(),
         release_keys: release_keys(metadata.workspace_root.as_std_path())?,
     })
 }
@@ -169,9 +174,17 @@ fn check_versions(metadata: &Metadata) -> Result<(), BuildError> {
     }
 }
 
-/// The package's folder and those of its dependencies that are not from a registry.
-fn local_folders(metadata: &Metadata, package: &CargoPackage) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
+/// Whether the package has an `export!`: both would export the same symbols, which the linker finds out last, in a message of
+/// thousands of arguments.
+fn exports(package: &CargoPackage) -> bool {
+    let root = package.targets.iter().find(|target| library(package).is_ok_and(|name| name == target.name));
+    let text = root.and_then(|root| std::fs::read_to_string(&root.src_path).ok());
+    text.is_some_and(|text| text.lines().any(|line| line.trim_start().trim_start_matches("realgar::").starts_with("export!")))
+}
+
+/// The package and its dependencies, also those of dependencies, that are not from a registry.
+fn local_packages<'a>(metadata: &'a Metadata, package: &CargoPackage) -> Vec<&'a CargoPackage> {
+    let mut packages = Vec::new();
     let (mut open, mut seen) = (vec![package.id.clone()], HashSet::new());
     while let Some(id) = open.pop() {
         if !seen.insert(id.clone()) {
@@ -179,14 +192,13 @@ fn local_folders(metadata: &Metadata, package: &CargoPackage) -> Vec<PathBuf> {
         }
         if let Some(found) = metadata.packages.iter().find(|other| other.id == id)
             && found.source.is_none()
-            && let Some(folder) = found.manifest_path.parent()
         {
-            folders.push(folder.as_std_path().to_path_buf());
+            packages.push(found);
         }
         let node = metadata.resolve.as_ref().and_then(|resolve| resolve.nodes.iter().find(|node| node.id == id));
         open.extend(node.into_iter().flat_map(|node| node.dependencies.clone()));
     }
-    folders
+    packages
 }
 
 fn release_keys(root: &Path) -> Result<HashSet<String>, BuildError> {

@@ -23,6 +23,17 @@ pub enum BuildError {
         /// What to change.
         reason: String,
     },
+    /// The crate depends on another one that is a script of its own.
+    #[error(
+        "`{package}` depends on `{dependency}`, which has an `export!` of its own, and a crate is one script; move everything but the \
+         `export!` line of `{dependency}` to a library, and let both crates depend on that: see docs/guide/crates.md"
+    )]
+    TwoScripts {
+        /// The package that is built.
+        package: String,
+        /// The Worker crate that it depends on.
+        dependency: String,
+    },
     /// A tool is missing, or is of a version that does not work.
     #[error("{tool} {problem}; {remedy}")]
     Tool {

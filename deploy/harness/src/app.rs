@@ -3,7 +3,7 @@
 use crate::{Request, Response, SocketClient, bundle, chain, folder::DataFolder, lock, outbound::OutboundPlan};
 use realgar_bundle::{Bundle, Profile, node_tools, read_plain};
 use realgar_edge::{
-    Edge, EdgeOptions, Hooks, LogLine, OutboundRequest, OutboundResponse, SECRET_HEADER, Script, read_values,
+    Edge, EdgeError, EdgeOptions, Hooks, LogLine, OutboundRequest, OutboundResponse, SECRET_HEADER, Script, read_values,
 };
 use std::{
     collections::BTreeMap,
@@ -176,7 +176,12 @@ impl AppBuilder {
             ended: Arc::new(|| {}),
         };
         let main = scripts.first().map(|script| script.name().to_string()).ok_or("there is no Worker to run")?;
-        let edge = Edge::start(scripts, options).map_err(|error| chain(&error))?;
+        let edge = Edge::start(scripts, options).map_err(|error| match &error {
+            EdgeError::NoValue { binding, .. } => {
+                format!("{error}; give it one with `.value(\"{binding}\", \"..\")`")
+            }
+            _ => chain(&error),
+        })?;
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)

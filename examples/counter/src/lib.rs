@@ -20,8 +20,8 @@ impl DurableObject for Counter {
         let events = cx.bind(&EVENTS);
         move |state: State| async move {
             // Phase 2: once per counter, before its first event.
-            events.execute("CREATE TABLE IF NOT EXISTS events (counter TEXT, value INTEGER)", ()).await?;
-            let count = state.storage().get("count").await?.unwrap_or(0);
+            events.execute("CREATE TABLE IF NOT EXISTS events (counter TEXT, added INTEGER)", ()).await?;
+            let count = state.storage().kv().get("count")?.unwrap_or(0);
             Ok(Counter { state, events, count: Cell::new(count) })
         }
     }
@@ -31,11 +31,14 @@ impl DurableObject for Counter {
 impl Counter {
     /// Adds `by`, and returns the new count.
     pub async fn increment(&self, by: u64) -> Result<u64> {
-        let count = self.count.get().checked_add(by).ok_or("the counter is full")?;
+        let sum = || self.count.get().checked_add(by).ok_or("the counter is full");
+        sum()?;
+        // First what can still fail: so nothing in memory or storage is ahead of it. Other calls may run meanwhile, so the count is
+        // read again, and written without an `await`.
+        self.events.execute("INSERT INTO events VALUES (?, ?)", (self.state.name(), by)).await?;
+        let count = sum()?;
+        self.state.storage().kv().put("count", &count)?;
         self.count.set(count);
-        self.state.storage().put("count", &count).await?;
-        let name = self.state.name();
-        self.events.execute("INSERT INTO events VALUES (?, ?)", (name, count)).await?;
         Ok(count)
     }
 

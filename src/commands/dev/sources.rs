@@ -42,7 +42,11 @@ pub(super) fn is_source<'a>(path: &Path, layouts: impl Iterator<Item = &'a Layou
     if layouts.clone().any(|layout| layout.files.iter().any(|file| file == path)) {
         return true;
     }
-    let in_target = |layout: &Layout| layout.target.as_ref().is_some_and(|target| path.starts_with(target));
+    // A target folder inside of a crate; a crate may also lie inside of a target folder.
+    let in_target = |layout: &Layout| {
+        let inside = |target: &PathBuf| layout.sources.iter().any(|folder| target.starts_with(folder));
+        layout.target.as_ref().is_some_and(|target| inside(target) && path.starts_with(target))
+    };
     if layouts.clone().any(in_target) {
         return false;
     }
@@ -89,6 +93,7 @@ mod tests {
             assert!(!source(other, &own), "{other}");
         }
         assert!(source("/w/api/src/lib.rs", &layout(Some("/w/target"))));
+        assert!(source("/w/api/src/lib.rs", &layout(Some("/w"))), "the crate is in the target folder");
     }
 
     #[test]

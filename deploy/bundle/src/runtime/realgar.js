@@ -187,6 +187,13 @@ export function failure(code, message, path, data) {
   return error;
 }
 
+/** What the standard library says of what it does not have in a Worker, and what is there instead. */
+const HINTS = [
+  ["time not implemented on this platform", "in a Worker the time is `realgar::now_ms()`"],
+  ["can't sleep", "in a Worker a pause is `realgar::sleep(..).await`"],
+  ["failed to spawn thread", "a Worker has no threads; what runs beside is `Context::wait_until` or `State::wait_until`"],
+];
+
 /** What the wasm calls. */
 function hostOf(life) {
   const own = {
@@ -203,7 +210,8 @@ function hostOf(life) {
     },
     panicked(call, message) {
       life.call ||= call;
-      life.text ??= message;
+      const [, hint] = HINTS.find(([text]) => message.includes(text)) ?? [];
+      life.text ??= hint === undefined ? message : `${message} (${hint})`;
     },
     aborted(call) {
       life.die(call);

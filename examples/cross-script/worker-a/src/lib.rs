@@ -14,7 +14,7 @@ pub struct CounterLive {
 impl DurableObject for CounterLive {
     fn init(_cx: &mut Init) -> impl Instantiate<Self> {
         |state: State| async move {
-            let count = state.storage().get("count").await?.unwrap_or(0);
+            let count = state.storage().kv().get("count")?.unwrap_or(0);
             Ok(CounterLive { state, count: Cell::new(count) })
         }
     }
@@ -23,9 +23,11 @@ impl DurableObject for CounterLive {
 #[rpc]
 impl CounterRpc for CounterLive {
     async fn increment(&self) -> Result<u64> {
-        self.count.set(self.count.get() + 1);
-        self.state.storage().put("count", &self.count.get()).await?;
-        Ok(self.count.get())
+        let count = self.count.get() + 1;
+        // Memory is never ahead of storage, which may refuse.
+        self.state.storage().kv().put("count", &count)?;
+        self.count.set(count);
+        Ok(count)
     }
 
     async fn get(&self) -> u64 {

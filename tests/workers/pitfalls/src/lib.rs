@@ -141,6 +141,19 @@ impl Pit {
         Ok(found)
     }
 
+    /// Does what the standard library cannot do in a Worker.
+    pub fn standard(&self, which: String) -> u64 {
+        match which.as_str() {
+            "instant" => std::time::Instant::now().elapsed().as_secs(),
+            "sleep" => {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                0
+            }
+            "thread" => std::thread::spawn(|| 1).join().unwrap_or(0),
+            _ => std::time::SystemTime::now().elapsed().map_or(0, |time| time.as_secs()),
+        }
+    }
+
     pub fn f32s(&self, values: Vec<f32>) -> String {
         format!("{values:?}")
     }

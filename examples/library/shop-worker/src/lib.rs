@@ -1,0 +1,3 @@
+//! The script `shop`: one line for each script, and everything else in libraries.
+
+realgar::export!(shop::Shop);
