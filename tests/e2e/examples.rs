@@ -26,7 +26,7 @@ fn worker_b_reads_the_counter_that_worker_a_writes() {
 #[test]
 fn worker_b_alone_is_told_which_worker_it_needs() {
     let error = App::builder().worker("examples/cross-script/worker-b").try_start().unwrap_err();
-    assert!(error.contains("there is no Worker `worker-a` here; start it together with this one"), "{error}");
+    assert!(error.contains("leads to the Worker `worker-a`, which is not here; start it together"), "{error}");
 }
 
 #[test]

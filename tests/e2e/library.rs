@@ -36,8 +36,8 @@ fn a_binding_without_its_host_is_refused_by_name() {
     let error = App::builder().worker("tests/workers/binder").try_start().unwrap_err();
     assert_eq!(
         error,
-        "the binding `Pantry` of the Worker `binder` leads nowhere: there is no Worker `pantry-host` here; \
-         start it together with this one"
+        "the binding `Pantry` of the Worker `binder` leads to the Worker `pantry-host`, which is not here; start it together \
+         with this one"
     );
 }
 
