@@ -126,7 +126,9 @@ fn a_change_is_served_without_losing_a_request_and_an_error_is_not_fatal() {
         dev.says("expected one of");
         dev.says("cargo build failed");
         assert_eq!(get(&url).unwrap(), "two", "the last good version serves");
+        dev.says("The last good version still serves");
         project.write(&worker("", "four"));
+        dev.says("It builds again");
         dev.says("Serving the new version");
         assert_eq!(get(&url).unwrap(), "four");
         drop(end);
@@ -211,6 +213,115 @@ fn what_changes_nothing_restarts_nothing() {
     }
     assert_eq!(get(&url).unwrap(), "moved", "{said:#?}");
     assert_eq!(dev.interrupt(), Some(0));
+}
+
+#[test]
+fn a_build_script_that_writes_the_same_file_again_is_no_change() {
+    let source = |answer: &str| format!("mod generated;\n{}", worker("let _ = generated::WHAT;", answer));
+    let project = Project::new("scratch-generated", &source("zero"));
+    let script = "fn main() { std::fs::write(\"src/generated.rs\", \"pub const WHAT: &str = \\\"generated\\\";\\n\").unwrap(); }\n";
+    fs::write(project.folder.join("build.rs"), script).unwrap();
+    let dev = Dev::start(&[&project.folder]);
+    let url = dev.serves("api");
+    let mut said = Vec::new();
+    for answer in ["one", "two", "three"] {
+        project.write(&source(answer));
+        while !said.last().is_some_and(|line: &String| line.contains("Serving the new version")) {
+            said.push(dev.err.recv_timeout(PATIENCE).unwrap());
+        }
+        said.push(String::new());
+        assert_eq!(get(&url).unwrap(), answer);
+    }
+    // The first build, one that finds the generated file for the first time, and the three edits.
+    let builds = said.iter().filter(|line| line.contains("Generating the glue")).count();
+    assert!(builds <= 5, "{builds} builds: {said:#?}");
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
+#[test]
+fn a_file_elsewhere_that_the_build_reads_is_watched() {
+    let source = worker("", "").replace("\"\"", "include_str!(\"../../scratch-outside-text/text.txt\")");
+    let project = Project::new("scratch-outside", &source);
+    let outside = project.folder.parent().unwrap().join("scratch-outside-text");
+    fs::create_dir_all(&outside).unwrap();
+    fs::write(outside.join("text.txt"), "one").unwrap();
+    let dev = Dev::start(&[&project.folder]);
+    let url = dev.serves("api");
+    assert_eq!(get(&url).unwrap(), "one");
+    fs::write(outside.join("text.txt"), "two").unwrap();
+    dev.says("Serving the new version");
+    assert_eq!(get(&url).unwrap(), "two");
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
+#[test]
+fn a_signal_ends_a_build_at_once_with_all_that_it_started() {
+    let project = Project::new("scratch-endless", &worker("", ""));
+    let script = "fn main() { std::thread::sleep(std::time::Duration::from_secs(100_000)); }\n";
+    fs::write(project.folder.join("build.rs"), script).unwrap();
+    let mut dev = Dev::start(&[&project.folder]);
+    dev.says("Compiling scratch-endless");
+    let scripts = || processes_with("scratch-endless").into_iter().filter(|(_, command)| command.contains("build-script"));
+    eventually("the build script runs", || scripts().count() > 0);
+    assert!(Command::new("kill").args(["-TERM", &dev.id().to_string()]).status().unwrap().success());
+    assert_eq!(dev.child.wait().unwrap().code(), Some(130));
+    eventually("the build script is gone", || scripts().count() == 0);
+}
+
+#[test]
+fn a_workspace_means_all_its_workers_and_has_one_place_for_data() {
+    let root = Project::new("scratch-workspace", "");
+    let manifest = fs::read_to_string(root.folder.join("Cargo.toml")).unwrap();
+    let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
+    fs::write(root.folder.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"one\", \"two\", \"plain\"]\n").unwrap();
+    for (name, kind) in [("one", "cdylib"), ("two", "cdylib"), ("plain", "rlib")] {
+        let member = root.folder.join(name);
+        fs::create_dir_all(member.join("src")).unwrap();
+        let manifest = format!(
+            "[package]\nname = \"scratch-{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+             [lib]\ncrate-type = [\"{kind}\"]\n\n[dependencies]{dependencies}"
+        );
+        fs::write(member.join("Cargo.toml"), manifest).unwrap();
+        let source = worker("", name).replace("#[worker]", &format!("#[worker(name = \"{name}\")]"));
+        fs::write(member.join("src/lib.rs"), if kind == "rlib" { "" } else { &source }).unwrap();
+    }
+    let dev = Dev::start(&[&root.folder]);
+    for name in ["one", "two"] {
+        assert_eq!(get(&dev.serves(name)).unwrap(), name);
+    }
+    let data = root.folder.join(".realgar/dev");
+    assert!(dev.says("Data is in").contains(data.to_str().unwrap()));
+    assert_eq!(dev.interrupt(), Some(0));
+    // One of them alone uses the same place.
+    let dev = Dev::start(&[&root.folder.join("two")]);
+    assert!(dev.says("Data is in").contains(data.to_str().unwrap()));
+    dev.serves("two");
+    assert_eq!(dev.interrupt(), Some(0));
+    let unknown = ["build", "--package", "three"];
+    let output = Command::new(env!("CARGO_BIN_EXE_realgar")).args(unknown).current_dir(&root.folder).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("has no Worker `three`; it has `scratch-one`, `scratch-two`"), "{error}");
+}
+
+/// Runs `dev` to its own end, and returns its exit code and what it said.
+fn ended(project: &Project) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+    let output = command.arg("dev").arg(&project.folder).args(["--port", "0"]).output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn what_no_edit_mends_ends_dev_with_an_error() {
+    let object = "#[durable_object]\npub struct Far;\n";
+    let typo = worker("cx.bind(Far::from_script(\"hots\"));", "");
+    let (code, said) = ended(&Project::new("scratch-no-host", &format!("{typo}\n{object}")));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("leads to the Worker `hots`, which is not here; start it together with this one"), "{said}");
+
+    let (code, said) = ended(&Project::new("scratch-no-export", &worker("", "").replace("realgar::export!(Api);", "")));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("exports no Worker"), "{said}");
 }
 
 #[test]

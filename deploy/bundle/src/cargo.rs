@@ -59,7 +59,9 @@ impl Package {
         let name = self.library.replace('-', "_");
         let path = self.own_target().join(TARGET).join("debug").join(format!("{name}.d"));
         // Without it only files in the folders of the crates count, as before the first build.
-        std::fs::read_to_string(path).map(|text| dep_info(&text)).unwrap_or_default()
+        let files = std::fs::read_to_string(path).map(|text| dep_info(&text)).unwrap_or_default();
+        // A macro may have named a file by way of `..`.
+        files.into_iter().filter_map(|file| file.canonicalize().ok()).collect()
     }
 
     pub(crate) fn source_folders(&self) -> Vec<PathBuf> {

@@ -193,3 +193,11 @@ const _: () = {
         ::realgar::__private::describe_interface::<Counter>()
     }
 };
+#[cfg(feature = "extra")]
+const _: () = {
+    #[allow(unused_imports)]
+    use ::realgar::__private::NoResult as _;
+    ::realgar::__private::assert_no_result(
+        ::realgar::__private::IsResult::<u64>::IS_RESULT,
+    );
+};
