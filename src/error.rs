@@ -13,21 +13,21 @@ pub const EXIT_USAGE: u8 = 64;
 /// Exit code: Ctrl-C or SIGTERM before the command was done.
 pub const EXIT_INTERRUPTED: u8 = 130;
 
-/// What a command ends with.
+/// The result of a command.
 pub(crate) type Outcome = Result<(), CommandError>;
 
-/// What kind of failure it is.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ErrorKind {
     /// Something that the user can change: the source, a file, a port.
     User,
     /// The arguments do not make sense.
     Usage,
-    /// The user ended it.
+    /// The user interrupted the command.
     Interrupted,
 }
 
-/// A failure, with what to do about it.
+/// A failure, with hints what to do about it.
 #[derive(Debug)]
 pub(crate) struct CommandError {
     pub(crate) kind: ErrorKind,
@@ -36,7 +36,7 @@ pub(crate) struct CommandError {
 }
 
 impl CommandError {
-    /// A failure that the user can mend.
+    /// A failure whose cause the user can change.
     pub(crate) fn user(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { kind: ErrorKind::User, error: error.into(), hints: Vec::new() }
     }
@@ -46,7 +46,7 @@ impl CommandError {
         Self { kind: ErrorKind::Usage, ..Self::user(error) }
     }
 
-    /// Adds what to do about it.
+    /// Adds a hint what to do about the failure.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // Also `--help` and `--version`, which are printed to standard output and are no mistakes.
+        // `--help` and `--version` come here too. They are printed to standard output, and are no mistakes.
         Err(error) => {
             let code = if error.use_stderr() { EXIT_USAGE } else { EXIT_DONE };
             let _ = error.print();

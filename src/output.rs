@@ -1,4 +1,4 @@
-//! Everything that is printed. Results go to standard output, talk to standard error.
+//! Prints everything that the program prints: results to standard output, messages to standard error.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the only module that prints")]
 
 use crate::error::{CommandError, EXIT_DONE, ErrorKind, Outcome};
@@ -11,7 +11,7 @@ pub(crate) fn exit(outcome: Outcome) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::from(EXIT_DONE),
         Err(error) => {
-            // Who ended it knows that.
+            // Whoever interrupted the command knows that already.
             if error.kind != ErrorKind::Interrupted {
                 show_error(&error);
             }
@@ -42,7 +42,7 @@ pub(crate) fn show_progress(progress: Progress) {
     }
 }
 
-/// Says what happens.
+/// Shows what the program is doing.
 pub(crate) fn note(text: &str) {
     eprintln!("{} {text}", paint("realgar", "1;32"));
 }

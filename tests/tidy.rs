@@ -75,7 +75,10 @@ fn versions_that_belong_together_are_the_same() {
     let linked = between("deploy/bundle/src/cargo.rs", "WASM_BINDGEN_VERSION: &str = \"", "\"");
     assert_eq!(workspace("wasm-bindgen"), linked);
     let workerd = between("deploy/bundle/src/tools.rs", "WORKERD_VERSION: &str = \"", "\"");
-    assert!(read("package.json").contains(&format!("workerd-linux-64\": \"{workerd}\"")), "package.json has another workerd");
+    assert!(
+        read("package.json").contains(&format!("workerd-linux-64\": \"{workerd}\"")),
+        "package.json has another workerd"
+    );
     let date = between("wire/src/lib.rs", "COMPATIBILITY_DATE: &str = \"", "\"");
     assert_eq!(date, between("deploy/edge/src/workerd/simulators.rs", "OWN_DATE: &str = \"", "\""));
     let worker = between("Cargo.toml", "\nworker = { version = \"=", "\"");
@@ -86,23 +89,36 @@ fn versions_that_belong_together_are_the_same() {
 #[test]
 fn the_two_sides_of_the_boundary_agree() {
     let kinds = between("framework/src/codec/decode.rs", "match js::kind(value) {", "_ => Self::Other");
-    let kinds: Vec<&str> = kinds.lines().filter_map(|line| line.trim().split_once(" => Self::")?.0.parse().ok().map(|_: u8| line.trim())).collect();
+    let kinds: Vec<&str> = kinds
+        .lines()
+        .filter_map(|line| line.trim().split_once(" => Self::")?.0.parse().ok().map(|_: u8| line.trim()))
+        .collect();
     let named = between("framework/js/host.js", "export function kind(value) {", "\n}\n");
     for line in &kinds {
         let number = line.split_once(" => ").unwrap().0;
-        let returned = [format!("return {number};"), format!("? {number} "), format!(": {number};"), format!("? {number}:")];
+        let returned =
+            [format!("return {number};"), format!("? {number} "), format!(": {number};"), format!("? {number}:")];
         assert!(returned.iter().any(|text| named.contains(text)), "`kind` in host.js never returns {number}");
     }
     assert_eq!(kinds.len(), 11);
     let secret = between("deploy/edge/src/private.rs", "SECRET_HEADER: &str = \"", "\"");
     assert!(read("deploy/edge/src/js/admin.js").contains(&format!("\"{secret}\"")), "admin.js asks for another header");
     let refused = between("deploy/edge/src/outbound.rs", "REFUSED_HEADER: &str = \"", "\"");
-    assert!(read("deploy/edge/src/js/outbound.js").contains(&format!("\"{refused}\"")), "outbound.js reads another header");
+    assert!(
+        read("deploy/edge/src/js/outbound.js").contains(&format!("\"{refused}\"")),
+        "outbound.js reads another header"
+    );
     let ids = between("deploy/edge/src/workerd/hooks.rs", "CLOCK: &str = \"", "\"");
     assert_eq!(ids, "RealgarTestClock");
     for code in ["panicked", "interrupted", "method_error", "deadline_exceeded"] {
-        assert!(read("framework/src/rpc/error.rs").contains(&format!("\"{code}\"")), "`{code}` is no code of `RpcErrorKind`");
-        assert!(read("deploy/bundle/src/runtime/realgar.js").contains(&format!("\"{code}\"")), "the runtime never says `{code}`");
+        assert!(
+            read("framework/src/rpc/error.rs").contains(&format!("\"{code}\"")),
+            "`{code}` is no code of `RpcErrorKind`"
+        );
+        assert!(
+            read("deploy/bundle/src/runtime/realgar.js").contains(&format!("\"{code}\"")),
+            "the runtime never says `{code}`"
+        );
     }
 }
 

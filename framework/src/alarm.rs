@@ -1,4 +1,4 @@
-//! The one alarm of an object: the platform wakes it at a time of its choosing.
+//! The one alarm of an object, with which the object has the platform wake it at a time it chooses.
 
 use crate::{Error, LiveObject, Result, Storage, js, scheduler::FIRST_TIME_MS, storage::settled};
 use std::{future::Future, time::Duration};
@@ -26,23 +26,23 @@ use std::{future::Future, time::Duration};
 /// }
 /// ```
 pub trait OnAlarm: LiveObject {
-    /// Handles the alarm. It runs at least once: where it fails or panics, or the machine does, the platform calls it again, after
-    /// 2 s at first, twice as long each time, and up to six times (Cloudflare's "Alarms"). An alarm that is set meanwhile takes the
-    /// place of those.
+    /// Handles the alarm. The handler runs at least once. If it fails or panics, or the machine fails, the platform calls it again,
+    /// up to six times: after 2 s at first, and after twice as long each time (Cloudflare's "Alarms"). An alarm that is set
+    /// meanwhile replaces these retries.
     fn alarm(&self, alarm: Alarm) -> impl Future<Output = Result<()>>;
 }
 
 /// An alarm that went off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alarm {
-    /// How often it failed before: 0 the first time.
+    /// How often the alarm failed before: 0 at the first attempt.
     pub retries: u32,
-    /// When it was to go off, in milliseconds since 1970, where the platform tells.
+    /// The time it was set to, in milliseconds since 1970, if the platform tells.
     pub time_ms: Option<u64>,
 }
 
 impl Storage {
-    /// When the alarm goes off, in milliseconds since 1970. `None` where none is set, and while its handler runs.
+    /// When the alarm goes off, in milliseconds since 1970. `None` if no alarm is set, and while its handler runs.
     ///
     /// # Errors
     /// When the storage fails.
@@ -53,10 +53,11 @@ impl Storage {
         Ok(settled(js::invoke0(self.raw(), "getAlarm")).await?.as_f64().map(|time| time as u64))
     }
 
-    /// Has the alarm go off at `time_ms`, in milliseconds since 1970, instead of when it was set to; at once if that has passed.
+    /// Sets the alarm to `time_ms`, in milliseconds since 1970, in place of an earlier setting. If that time has passed, the alarm
+    /// goes off at once.
     ///
-    /// There are no options: of objects with SQLite, and all are, the platform takes `allowConcurrency` and `allowUnconfirmed` and does
-    /// nothing with them (workerd, `actor-sqlite.c++`).
+    /// There are no options. All objects use SQLite, and for these the platform accepts `allowConcurrency` and `allowUnconfirmed`
+    /// but ignores them (workerd, `actor-sqlite.c++`).
     ///
     /// # Errors
     /// When the class does not implement [`OnAlarm`], or the storage fails.
@@ -67,17 +68,17 @@ impl Storage {
         settled(js::invoke1(self.raw(), "setAlarm", &(time_ms.max(FIRST_TIME_MS) as f64).into())).await.map(drop)
     }
 
-    /// The same, `delay` from now.
+    /// Sets the alarm to `delay` from now.
     ///
     /// # Errors
-    /// As [`Storage::set_alarm`], and where `delay` is beyond all times.
+    /// As [`Storage::set_alarm`], and when `delay` is so long that the alarm would never go off.
     pub async fn set_alarm_after(&self, delay: Duration) -> Result<()> {
         let delay = u64::try_from(delay.as_millis()).ok();
         let time = delay.and_then(|delay| (js_sys::Date::now() as u64).checked_add(delay));
         self.set_alarm(time.ok_or_else(|| Error::from("the alarm would never go off"))?).await
     }
 
-    /// Has no alarm go off.
+    /// Deletes the alarm, if one is set.
     ///
     /// # Errors
     /// When the storage fails.

@@ -1,4 +1,4 @@
-//! What belongs to one event of a Worker.
+//! The execution context of one event of a Worker.
 
 use crate::{__private::runtime, js};
 use std::future::Future;
@@ -22,7 +22,7 @@ impl Context {
     }
 }
 
-/// Starts `future` and tells the event `raw` to wait for it, or for the death of the wasm instance.
+/// Starts `future`, and makes the event whose context is `raw` wait until it ends or the wasm instance dies.
 pub(crate) fn wait_until(raw: &JsValue, future: impl Future<Output = ()> + 'static) {
     let record = js::wait_until(raw);
     runtime::spawn(

@@ -15,22 +15,22 @@ pub trait WorkerClass: 'static {
     /// The name of the script.
     const NAME: &'static str;
 
-    /// The name of the class in the script, unless it is the default one.
+    /// The name of the entrypoint class in the script. `None` for the script's default entrypoint.
     #[doc(hidden)]
     const ENTRYPOINT: Option<&'static str>;
 
-    /// The classes it hosts, as nested pairs.
+    /// The Durable Object classes that the Worker hosts, as nested pairs.
     #[doc(hidden)]
     type Hosted: 'static;
 
-    /// What a caller holds: the Worker's methods as calls.
+    /// The type that callers hold. It has the Worker's RPC methods, each of which makes a call.
     type Stub: From<Stub>;
 
     /// The file with the history of its classes, for a Worker that has migration tags.
     #[doc(hidden)]
     const MIGRATIONS: Option<&'static str> = None;
 
-    /// What became of the classes that it hosted before. Called at build time only.
+    /// How the classes that the Worker hosted before have changed. Called at build time only.
     #[doc(hidden)]
     fn class_changes() -> Vec<realgar_wire::ClassChange> {
         Vec::new()
@@ -41,7 +41,8 @@ pub trait WorkerClass: 'static {
 #[diagnostic::on_unimplemented(
     message = "the Worker `{Self}` does not host `{C}`",
     label = "not in `hosts(..)` of this Worker",
-    note = "list it: `#[worker(hosts({C}))]`; or name the script: `{C}::from_script(\"..\")`"
+    note = "a consumer names the Worker that does: `{C}::from::<ThatWorker>()`, or its script: `{C}::from_script(\"..\")`",
+    note = "if `{Self}` is to host it, list it: `#[worker(hosts({C}))]`"
 )]
 pub trait Hosts<C: ObjectClass>: WorkerClass {}
 
@@ -67,15 +68,15 @@ pub trait Worker: LiveWorker {
     /// Phase 1: binds what the Worker uses. Runs at build time, and once per wasm instance, before the first event.
     fn init(cx: &mut Init) -> Self;
 
-    /// Answers an HTTP request. An error is logged in full and answered as a bare 500; unless it is implemented, every
-    /// request is answered with 404.
+    /// Answers an HTTP request. An error is logged in full, and the client gets a bare 500. The default implementation answers
+    /// every request with 404.
     fn fetch(&self, request: Request, cx: &Context) -> impl Future<Output = Result<Response>> {
         let _ = (request, cx);
         async { Ok(Response::error("this Worker answers no HTTP requests", 404)?) }
     }
 }
 
-/// A Worker that runs by the clock: [`Init::cron`] says when.
+/// A Worker that runs on a schedule. [`Init::cron`] declares the times.
 pub trait Scheduled: LiveWorker {
     /// Handles one firing of a cron trigger. An error fails the event, so that the platform sees it.
     fn scheduled(&self, event: ScheduledEvent, cx: &Context) -> impl Future<Output = Result<()>>;
@@ -98,25 +99,25 @@ impl ScheduledEvent {
         js::string_field(&self.raw, "cron").unwrap_or_default()
     }
 
-    /// When it was to fire, in milliseconds since 1970.
+    /// The time for which the firing was scheduled, in milliseconds since 1970.
     #[must_use]
     pub fn time_ms(&self) -> u64 {
         js::field(&self.raw, "scheduledTime").as_f64().unwrap_or_default() as u64
     }
 
-    /// Says that the platform need not try again if the handler fails.
+    /// Tells the platform not to run the event again if the handler fails.
     pub fn no_retry(&self) {
         let _ = js::invoke0(&self.raw, "noRetry");
     }
 }
 
-/// A Worker that works off the messages of queues: [`Init::consume`] says of which.
+/// A Worker that consumes messages from queues. [`Init::consume`] declares which queues.
 pub trait Consume: LiveWorker {
-    /// What the messages say. All queues that the Worker asks for have this type, which the build checks: where there are several,
-    /// it is an enum, or `serde_json::Value`.
+    /// The type of the messages. All queues that the Worker consumes must have this type, which the build checks. If their messages
+    /// differ, use an enum or `serde_json::Value`.
     type Message: DeserializeOwned + 'static;
 
-    /// Handles a batch. Messages that were neither acknowledged nor sent back are acknowledged if this succeeds, and delivered
-    /// again if it fails.
+    /// Handles a batch. A message that the handler neither acknowledges nor retries is acknowledged if the handler succeeds, and
+    /// delivered again if it fails.
     fn consume(&self, batch: MessageBatch<Self::Message>, cx: &Context) -> impl Future<Output = Result<()>>;
 }

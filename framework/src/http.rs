@@ -40,6 +40,6 @@ where
     let asked = response.extensions_mut().remove::<EncodeBody>();
     let encode_body = asked.unwrap_or(if encoded { EncodeBody::Manual } else { EncodeBody::Automatic });
     // The base crate's conversions forget it, so it is said of both forms.
-    response.extensions_mut().insert(encode_body.clone());
+    response.extensions_mut().insert(encode_body);
     Ok(Response::from(worker::response_to_wasm(response)?).with_encode_body(encode_body))
 }

@@ -13,12 +13,12 @@ pub struct Init {
 }
 
 impl Init {
-    /// In the isolate: nothing is recorded.
+    /// For the isolate: declarations are not recorded.
     pub(crate) fn live() -> Self {
         Self { record: None }
     }
 
-    /// At build time: every declaration is kept.
+    /// For the build: every declaration is recorded.
     pub(crate) fn describing() -> Self {
         Self { record: Some(Record::default()) }
     }
@@ -38,15 +38,16 @@ impl Init {
         resource.client()
     }
 
-    /// Asks for the events of a cron trigger, which [`crate::Scheduled`] handles. For Workers only: `"*/5 * * * *"` in UTC, with
-    /// the fields and extensions that Cloudflare's "Cron Triggers" page lists.
+    /// Declares a cron trigger, whose events [`crate::Scheduled`] handles. Only for Workers. `expression` is in UTC, such as
+    /// `"*/5 * * * *"`, with the fields and extensions that Cloudflare's "Cron Triggers" page lists.
     pub fn cron(&mut self, expression: &'static str) {
         if let Some(record) = &mut self.record {
             record.triggers.push(Trigger::Cron(expression));
         }
     }
 
-    /// Asks for the messages of `queue`, which [`crate::Consume`] handles: they have to be of its type `Message`. For Workers only.
+    /// Declares that the Worker consumes `queue`, whose messages [`crate::Consume`] handles. The messages have to be of the type
+    /// [`crate::Consume::Message`]. Only for Workers.
     pub fn consume<T>(&mut self, queue: &Queue<T>, options: ConsumerOptions) {
         if let Some(record) = &mut self.record {
             record.triggers.push(Trigger::Consumer { queue: queue.name(), message: type_name::<T>(), options });
@@ -56,7 +57,7 @@ impl Init {
 
 /// A resource that a program can bind: a database, a namespace of objects.
 ///
-/// A kind of resource that this crate does not know is a type that implements this:
+/// To bind a kind of resource that this crate does not know, implement this trait for a type of your own:
 ///
 /// ```no_run
 /// use realgar::{Bindable, Declaration, RawBinding, Result};
@@ -79,7 +80,7 @@ impl Init {
 /// }
 /// ```
 pub trait Bindable {
-    /// What the program uses the resource with.
+    /// The client through which the program uses the resource.
     type Client;
 
     /// What the deployment has to provide. Called at build time only.
@@ -107,9 +108,9 @@ pub struct Declaration {
     pub(crate) name: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) properties: Vec<(&'static str, Property)>,
-    /// The Rust type behind it, where it has methods.
+    /// The Rust type that the binding leads to, if that type has RPC methods.
     pub(crate) interface: Option<&'static str>,
-    /// What is wrong with it.
+    /// Why the declaration is invalid. If set, the build fails with it.
     pub(crate) problem: Option<String>,
 }
 
@@ -120,14 +121,14 @@ impl Declaration {
         Self { name, kind, properties: Vec::new(), interface: None, problem: None }
     }
 
-    /// With a property.
+    /// Adds a property.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl Into<Property>) -> Self {
         self.properties.push((key, value.into()));
         self
     }
 
-    /// With a property, if it has a value.
+    /// Adds a property, if it has a value.
     #[must_use]
     pub fn with_some(self, key: &'static str, value: Option<impl Into<Property>>) -> Self {
         match value {
@@ -136,7 +137,7 @@ impl Declaration {
         }
     }
 
-    /// With a reason why it cannot be: the build fails with it.
+    /// Marks the declaration as invalid: the build fails with `problem`.
     #[must_use]
     pub fn wrong(self, problem: String) -> Self {
         Self { problem: Some(problem), ..self }
@@ -176,11 +177,11 @@ impl From<bool> for Property {
     }
 }
 
-/// An event that the program asks for.
+/// A source of events that the program declares.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Trigger {
     Cron(&'static str),
-    /// With the name of the type of messages.
+    /// A queue to consume. `message` is the name of the type of its messages.
     Consumer {
         queue: &'static str,
         message: &'static str,
@@ -193,12 +194,12 @@ pub(crate) enum Trigger {
 pub struct Record {
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) triggers: Vec<Trigger>,
-    /// What is wrong with the classes.
+    /// Mistakes in the classes. The build fails with them.
     pub(crate) problems: Vec<String>,
 }
 
 impl Record {
-    /// Appends another one.
+    /// Appends another record.
     pub(crate) fn extend(&mut self, other: Self) {
         self.declarations.extend(other.declarations);
         self.triggers.extend(other.triggers);

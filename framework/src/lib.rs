@@ -61,9 +61,10 @@
 //!
 //! # Numbers, bytes and `None` on the wire
 //!
-//! A method is to JavaScript what it looks like: positional plain values. Integers are `Number` up to 2^53 - 1 and `BigInt`
-//! beyond, both are accepted where they fit, and nothing is rounded. `Vec<u8>` is a `Uint8Array`. `None` is `null`, and
-//! `null` or `undefined` are `None`. Structs are plain objects, enums are tagged as serde's derive tags them.
+//! JavaScript calls a method with positional, plain JavaScript values. An integer up to 2^53 - 1 is sent as a `Number`, a larger
+//! one as a `BigInt`; both are accepted wherever the value fits, and nothing is rounded. `Vec<u8>` is a `Uint8Array`. `None` is
+//! sent as `null`; both `null` and `undefined` are read as `None`. Structs are plain objects, and enums are tagged as serde's
+//! derive tags them.
 
 mod alarm;
 mod bindings;
@@ -126,7 +127,8 @@ pub use object::{DurableObject, Fetch, Instantiate, Live, LiveObject, ObjectClas
 pub use request::RequestExt;
 pub use rpc::{CallError, RpcError, RpcErrorKind};
 pub use scheduler::{
-    Cron, Cursor, DeadLetter, Event, Missed, OnEvent, Overlap, Pending, Repeat, Retry, Run, Schedule, ScheduleSettings, When,
+    Cron, Cursor, DeadLetter, Event, Missed, OnEvent, Overlap, Pending, Repeat, Retry, Run, Schedule, ScheduleSettings,
+    When,
 };
 pub use sql::{Migration, Params, Sql, SqlValue};
 pub use state::State;
@@ -140,13 +142,14 @@ pub use websocket::{
     Broadcast, Close, FromMessage, Json, OnClose, OnError, OnMessage, WebSocket, WebSocketMessage, WebSockets,
 };
 
-/// What a method returns to stream: the trait of the crate `futures`.
+/// The stream trait of the `futures` crates: a method that returns `impl Stream` streams its items to the caller.
 pub use futures_core::Stream;
 
 /// The base crate: requests, responses and the rest of the platform.
 pub use ::worker;
 
-/// A [`Cron`] expression that is checked when it is compiled, in UTC or in the time zone that follows.
+/// A [`Cron`] expression that the compiler checks. The optional second argument names its time zone; without it, the expression is
+/// in UTC.
 ///
 /// ```
 /// # use realgar::{Cron, cron};
@@ -157,42 +160,45 @@ pub use realgar_macros::cron;
 
 /// Marks a struct as a Durable Object class.
 ///
-/// It gives the class its name (`#[durable_object(name = "..")]` for another one than the struct's), its stub type
-/// (`CounterStub` for `Counter`) and `Counter::from::<Host>()`, the binding to its namespace. The behaviour is in
-/// [`DurableObject`], [`Fetch`] and an inherent `impl` marked [`macro@rpc`].
+/// The macro defines the class's name (the struct's, unless `#[durable_object(name = "..")]` sets another one), its stub type
+/// (`CounterStub` for `Counter`) and `Counter::from::<Host>()`, the binding to its namespace. You write the behaviour as
+/// implementations of [`DurableObject`] and [`Fetch`] and as an inherent `impl` marked [`macro@rpc`].
 ///
-/// In a contract crate the struct is an identity only, without behaviour; `#[durable_object(of = Counter)]`, in the crate that
-/// hosts it, marks the struct that implements it.
+/// In a contract crate, the struct only identifies the class and has no behaviour. The crate that hosts the class marks the struct
+/// that implements it with `#[durable_object(of = Counter)]`.
 ///
-/// `#[durable_object(isolation = "object")]`, on the struct that implements a class, gives each of its objects a wasm instance of its own:
-/// a panic, a trap or a memory that grows stays in that object, where otherwise it interrupts all objects in the isolate, and the Worker.
-/// It costs memory: 384 KiB and more for each instance (a stack of 256 KiB instead of 1 MiB, and the data of the program), which count
-/// towards the 128 MB of the isolate, and about half a millisecond when an object starts; Phase 1 runs in each. Statics are each
-/// object's own. How many such objects production keeps in one isolate is not known to us.
+/// `#[durable_object(isolation = "object")]`, on the struct that implements a class, gives each of its objects its own wasm
+/// instance. A panic, a trap or memory growth then stays within that object; otherwise it interrupts all objects in the isolate,
+/// and the Worker. Isolation costs memory: each instance takes 384 KiB and more (a stack of 256 KiB instead of 1 MiB, and the
+/// program's data), which counts towards the 128 MB of the isolate. It also costs about half a millisecond when an object starts.
+/// Phase 1 runs in each instance, and each object has its own statics. We do not know how many such objects production keeps in one
+/// isolate.
 pub use realgar_macros::durable_object;
 
-/// Exports a Worker and the objects it hosts from this `cdylib`. Once per crate, with the type that [`macro@worker`] marks.
+/// Exports a Worker and the objects it hosts from this `cdylib`. Write it once per crate, with the type that [`macro@worker`]
+/// marks.
 ///
-/// `export!(WorkerALive, objects(CounterLive))` names what implements the classes, where those are only a contract, and
-/// `entrypoints(Admin)` the named entrypoints of the script.
+/// Where the classes are only contracts, `export!(WorkerALive, objects(CounterLive))` names the structs that implement them.
+/// `entrypoints(Admin)` names the script's named entrypoints.
 pub use realgar_macros::export;
 
 /// Makes the `pub` methods of an inherent `impl` callable from other isolates.
 ///
-/// A method takes `&self` and owned parameters that serde can decode; it returns a value that serde can encode, or a
-/// `Result` of one. Its name on the wire is the camelCase form, or what `#[rpc(name = "..")]` on the method says. It may return
-/// `impl Stream<Item = T>`, of results too, and take an [`RpcStream`]: at the caller that is any stream of the items.
+/// A method takes `&self` and owned parameters that serde can decode. It returns a value that serde can encode, or a `Result` of
+/// one. Its name on the wire is its name in camelCase, unless `#[rpc(name = "..")]` on the method sets another. A method may return
+/// `impl Stream<Item = T>`, whose items may be results. It may also take an [`RpcStream`]; its callers pass any stream of the
+/// items.
 ///
 /// | option | on | says |
 /// |---|---|---|
 /// | `name = ".."` | a method | its name on the wire |
 /// | `native` | a method, a block, a trait | values travel as plain JavaScript values, also between Rust and Rust: for types that postcard would corrupt, and for peers in JavaScript |
 /// | `idempotent` | a method | it may run twice: a call that failed on the way is repeated where the platform suggests it |
-/// | `exclusive` | a method of an object | it waits for the object's other exclusive methods that run |
+/// | `exclusive` | a method of an object | a call waits until the object's exclusive methods that were called before it have ended |
 /// | `for = Counter` | a trait | the trait is what callers know of `Counter`; `#[rpc] impl CounterRpc for CounterLive` implements it |
 ///
-/// While a method awaits, other events of the object run. The platform holds them back only while storage is read; after an `await` on
-/// anything else, what was read before may be old:
+/// While a method awaits, the object handles other events. The platform holds them back only while storage is read. After an
+/// `await` on anything else, a value that was read before it may be out of date:
 ///
 /// ```no_run
 /// # use realgar::prelude::*;
@@ -217,12 +223,13 @@ pub use realgar_macros::export;
 /// }
 /// ```
 ///
-/// Exclusive methods run in the order of their calls. One that calls an exclusive method of its own object waits for itself: give
-/// such a call a [`deadline()`]. Methods that are not exclusive, and other events, still run meanwhile. A `RefCell` that is borrowed
-/// across an `await` panics when another event borrows it: clippy's `await_holding_refcell_ref` finds those.
+/// Exclusive methods run in the order of their calls. An exclusive method that calls an exclusive method of its own object waits
+/// for itself: give such a call a [`deadline()`]. Other events, and methods that are not exclusive, still run meanwhile. A
+/// `RefCell` that stays borrowed across an `await` panics when another event borrows it; clippy's lint `await_holding_refcell_ref`
+/// finds such borrows.
 ///
-/// An error type of its own needs `Serialize` and `Deserialize`, to arrive as itself, and `Display`, for the message that
-/// JavaScript sees; and `From<realgar::Error>` for `?` on storage and calls:
+/// A method's own error type needs `Serialize` and `Deserialize`, so that the caller receives it as this type, and `Display`, for
+/// the message that JavaScript sees. To use `?` on storage operations and calls, it also needs `From<realgar::Error>`:
 ///
 /// ```
 /// # use std::fmt;
@@ -253,11 +260,12 @@ pub use realgar_macros::rpc;
 
 /// Marks a struct as a Worker.
 ///
-/// `hosts(A, B)` lists the Durable Object classes that live in its script; `name = ".."` is the script's name, by default
-/// the struct's in kebab case. `WorkerA::service()` is the binding to it from other Workers.
+/// `hosts(A, B)` lists the Durable Object classes that live in the Worker's script. `name = ".."` sets the script's name; by
+/// default it is the struct's name in kebab case. Other Workers bind `WorkerA::service()` to call this one.
 ///
-/// `of = WorkerA` marks what implements a Worker that is only a contract. `entrypoint_of = WorkerA` marks another class of its
-/// script, with bindings, methods and a `fetch` of its own: `export!(WorkerA, entrypoints(Admin))`.
+/// `of = WorkerA` marks the struct that implements `WorkerA`, where `WorkerA` is only a contract. `entrypoint_of = WorkerA` marks
+/// another class of the same script, with its own bindings, methods and `fetch`. It is exported with
+/// `export!(WorkerA, entrypoints(Admin))`.
 pub use realgar_macros::worker;
 
 /// What nearly every Worker needs.

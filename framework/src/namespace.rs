@@ -13,7 +13,7 @@ pub struct NamespaceBinding<C> {
 }
 
 impl<C: ObjectClass> NamespaceBinding<C> {
-    /// The namespace of the program's own script.
+    /// The namespace in the script of the Worker `W`.
     #[doc(hidden)]
     #[must_use]
     pub fn hosted_by<W: WorkerClass>() -> Self {
@@ -27,7 +27,7 @@ impl<C: ObjectClass> NamespaceBinding<C> {
         Self { name: C::NAME, script, class: PhantomData }
     }
 
-    /// The same under another name than the class's: a Worker that binds the objects of two hosts needs two names.
+    /// Gives the binding another name than the class's. A Worker that binds the objects of two hosts needs two names.
     #[must_use]
     pub fn named(self, name: &'static str) -> Self {
         Self { name, ..self }
@@ -102,7 +102,7 @@ impl<C: ObjectClass> Namespace<C> {
         self.id(|namespace| js::invoke1(namespace, "idFromName", &name.into()))
     }
 
-    /// Reads what [`ObjectId`] displays.
+    /// Parses an id in the text form that [`ObjectId`] displays.
     ///
     /// # Errors
     /// When `text` is not an id, or is the id of an object in another namespace.
@@ -118,7 +118,8 @@ impl<C: ObjectClass> Namespace<C> {
         self.id(|namespace| js::invoke0(namespace, "newUniqueId"))
     }
 
-    /// The objects of this namespace whose data stays in `jurisdiction`. A name means another object in each jurisdiction.
+    /// The objects of this namespace whose data stays in `jurisdiction`. The same name refers to another object in each
+    /// jurisdiction.
     ///
     /// workerd does not implement jurisdictions, so with `realgar dev` and in tests the calls fail and say so.
     #[must_use]
@@ -126,7 +127,8 @@ impl<C: ObjectClass> Namespace<C> {
         Self { jurisdiction: Some(jurisdiction), ..self.clone() }
     }
 
-    /// The same namespace, whose objects start near `hint` if this is what starts them. A wish, not a promise.
+    /// The same namespace with a hint: an object that a call through it starts for the first time should start near `hint`. The
+    /// platform does not guarantee it.
     #[must_use]
     pub fn location_hint(&self, hint: LocationHint) -> Self {
         Self { location_hint: Some(hint), ..self.clone() }
@@ -187,7 +189,7 @@ impl From<NamespaceError> for Error {
     }
 }
 
-/// The id of an object: 64 hexadecimal digits. It displays as them.
+/// The id of an object. It displays as 64 hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ObjectId {
     text: String,

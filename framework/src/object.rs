@@ -13,17 +13,17 @@ pub trait ObjectClass: 'static {
     /// The name of the exported class.
     const NAME: &'static str;
 
-    /// What a caller holds: the class's methods as calls.
+    /// The type that callers hold. It has the class's RPC methods, each of which makes a call.
     type Stub: From<Stub>;
 }
 
-/// A type that implements a class: an object's or a Worker's. The macros implement it.
+/// A type that implements an object class or a Worker class. The macros implement this trait.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` implements neither a Durable Object class nor a Worker",
     note = "put `#[durable_object]` or `#[worker]` on the struct"
 )]
 pub trait Live: Sized + 'static {
-    /// What callers know of it. The type itself, unless `of = ..` names another.
+    /// The class that callers know. It is the type itself, unless `of = ..` names another.
     type Class: 'static;
 }
 
@@ -49,8 +49,8 @@ pub trait LiveObject: Live<Class: ObjectClass> {
 pub trait DurableObject: LiveObject {
     /// Phase 1: binds what all instances share, and returns Phase 2, the closure that makes one instance.
     ///
-    /// Phase 2 is async and runs before any event is delivered to the instance, also after the object was evicted or woke
-    /// from hibernation. Its error is what the event that woke the object fails with; the next event tries again.
+    /// Phase 2 is async and runs before any event is delivered to the instance, also after the object was evicted or woke from
+    /// hibernation. If it fails, the event that woke the object fails with its error, and the next event runs it again.
     fn init(cx: &mut Init) -> impl Instantiate<Self>;
 }
 

@@ -34,7 +34,7 @@ pub struct Sql {
     raw: JsValue,
 }
 
-/// A step of the schema of an object: see [`Sql::migrate`].
+/// One step of the schema of an object: see [`Sql::migrate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Migration {
     name: &'static str,
@@ -42,19 +42,19 @@ pub struct Migration {
 }
 
 impl Migration {
-    /// The step `name`, which runs these statements.
+    /// The step `name`, which runs the statements in `sql`.
     #[must_use]
     pub const fn new(name: &'static str, sql: &'static str) -> Self {
         Self { name, sql }
     }
 
-    /// Tells its statements from others.
+    /// A fingerprint of the statements. It shows whether they were changed after they ran.
     fn digest(&self) -> String {
         format!("{:016x}", realgar_wire::fingerprint(self.sql))
     }
 }
 
-/// A migration that ran.
+/// A migration that ran, as the table `realgar_migrations` records it.
 #[derive(Deserialize)]
 struct Done {
     name: String,
@@ -70,7 +70,7 @@ impl Sql {
         &self.raw
     }
 
-    /// The rows of a query whose values are numbers and text: see [`codec::rows`].
+    /// Runs a query whose values are numbers and text, and returns its rows packed: see [`codec::rows`].
     pub(crate) fn query_packed(&self, statement: &'static str, params: impl Params) -> Result<Option<Packed>> {
         Ok(Packed::table(&self.rows(statement, params.into_values())?))
     }
@@ -83,7 +83,7 @@ impl Sql {
         self.executed(statement, params.into_values())
     }
 
-    // Not once for each type of parameters.
+    // Not generic, so that it is not compiled once for each type of parameters.
     fn executed(&self, statement: &'static str, params: Vec<SqlValue>) -> Result<u64> {
         let written =
             js::execute(&self.raw, statement, &given(&params)?).map_err(|thrown| failed(statement, thrown))?;
@@ -94,16 +94,18 @@ impl Sql {
         js::query(&self.raw, statement, &given(&params)?).map_err(|thrown| failed(statement, thrown))
     }
 
-    /// All rows of a query. A row is a struct with a field for each column; or a tuple, in the order of the columns; or, of one column, its
-    /// value, a blob included. A type that takes anything, such as an untagged enum or `serde_json::Value`, gets that value too. 0 and 1
-    /// are read as `bool` where the type says so. Two columns of one name are an error in a struct: name one with `AS`, or take a tuple.
+    /// All rows of a query. A row is decoded into a struct with a field for each column, or into a tuple in the order of the
+    /// columns. A row of one column may also be decoded into its value alone, a blob included; a type that accepts anything, such
+    /// as an untagged enum or `serde_json::Value`, gets that value too. 0 and 1 are read as `bool` where the type says so. Two
+    /// columns of the same name are an error in a struct: rename one with `AS`, or use a tuple.
     ///
     /// # Errors
-    /// What SQLite reports, with the statement; or the row and column that does not fit `T`. The statement has run by then; what
-    /// it wrote stays, unless it was in a transaction.
+    /// What SQLite reports, with the statement; or which row and column do not fit `T`. The statement has run by then, and its
+    /// writes stay, unless it was in a transaction.
     ///
-    /// The platform hands integers beyond 2^53 - 1 out rounded. A `SELECT` that returns such integers runs twice, so that they are exact.
-    /// Large integers that a writing statement returns (`RETURNING`) are an error: return `CAST(column AS TEXT)`, into a `String`.
+    /// The platform rounds integers beyond 2^53 - 1 when it returns them. A `SELECT` that returns such integers runs twice, so that
+    /// they are exact. Large integers that a writing statement returns (`RETURNING`) are an error: return `CAST(column AS TEXT)`,
+    /// into a `String`.
     pub fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let rows = self.rows(statement, params.into_values())?;
         let packed = Packed::table(&rows);
@@ -133,8 +135,8 @@ impl Sql {
         js::field(&self.raw, "databaseSize").as_f64().unwrap_or_default() as u64
     }
 
-    /// Brings the schema up to date: runs those of `migrations` that did not run yet, in order, each in a transaction of its own. To
-    /// be called in Phase 2, so that no event sees the schema half done.
+    /// Brings the schema up to date: runs the `migrations` that have not run yet, in order, each in its own transaction. Call this
+    /// in Phase 2, so that no event sees a half-done schema.
     ///
     /// ```no_run
     /// # use realgar::{Migration, State, Result};
@@ -148,11 +150,11 @@ impl Sql {
     /// # }
     /// ```
     ///
-    /// A version that was rolled back finds more migrations than it has, and leaves them.
+    /// After a rollback of the program, the older version finds more migrations in the database than it has. It leaves them alone.
     ///
     /// # Errors
-    /// When one fails: the schema is then as those before it left it. And when one was changed, or another put before it, after it
-    /// ran: then none runs.
+    /// When a migration fails: the schema then stays as the migrations before it left it. Also when a migration was changed after
+    /// it ran, or another one was put before it: then no migration runs.
     pub fn migrate(&self, migrations: &[Migration]) -> Result<()> {
         self.execute(
             "CREATE TABLE IF NOT EXISTS realgar_migrations (number INTEGER PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL)",
@@ -192,12 +194,12 @@ impl Sql {
     }
 }
 
-/// How many parameters a statement can have (Cloudflare, "Durable Objects limits", like all that follow).
+/// How many parameters a statement can have (Cloudflare, "Durable Objects limits", as for all limits below).
 const PARAMS_MAX: usize = 100;
-/// How large a text, a blob or a row can be. The platform says 2 MB, and does not say which.
+/// How large a text, a blob or a row can be, in bytes. The platform says 2 MB, and not whether that is 2,000,000 bytes or 2 MiB.
 const VALUE_SIZE_MAX: usize = 2 << 20;
 
-/// What the platform reports where a limit is exceeded, and does not say which.
+/// What the platform reports for an exceeded limit without naming the limit, and the text that names it.
 const LIMITS: [(&str, &str); 4] = [
     ("statement too long", "a statement has at most 100 KB"),
     ("too many columns", "a table has at most 100"),
@@ -205,10 +207,10 @@ const LIMITS: [(&str, &str); 4] = [
     ("string or blob too big", "a text, a blob or a row has at most 2 MB"),
 ];
 
-/// How many integers fit one mask: see [`js::SqlParams`].
+/// How many parameters one bit mask covers: see [`js::SqlParams`].
 const HALF: usize = 50;
 
-/// Gives the parameters of the statement that is run next.
+/// Passes the parameters of the statement that is run next to JavaScript.
 fn given(values: &[SqlValue]) -> Result<js::SqlParams> {
     if values.len() > PARAMS_MAX {
         let given = values.len();
@@ -230,7 +232,7 @@ fn given(values: &[SqlValue]) -> Result<js::SqlParams> {
     Ok(js::SqlParams { count: values.len() as u32, low, high })
 }
 
-/// Which parameters are integers: a bit for each, in two halves. See [`js::SqlParams`].
+/// Which parameters are integers, as a bit mask in two halves. See [`js::SqlParams`].
 pub(crate) fn integers(values: &[SqlValue]) -> (f64, f64) {
     let (mut low, mut high) = (0.0, 0.0);
     for (index, value) in values.iter().enumerate() {
@@ -242,12 +244,12 @@ pub(crate) fn integers(values: &[SqlValue]) -> (f64, f64) {
     (low, high)
 }
 
-/// The rows of a query, whose first one is the names of its columns.
+/// Decodes the rows of a query. The first element of `table` holds the names of the columns.
 pub(crate) fn decode_table<T: DeserializeOwned>(table: &js_sys::Array, statement: &str) -> Result<Vec<T>> {
     Table::of_js(table).decode().map_err(|error| unfit(statement, error))
 }
 
-/// Whether JavaScript has this number.
+/// Whether a JavaScript `Number` holds this integer exactly.
 fn is_safe(integer: i64) -> bool {
     integer.unsigned_abs() <= codec::SAFE_INTEGER_MAX
 }
@@ -256,13 +258,13 @@ fn failed(statement: &str, thrown: JsValue) -> Error {
     Error::Message(format!("{}, in `{statement}`", explained(thrown).trim_end_matches('.')))
 }
 
-/// A row that does not fit.
+/// The error for a row that does not fit its type.
 #[cold]
 fn unfit(statement: &str, error: crate::CodecError) -> Error {
     error.inside("rows").in_statement(statement).into()
 }
 
-/// What the platform reports, with the limit that was exceeded, if one was.
+/// The platform's error message, followed by the limit that was exceeded, if one was.
 pub(crate) fn explained(thrown: JsValue) -> String {
     let message = crate::Exception::from(thrown).message;
     let limit = LIMITS.iter().find(|(reported, _)| js::says(&message, reported));
@@ -276,9 +278,9 @@ pub enum SqlValue {
     Null,
     /// An integer.
     Integer(i64),
-    /// An integer beyond those of SQLite, which end at 2^63 - 1: an error.
+    /// An integer beyond SQLite's largest, 2^63 - 1. It is an error as a parameter.
     TooLarge(u64),
-    /// A floating-point number. One that is not finite is an error: the platform would store NULL.
+    /// A floating-point number. NaN and the infinities are an error, because the platform would store NULL for them.
     Real(f64),
     /// Text, of at most 2 MB.
     Text(String),
@@ -287,7 +289,7 @@ pub enum SqlValue {
 }
 
 impl SqlValue {
-    /// Whether SQLite has such a value.
+    /// Checks that SQLite can store the value.
     pub(crate) fn check(&self) -> Result<()> {
         let message = match self {
             Self::TooLarge(v) => {
@@ -304,7 +306,7 @@ impl SqlValue {
         Err(message.into())
     }
 
-    /// A large integer is text, which is to be made an integer of.
+    /// The value as JavaScript gets it. A large integer becomes text, which a `CAST` in the statement turns into an integer.
     pub(crate) fn to_js(&self) -> JsValue {
         match self {
             Self::Null => JsValue::NULL,

@@ -12,12 +12,12 @@ pub struct State {
 }
 
 impl State {
-    /// `death` is why the wasm instance died that the object was in before.
+    /// `death` says why the wasm instance died that held the object before, if it died.
     pub(crate) fn new(raw: JsValue, death: Option<String>) -> Self {
         Self { wakes: Rc::new(Wakes::new(js::field(&raw, "storage"), death)), raw }
     }
 
-    /// What wakes this object.
+    /// The alarm and the scheduled events that wake this object.
     pub(crate) fn wakes(&self) -> &Rc<Wakes> {
         &self.wakes
     }
@@ -28,7 +28,7 @@ impl State {
         ObjectId::from_js(&js::field(&self.raw, "id"))
     }
 
-    /// The name this object was reached by, if it was reached by one.
+    /// The name by which this object was addressed, if it was addressed by name.
     #[must_use]
     pub fn name(&self) -> Option<String> {
         js::string_field(&js::field(&self.raw, "id"), "name")
@@ -52,20 +52,20 @@ impl State {
         WebSockets::new(self.raw.clone())
     }
 
-    /// One of them.
+    /// Wraps `raw`, one of the object's WebSockets.
     pub(crate) fn socket(&self, raw: JsValue) -> WebSocket {
         WebSocket::new(raw, self.raw.clone())
     }
 
-    /// Resets the object: its instance is gone, what was written and not yet stored is lost, and whoever waits for it gets an error.
-    /// The next event starts it again.
+    /// Resets the object. Its instance is dropped, writes that are not yet stored are lost, and callers that wait for the object
+    /// get an error. The next event starts it again.
     pub fn abort(&self, reason: &str) {
-        // It throws the reason, like everything else in the object from here on.
+        // `abort` throws the reason, as every later operation of the object does.
         let _ = js::invoke1(&self.raw, "abort", &reason.into());
     }
 
-    /// Runs `future` beside the current event. A Durable Object stays in memory while it runs, also without this; a panic
-    /// in it interrupts every call in the isolate.
+    /// Runs `future` concurrently with the current event. A Durable Object stays in memory while the future runs, even without this
+    /// call. A panic in the future interrupts every call in the isolate.
     pub fn wait_until(&self, future: impl Future<Output = ()> + 'static) {
         context::wait_until(&self.raw, future);
     }

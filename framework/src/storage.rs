@@ -46,10 +46,10 @@ impl Storage {
         &self.entries.raw
     }
 
-    /// Runs `body` in a transaction: all its writes are stored, or, if it fails or panics, none.
+    /// Runs `body` in a transaction: either all its writes are stored or, if it fails or panics, none.
     ///
-    /// No other event is delivered to the object meanwhile. If the future is dropped, nothing is stored; a body that has begun runs
-    /// to its end.
+    /// No other event is delivered to the object meanwhile. If the returned future is dropped, nothing is stored: a body that has
+    /// begun runs to its end, and its writes are then rolled back.
     ///
     /// # Errors
     /// What `body` fails with, or the storage.
@@ -60,11 +60,11 @@ impl Storage {
     {
         let outcome: Rc<RefCell<Option<Result<T>>>> = Rc::default();
         let (slot, around) = (outcome.clone(), Surroundings::current());
-        // If nobody waits any more, what was written is not kept.
+        // Lets the body see whether the caller still waits. If it does not, the writes are rolled back.
         let wanted = Rc::new(());
         let waiting = Rc::downgrade(&wanted);
         let call = runtime::current_call();
-        // JavaScript's own, because it may run after this future was dropped.
+        // JavaScript owns this closure, because it may run after this future was dropped.
         let run = Closure::once_into_js(move |record: JsValue, call: u32, raw: JsValue| {
             if waiting.strong_count() == 0 {
                 return js::settle(&record, &JsValue::FALSE);
@@ -99,7 +99,7 @@ impl Storage {
         result
     }
 
-    /// The same entries, without an `await`.
+    /// The same entries through a synchronous API, without an `await`.
     #[must_use]
     pub fn kv(&self) -> Kv {
         Kv { raw: js::field(&self.entries.raw, "kv") }
@@ -118,7 +118,7 @@ impl Storage {
         settled(deleted).await.map(drop)
     }
 
-    /// Waits until everything that was written is stored. No response leaves before that anyway.
+    /// Waits until all earlier writes are stored. No response leaves before that, even without this call.
     ///
     /// # Errors
     /// When it cannot be stored.
@@ -126,16 +126,16 @@ impl Storage {
         settled(js::invoke0(&self.entries.raw, "sync")).await.map(drop)
     }
 
-    /// What the storage is now, as a point to come back to, for 30 days (Cloudflare's "SQLite-backed Durable Object Storage"). The
-    /// local runtime keeps no history: its bookmarks lead nowhere.
+    /// A bookmark of the storage's current state, to which the storage can be restored for 30 days (Cloudflare's "SQLite-backed
+    /// Durable Object Storage"). The local runtime keeps no history, so its bookmarks lead nowhere.
     ///
     /// # Errors
-    /// When the platform has none.
+    /// When the platform has no bookmark.
     pub async fn bookmark(&self) -> Result<String> {
         bookmark(js::invoke0(&self.entries.raw, "getCurrentBookmark")).await
     }
 
-    /// What the storage was at `time_ms`, in milliseconds since 1970.
+    /// A bookmark of the storage's state at `time_ms`, in milliseconds since 1970.
     ///
     /// # Errors
     /// As [`Storage::bookmark`], and for a time that is more than 30 days ago.
@@ -143,16 +143,17 @@ impl Storage {
         bookmark(js::invoke1(&self.entries.raw, "getBookmarkForTime", &(time_ms as f64).into())).await
     }
 
-    /// Has the storage be what it was at `bookmark` when the object starts the next time, which [`crate::State::abort`] brings
-    /// about. Returns the bookmark that undoes this.
+    /// Restores the storage to its state at the bookmark `bookmark_to` when the object next starts, which [`crate::State::abort`]
+    /// brings about. Returns the bookmark that undoes this.
     ///
     /// # Errors
-    /// As [`Storage::bookmark`], and where this is none.
+    /// As [`Storage::bookmark`], and when `bookmark_to` is not a bookmark.
     pub async fn restore_at_next_start(&self, bookmark_to: &str) -> Result<String> {
         bookmark(js::invoke1(&self.entries.raw, "onNextSessionRestoreBookmark", &bookmark_to.into())).await
     }
 
-    /// Runs `body` in a transaction without an `await`: all its writes are stored, or, if it fails or panics, none.
+    /// Runs `body` in a synchronous transaction, without an `await`: either all its writes are stored or, if it fails or panics,
+    /// none.
     ///
     /// # Errors
     /// What `body` fails with, or the storage.
@@ -178,7 +179,8 @@ impl Storage {
     }
 }
 
-/// A transaction whose caller may give it up: then it is rolled back when it ends.
+/// Guards a transaction whose caller may drop its future. Such a transaction is rolled back when it ends, and what the wakes know
+/// of the database is then reset.
 struct Abandoned {
     open: Option<OpenTransaction>,
     before: Plain,
@@ -201,7 +203,8 @@ async fn bookmark(returned: Result<JsValue, JsValue>) -> Result<String> {
     Ok(codec::from_js(&settled(returned).await?)?)
 }
 
-/// Keys and values, without an `await`: what [`Storage::transaction_sync`] can use. They are those of [`Entries`].
+/// The key-value storage through a synchronous API, which [`Storage::transaction_sync`] can use. It has the same entries as
+/// [`Entries`].
 #[derive(Clone, Debug)]
 pub struct Kv {
     raw: JsValue,
@@ -242,7 +245,7 @@ impl Kv {
     }
 }
 
-/// Stores more entries than the platform takes in a call.
+/// Stores more entries than the platform takes in one call, in one synchronous transaction.
 fn put_in_transaction(storage: &JsValue, kv: &JsValue, entries: &[(&str, JsValue)]) -> Result<()> {
     let mut failed = None;
     let ended = js::transaction_sync(storage, &mut || {
@@ -256,7 +259,7 @@ fn put_in_transaction(storage: &JsValue, kv: &JsValue, entries: &[(&str, JsValue
     }
 }
 
-/// Waits until something is stored.
+/// Awaits a write. An error names the limit that was exceeded, if one was.
 async fn stored(returned: Result<JsValue, JsValue>) -> Result<()> {
     let failed = |thrown| Error::Message(sql::explained(thrown));
     promise::settled(&returned.map_err(failed)?).await.map(drop).map_err(failed)
@@ -289,7 +292,8 @@ fn pairs<T: DeserializeOwned>(listed: &JsValue) -> Result<Vec<(String, T)>> {
     Ok(entries)
 }
 
-/// The storage inside [`Storage::transaction`]: what [`Entries`] offers, and only that takes part in the transaction.
+/// The storage inside [`Storage::transaction`]. It offers the operations of [`Entries`], and only operations on it take part in the
+/// transaction.
 #[derive(Clone, Debug)]
 pub struct Transaction {
     entries: Entries,
@@ -303,7 +307,8 @@ impl Deref for Transaction {
     }
 }
 
-/// Keys and values. Values are what serde can encode; a JavaScript class reads them as plain values.
+/// The keys and values of a storage. A value is anything that serde can encode; a class written in JavaScript reads it as a plain
+/// value.
 ///
 /// Keys are at most 2 KiB and values at most 2 MiB in a SQLite-backed object (Cloudflare, "Durable Objects limits"). Writes
 /// that no `await` separates are stored together or not at all, and no response leaves before they are stored.
@@ -316,13 +321,13 @@ impl Entries {
     /// The value of `key`, or `None` where there is none.
     ///
     /// # Errors
-    /// When the stored value is not a `T`: the error names the path. The value stays.
+    /// When the stored value is not a `T`; the error names the path inside the value. The stored value is not changed.
     pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>> {
         decoded(key, &settled(js::invoke1(&self.raw, "get", &key.into())).await?)
     }
 
-    /// The values of `keys`, in the order of the keys; those that have none are left out. The platform takes 128 keys a call, so
-    /// more of them are more than one call, which no other event comes between.
+    /// The values of `keys`, sorted by key. Keys that have no value are left out. The platform takes 128 keys a call, so more keys
+    /// take several calls; no other event runs between these.
     ///
     /// # Errors
     /// As [`Entries::get`].
@@ -338,12 +343,13 @@ impl Entries {
     /// Stores `value` under `key`.
     ///
     /// # Errors
-    /// When the value cannot be encoded, or key or value is over the limits.
+    /// When the value cannot be encoded, or when the key or the value is over the limits.
     pub async fn put<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<()> {
         stored(js::invoke2(&self.raw, "put", &key.into(), &encoded(key, value)?)).await
     }
 
-    /// Stores all of them, or, where one cannot be stored, none; of more than 128 in a [`Transaction`], the transaction has to fail too.
+    /// Stores all entries, or none if one cannot be stored. In a [`Transaction`], a write of more than 128 entries is atomic only
+    /// if its error rolls the transaction back.
     ///
     /// # Errors
     /// As [`Entries::put`].
@@ -360,7 +366,8 @@ impl Entries {
         if entries.len() > KEYS_MAX && !kv.is_undefined() {
             return put_in_transaction(&self.raw, &kv, entries);
         }
-        // Without an `await` between them, so that they are one write. In a transaction, which one that fails rolls back.
+        // No `await` separates the calls, so they are stored as one write. In a transaction, a failed call has to roll the
+        // transaction back.
         let calls: Vec<Result<JsValue, JsValue>> = entries
             .chunks(KEYS_MAX)
             .map(|entries| {
@@ -375,7 +382,7 @@ impl Entries {
         Ok(())
     }
 
-    /// Deletes all of them. Returns how many existed.
+    /// Deletes all `keys`. Returns how many of them existed.
     ///
     /// # Errors
     /// As [`Entries::delete`].
@@ -411,7 +418,7 @@ const KEYS_MAX: usize = 128;
 /// How large a key can be, in bytes (Cloudflare, "Durable Objects limits").
 const KEY_SIZE_MAX: usize = realgar_wire::limits::STORAGE_KEY_SIZE_MAX;
 
-/// The keys, as the lists that the platform takes.
+/// Splits the keys into lists that the platform takes in one call.
 fn calls(keys: impl Iterator<Item = JsValue>) -> Vec<Array> {
     let keys: Vec<JsValue> = keys.collect();
     keys.chunks(KEYS_MAX).map(|keys| keys.iter().collect()).collect()
@@ -496,7 +503,7 @@ impl ListOptions {
     }
 }
 
-/// Awaits what the storage returned: a promise, or an exception on the spot.
+/// Awaits a storage operation, which has returned a promise or thrown an exception at once.
 pub(crate) async fn settled(returned: Result<JsValue, JsValue>) -> Result<JsValue> {
     let promise = returned.map_err(Error::from_js)?;
     promise::settled(&promise).await.map_err(Error::from_js)

@@ -1,4 +1,4 @@
-//! What calls are made on: one object, or another Worker.
+//! Stubs: references to one object or to another Worker, on which calls are made.
 
 use crate::{Bindable, Declaration, Error, RpcError, RpcErrorKind, WorkerClass, js, namespace::NamespaceError};
 use std::{borrow::Cow, fmt, marker::PhantomData};
@@ -12,14 +12,14 @@ use worker::{Request, Response};
 #[derive(Clone, Debug)]
 pub struct Stub {
     target: Target,
-    /// The binding it came from, by which this build knows the contract.
+    /// The name of the binding that the stub came from. It identifies the contract in this build.
     binding: &'static str,
 }
 
 #[derive(Clone, Debug)]
 enum Target {
     Object(Result<JsValue, NamespaceError>),
-    /// What the binding itself leads to.
+    /// The Worker that the binding leads to. The binding is looked up at each call.
     Service,
 }
 
@@ -73,7 +73,7 @@ impl<W: WorkerClass> ServiceBinding<W> {
         Self { name: W::CLASS, worker: PhantomData }
     }
 
-    /// The same under another name than the Worker's.
+    /// Gives the binding another name than the Worker's.
     #[must_use]
     pub fn named(self, name: &'static str) -> Self {
         Self { name, ..self }

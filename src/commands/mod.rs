@@ -7,7 +7,7 @@ use crate::error::CommandError;
 use realgar_bundle::{Cancel, Workspace, workspace};
 use std::path::{Path, PathBuf};
 
-/// The Workers that a path on the command line means: the crate or the plain Worker there, or all Workers of the workspace.
+/// The Workers that a path on the command line stands for: the crate or the plain Worker there, or all Workers of the workspace.
 fn workers_in(path: &Path) -> Result<Vec<PathBuf>, CommandError> {
     let folder = path
         .canonicalize()
@@ -31,7 +31,7 @@ fn workers_in(path: &Path) -> Result<Vec<PathBuf>, CommandError> {
     Ok(workers.into_values().collect())
 }
 
-/// Ends what a command has begun when the user says so, by Ctrl-C or SIGTERM. `more` is done in the handler.
+/// Cancels the builds of a command on Ctrl-C or SIGTERM. The handler then calls `more`.
 fn cancel_on_signal(more: impl Fn() + Send + 'static) -> Result<Cancel, CommandError> {
     let cancel = Cancel::default();
     let handler = cancel.clone();

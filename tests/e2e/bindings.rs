@@ -98,10 +98,7 @@ fn a_value_that_is_missing_is_asked_for_by_name() {
     logged(&app, "the variable `LIMIT` is \"many\": invalid digit");
     let bundle = realgar_test::bundle("tests/workers/larder", realgar_test::Profile::Dev).unwrap();
     let error = App::builder().bundle(bundle).try_start().unwrap_err();
-    assert_eq!(
-        error,
-        "`API_KEY` of the Worker `larder` has no value; give it one with `.value(\"API_KEY\", \"..\")`"
-    );
+    assert_eq!(error, "`API_KEY` of the Worker `larder` has no value; give it one with `.value(\"API_KEY\", \"..\")`");
 }
 
 #[test]

@@ -90,13 +90,20 @@ fn a_renamed_class_without_a_statement_is_refused_and_with_one_keeps_its_data() 
     let data = app.into_data();
     let run = |source: &str| App::builder().bundle(project.build(source)).data(data.clone()).try_start();
     let refused = run(&host("api", "New", "")).unwrap_err();
-    assert!(refused.contains("the Worker `api` no longer hosts the class `Old`, which has 1 stored objects"), "{refused}");
+    assert!(
+        refused.contains("the Worker `api` no longer hosts the class `Old`, which has 1 stored objects"),
+        "{refused}"
+    );
     for way_out in ["renamed(Old = NewName)", "transferred_to(Old = \"script\")", "deleted(Old)", "name = \"Old\""] {
         assert!(refused.contains(way_out), "{refused}");
     }
     let app = run(&host("api", "New", ", renamed(Old = New)")).unwrap();
     assert_eq!(app.get("/ada").send().text(), "25");
-    assert_eq!(app.object("api", "New", "/ada").call("add", &json!([1])).unwrap(), 26, "by name, through the class's new name");
+    assert_eq!(
+        app.object("api", "New", "/ada").call("add", &json!([1])).unwrap(),
+        26,
+        "by name, through the class's new name"
+    );
     // The statement may go when it has been followed, and the old name begins anew.
     let app = next(app, &project, &host("api", "New", "")).unwrap();
     assert_eq!(app.get("/ada").send().text(), "26");
@@ -149,10 +156,8 @@ fn statements_that_cannot_be_are_refused_by_name() {
     assert!(hosted.contains("says that the class `A` is gone, and the Worker hosts a class of that name"), "{hosted}");
     let itself = error(&host("api", "A", ", transferred_from(A = \"api\")"));
     assert!(itself.contains("between the script `api` and itself"), "{itself}");
-    let elsewhere = error(&format!(
-        "{}\n#[durable_object]\npub struct Other;\n",
-        host("api", "A", ", renamed(B = Other)")
-    ));
+    let elsewhere =
+        error(&format!("{}\n#[durable_object]\npub struct Other;\n", host("api", "A", ", renamed(B = Other)")));
     assert!(elsewhere.contains("the Worker `Api` does not host `Other`"), "{elsewhere}");
 }
 

@@ -261,7 +261,8 @@ fn a_signal_ends_a_build_at_once_with_all_that_it_started() {
     fs::write(project.folder.join("build.rs"), script).unwrap();
     let mut dev = Dev::start(&[&project.folder]);
     dev.says("Compiling scratch-endless");
-    let scripts = || processes_with("scratch-endless").into_iter().filter(|(_, command)| command.contains("build-script"));
+    let scripts =
+        || processes_with("scratch-endless").into_iter().filter(|(_, command)| command.contains("build-script"));
     eventually("the build script runs", || scripts().count() > 0);
     assert!(Command::new("kill").args(["-TERM", &dev.id().to_string()]).status().unwrap().success());
     assert_eq!(dev.child.wait().unwrap().code(), Some(130));
@@ -273,7 +274,11 @@ fn a_workspace_means_all_its_workers_and_has_one_place_for_data() {
     let root = Project::new("scratch-workspace", "");
     let manifest = fs::read_to_string(root.folder.join("Cargo.toml")).unwrap();
     let dependencies = manifest.split("[dependencies]").nth(1).unwrap();
-    fs::write(root.folder.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"one\", \"two\", \"plain\"]\n").unwrap();
+    fs::write(
+        root.folder.join("Cargo.toml"),
+        "[workspace]\nresolver = \"3\"\nmembers = [\"one\", \"two\", \"plain\"]\n",
+    )
+    .unwrap();
     for (name, kind) in [("one", "cdylib"), ("two", "cdylib"), ("plain", "rlib")] {
         let member = root.folder.join(name);
         fs::create_dir_all(member.join("src")).unwrap();

@@ -238,7 +238,10 @@ fn the_list_of_pages_is_the_guide() {
     }
     for page in fs::read_dir("docs/guide").unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()) {
         assert!(list.contains(&format!("guide/{page}")), "{page} is not in docs/llms.txt");
-        assert!(fs::read_to_string("README.md").unwrap().contains(&format!("docs/guide/{page}")), "{page} is not in README");
+        assert!(
+            fs::read_to_string("README.md").unwrap().contains(&format!("docs/guide/{page}")),
+            "{page} is not in README"
+        );
     }
     assert!(fs::read_to_string("README.md").unwrap().lines().count() <= 150, "README is short");
 }

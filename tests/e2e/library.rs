@@ -81,6 +81,9 @@ fn a_worker_that_depends_on_another_worker_is_told_what_to_do() {
     let line = format!("scratch-script = {{ path = {:?} }}\n", dependency.folder);
     fs::write(&manifest, format!("{text}{line}")).unwrap();
     let error = bundle(&own.folder, Profile::Dev).unwrap_err();
-    assert!(error.contains("`scratch-two-scripts` depends on `scratch-script`, which has an `export!` of its own"), "{error}");
+    assert!(
+        error.contains("`scratch-two-scripts` depends on `scratch-script`, which has an `export!` of its own"),
+        "{error}"
+    );
     assert!(error.contains("docs/guide/crates.md") && error.len() < 2_000, "{error}");
 }

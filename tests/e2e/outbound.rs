@@ -68,7 +68,8 @@ fn a_test_answers_for_the_hosts_it_names_and_sees_what_was_asked() {
             _ => OutboundResponse::new(201).header("x-kind", "mock").json(&json!({ "got": request.text() })),
         })
         .start();
-    let posted = json!({ "url": "https://api.example.com/v1", "method": "POST", "body": "hi", "headers": { "x-token": "t" } });
+    let posted =
+        json!({ "url": "https://api.example.com/v1", "method": "POST", "body": "hi", "headers": { "x-token": "t" } });
     let answer = ask(&app, posted);
     assert_eq!((&answer["status"], &answer["headers"]["x-kind"]), (&json!(201), &json!("mock")), "{answer}");
     assert_eq!(answer["text"], r#"{"got":"hi"}"#);
@@ -137,7 +138,8 @@ fn server() -> u16 {
                 let body = format!("served {path}");
                 let length = body.len();
                 let mut stream = stream;
-                let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                let _ =
+                    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
             });
         }
     });

@@ -257,7 +257,8 @@ fn a_run_that_makes_up_for_missed_ones_takes_its_place_by_its_time() {
     let dues: Vec<u64> = log.iter().map(|note| number(&note["due"])).collect();
     assert!(dues.is_sorted(), "{log:?}");
     let order: Vec<(String, u64)> = log.iter().map(|note| (text(&note["id"]), now - number(&note["due"]))).collect();
-    let expected = [("4 hours", 4 * HOUR + 1), ("3 hours", 3 * HOUR + 1), ("two", HOUR), ("0 hours", 1), ("once", 0), ("two", 0)];
+    let expected =
+        [("4 hours", 4 * HOUR + 1), ("3 hours", 3 * HOUR + 1), ("two", HOUR), ("0 hours", 1), ("once", 0), ("two", 0)];
     assert_eq!(order, expected.map(|(id, late)| (id.to_string(), late)));
 }
 

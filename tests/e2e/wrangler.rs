@@ -131,7 +131,10 @@ fn reply(line: &str, body: &[u8], record: &Mutex<Vec<Value>>) -> (u16, Value) {
         "GET" if path.contains("/workers/workers/") => {
             let subdomain = json!({ "enabled": true, "previews_enabled": true });
             let observability = json!({ "enabled": false });
-            (200, json!({ "id": "1", "name": "history", "subdomain": subdomain, "observability": observability, "tags": [] }))
+            (
+                200,
+                json!({ "id": "1", "name": "history", "subdomain": subdomain, "observability": observability, "tags": [] }),
+            )
         }
         _ => (404, json!({ "code": 10007, "message": "This Worker does not exist on your account." })),
     }
@@ -190,7 +193,8 @@ fn wrangler_tells_cloudflare_what_the_classes_are_and_what_became_of_others() {
     let second = "#[durable_object]\npub struct Added;\nimpl DurableObject for Added {\n    \
                   fn init(_cx: &mut Init) -> impl Instantiate<Self> {\n        |_state: State| async { Ok(Added) }\n    }\n}\n";
     let two = |class: &str, options: &str| {
-        let source = host("history", class, options).replace(&format!("hosts({class})"), &format!("hosts({class}, Added)"));
+        let source =
+            host("history", class, options).replace(&format!("hosts({class})"), &format!("hosts({class}, Added)"));
         format!("{source}\n{second}")
     };
     assert_eq!(deploy(&two("Old", ""))["exports"], json!({ "Old": live(), "Added": live() }));
@@ -231,8 +235,13 @@ fn a_worker_with_migration_tags_goes_on_with_its_history() {
 
     let refused = project.try_build(&host("history", "New", option)).unwrap_err();
     assert!(refused.contains("ends with the class `Old`, and the Worker hosts the class `New`"), "{refused}");
-    assert!(refused.contains("add a step `v2` with `renamed_classes = [{ from = \"Old\", to = \"New\" }]`"), "{refused}");
-    history(&format!("{first}\n[[migrations]]\ntag = \"v2\"\nrenamed_classes = [{{ from = \"Old\", to = \"New\" }}]\n"));
+    assert!(
+        refused.contains("add a step `v2` with `renamed_classes = [{ from = \"Old\", to = \"New\" }]`"),
+        "{refused}"
+    );
+    history(&format!(
+        "{first}\n[[migrations]]\ntag = \"v2\"\nrenamed_classes = [{{ from = \"Old\", to = \"New\" }}]\n"
+    ));
     let sent = deployed(&recorder, &project.build(&host("history", "New", option)), &project);
     assert_eq!((&sent["migrations"]["old_tag"], &sent["migrations"]["new_tag"]), (&json!("v1"), &json!("v2")));
     assert_eq!(sent["migrations"]["steps"], json!([{ "renamed_classes": [{ "from": "Old", "to": "New" }] }]));

@@ -1,15 +1,16 @@
-//! What a program reaches through a name in its environment: the bindings of a Worker, and the facts of each kind.
+//! The bindings of a Worker: the resources that a program reaches through names in its environment, and the properties of each
+//! kind.
 //!
-//! `Serialize` and `Deserialize` are written by hand. serde's `flatten` and `untagged` would read a binding of a known kind
-//! with a misspelled or missing property as an unknown kind, and whoever deploys it would pass over it.
+//! `Serialize` and `Deserialize` are written by hand. With serde's `flatten` and `untagged`, a binding of a known kind with a
+//! misspelled or missing property would be read as one of an unknown kind, and a deployment would pass over it.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, de::Error as _};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, fmt};
 
-/// Something of the platform that the program reaches through a name.
+/// A resource of the platform that the program reaches through a name.
 ///
-/// In JSON its name, its type and its properties stand side by side: `{"name":"EVENTS","type":"d1","database":"events"}`.
+/// In JSON, the name, the type and the properties stand side by side: `{"name":"EVENTS","type":"d1","database":"events"}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     /// The name in the Worker's environment.
@@ -18,7 +19,7 @@ pub struct Binding {
     pub kind: BindingKind,
 }
 
-/// The resource behind a binding. Names of resources are logical: a deployment maps them to the resources it created.
+/// The resource behind a binding. The names of resources are logical: a deployment maps each to the resource that it created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindingKind {
     /// A D1 database.
@@ -52,28 +53,28 @@ pub enum BindingKind {
         /// Its name.
         bucket: String,
     },
-    /// A queue to send to.
+    /// A queue that the program sends messages to.
     Queue {
         /// Its name.
         queue: String,
     },
-    /// A variable.
+    /// A variable whose value is text.
     PlainText {
         /// Its value, unless the deployment sets another.
         default: Option<String>,
     },
-    /// Configuration in JSON.
+    /// A variable whose value is JSON.
     Json {
         /// Its value as JSON text, unless the deployment sets another.
         default: Option<String>,
     },
     /// A secret of the Worker.
     SecretText {},
-    /// A secret of the account.
+    /// A secret of the account, in a Secrets Store.
     SecretsStoreSecret {
-        /// The store.
+        /// The name of the Secrets Store.
         store: String,
-        /// Its name there.
+        /// The name of the secret in the store.
         secret: String,
     },
     /// Static files.
@@ -83,7 +84,7 @@ pub enum BindingKind {
     },
     /// A rate limit.
     Ratelimit {
-        /// Limits with the same number count together.
+        /// The number of the rate limit's namespace. Limits with the same number count together.
         namespace: u32,
         /// The number of calls allowed in a period.
         limit: u32,
@@ -97,7 +98,7 @@ pub enum BindingKind {
     },
     /// The id, tag and time of the running version.
     VersionMetadata {},
-    /// Any other type of Cloudflare's, with its properties as they are.
+    /// A binding of any other Cloudflare type. Its properties are kept as they are.
     Other {
         /// The type.
         kind: String,
@@ -140,7 +141,7 @@ impl BindingKind {
         }
     }
 
-    /// Whether somebody has to give the binding a value: its default, `.dev.vars`, or a deployment.
+    /// Whether the binding needs a value, from its default, from `.dev.vars`, or from a deployment.
     #[must_use]
     pub fn needs_value(&self) -> bool {
         matches!(
@@ -149,7 +150,7 @@ impl BindingKind {
         )
     }
 
-    /// The value that the program itself gives the binding.
+    /// The default value that the program itself declares for the binding.
     #[must_use]
     pub fn default(&self) -> Option<&str> {
         match self {
@@ -158,7 +159,7 @@ impl BindingKind {
         }
     }
 
-    /// The folder of files that goes with the binding, relative to the manifest.
+    /// The folder of files that belongs to the binding, relative to the manifest.
     #[must_use]
     pub fn folder(&self) -> Option<&str> {
         match self {
@@ -168,7 +169,7 @@ impl BindingKind {
         }
     }
 
-    /// [`BindingKind::folder`], to be changed, with the place of its files in a bundle.
+    /// As [`BindingKind::folder`], but mutable, and with the path that the files get in a bundle.
     pub fn folder_mut(&mut self) -> Option<(&mut String, String)> {
         match self {
             Self::D1 { database, migrations: Some(folder) } => Some((folder, format!("migrations/{database}"))),
@@ -191,7 +192,7 @@ impl BindingKind {
         }
     }
 
-    /// Everything but the name and the type, by the names that JSON has.
+    /// All properties except the name and the type, under their names in JSON.
     fn properties(&self) -> Vec<(&str, Value)> {
         let some = |key: &'static str, value: &Option<String>| value.clone().map(|value| (key, Value::from(value)));
         match self {
@@ -255,7 +256,7 @@ impl BindingKind {
     }
 }
 
-/// The properties that are still to be read.
+/// The properties of a binding that have not been read yet.
 struct Fields(Map<String, Value>);
 
 impl Fields {
@@ -287,7 +288,8 @@ impl<'de> Deserialize<'de> for Binding {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut fields = Fields(Map::deserialize(deserializer)?);
         let name: String = fields.take("name").map_err(|problem| D::Error::custom(format!("a binding: {problem}")))?;
-        let kind = fields.take("type").map_err(|problem| D::Error::custom(format!("the binding `{name}`: {problem}")))?;
+        let kind =
+            fields.take("type").map_err(|problem| D::Error::custom(format!("the binding `{name}`: {problem}")))?;
         let kind: String = kind;
         let wrong = |problem| D::Error::custom(format!("the binding `{name}` of type `{kind}`: {problem}"));
         let kind = BindingKind::read(kind.clone(), fields).map_err(wrong)?;
@@ -337,7 +339,7 @@ pub struct BindingConflict {
     pub second: Binding,
 }
 
-/// The two kinds in words, or, where the words are the same, the property that differs.
+/// Describes the two kinds in words. If the words are the same, names the first property that differs.
 fn difference(first: &Binding, second: &Binding) -> String {
     let (one, other) = (first.kind.to_string(), second.kind.to_string());
     if one != other {

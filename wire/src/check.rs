@@ -1,10 +1,11 @@
-//! What a program declares, checked before anything is built from it: Cloudflare would refuse it only at the deployment, or never.
+//! Checks what a program declares before anything is built from it. Cloudflare would refuse a mistake only at the deployment, or
+//! never.
 
 use crate::{Binding, BindingKind, ClassChange, Consumer, Description, limits};
 use std::collections::HashSet;
 
-/// The events of a Worker that the runtime would deliver to a method of that name. (What no class may use is refused by
-/// `#[rpc]`.)
+/// The names of a Worker's events. The runtime would deliver such an event to an RPC method of the same name. (The names that no
+/// class may use are refused by `#[rpc]` already.)
 const EVENTS: [&str; 8] = ["scheduled", "queue", "email", "tail", "tailStream", "trace", "test", "trigger"];
 
 /// Why a declaration cannot be deployed.
@@ -12,7 +13,9 @@ const EVENTS: [&str; 8] = ["scheduled", "queue", "email", "tail", "tailStream", 
 #[non_exhaustive]
 pub enum DeclarationError {
     /// A binding has a name that no program could write.
-    #[error("`{name}` cannot be the name of a binding, which is {kind}: use letters, digits and `_`, and begin with no digit")]
+    #[error(
+        "`{name}` cannot be the name of a binding, which is {kind}: use letters, digits and `_`, and begin with no digit"
+    )]
     BindingName {
         /// The name.
         name: String,
@@ -20,7 +23,9 @@ pub enum DeclarationError {
         kind: String,
     },
     /// A bucket has a name that R2 refuses.
-    #[error("`{name}` cannot be the name of an R2 bucket: use 3 to 63 lower-case letters, digits and `-`, with no `-` at an end")]
+    #[error(
+        "`{name}` cannot be the name of an R2 bucket: use 3 to 63 lower-case letters, digits and `-`, with no `-` at an end"
+    )]
     BucketName {
         /// The name.
         name: String,
@@ -67,7 +72,7 @@ pub enum DeclarationError {
         /// Which part of it is wrong.
         problem: String,
     },
-    /// A handler without events.
+    /// The Worker has a handler for events that it does not ask for.
     #[error("the Worker handles {what} and asks for none: implement {how}")]
     NothingAsked {
         /// The events.
@@ -75,7 +80,7 @@ pub enum DeclarationError {
         /// The trait, and the call that asks.
         how: &'static str,
     },
-    /// Events without a handler.
+    /// The Worker asks for events that it has no handler for.
     #[error("the Worker asks for {what} and handles none: implement {how}")]
     NothingHandled {
         /// The events.
@@ -83,33 +88,35 @@ pub enum DeclarationError {
         /// The trait, and the call that asks.
         how: &'static str,
     },
-    /// A method of the Worker would get the events of the platform.
+    /// A method of the Worker has the name of an event, so it would get the platform's events.
     #[error("the Worker's method `{method}` has the name of an event; rename it, or give it `#[rpc(name = \"..\")]`")]
     EventName {
         /// The method.
         method: String,
     },
-    /// Two statements are about one class.
+    /// Two statements say what became of the same class.
     #[error("two options of `#[worker]` say what became of the class `{class}`; keep the one that is true")]
     ChangedTwice {
         /// The class.
         class: String,
     },
-    /// A class that is said to be gone is hosted.
+    /// The Worker hosts a class that a statement says is gone.
     #[error("`#[worker]` says that the class `{class}` is gone, and the Worker hosts a class of that name")]
     ChangedAndHosted {
         /// The class.
         class: String,
     },
     /// A statement leads to a class that the Worker does not host.
-    #[error("`#[worker]` says that the objects of `{from}` are now in `{class}`, which the Worker does not host; list it in `hosts(..)`")]
+    #[error(
+        "`#[worker]` says that the objects of `{from}` are now in `{class}`, which the Worker does not host; list it in `hosts(..)`"
+    )]
     ChangedToNothing {
         /// The class that changed.
         from: String,
         /// The class that it became.
         class: String,
     },
-    /// A class that is handed from one script to itself.
+    /// A statement transfers a class from a script to the same script.
     #[error("`#[worker]` says that the class `{class}` was transferred between the script `{script}` and itself")]
     TransferredToItself {
         /// The class.
@@ -117,7 +124,7 @@ pub enum DeclarationError {
         /// The script.
         script: String,
     },
-    /// Both forms of a history.
+    /// The Worker has both forms of a class history: statements and `migrations`.
     #[error(
         "`#[worker]` has `migrations` and says what became of the class `{class}`; with `migrations`, the file says so: add a \
          step to it"
@@ -254,7 +261,7 @@ struct Field {
     least: u32,
     most: u32,
     names: &'static [&'static str],
-    /// What it takes besides numbers, from Cloudflare's "Cron Triggers" page.
+    /// Whether the field takes this text besides numbers, from Cloudflare's "Cron Triggers" page.
     special: fn(&str) -> bool,
 }
 
@@ -266,7 +273,7 @@ const FIELDS: [Field; 5] = [
     Field { name: "day of the week", least: 1, most: 7, names: &DAYS, special: is_special_weekday },
 ];
 
-/// `L`, `LW`, `L-3`, `15W`.
+/// Whether `text` is one of the special days of the month, such as `L`, `LW`, `L-3` and `15W`.
 fn is_special_day(text: &str) -> bool {
     let day = |text: &str| text.parse::<u32>().is_ok_and(|day| (1..=31).contains(&day));
     matches!(text, "L" | "LW" | "W")
@@ -274,7 +281,7 @@ fn is_special_day(text: &str) -> bool {
         || text.strip_suffix('W').is_some_and(day)
 }
 
-/// `5L`, `2#3`.
+/// Whether `text` is one of the special days of the week, such as `5L` and `2#3`.
 fn is_special_weekday(text: &str) -> bool {
     let weekday = |text: &str| number(text, &FIELDS[4]).is_some();
     let nth = |(day, nth): (&str, &str)| weekday(day) && matches!(nth, "1" | "2" | "3" | "4" | "5");
@@ -356,7 +363,10 @@ mod tests {
         let secret = || BindingKind::SecretText {};
         assert_eq!(binding("API_KEY", secret()), Ok(()));
         for bad in ["", "my data!", "__proto__", "1st", "a.b"] {
-            assert!(binding(bad, secret()).unwrap_err().to_string().contains("cannot be the name of a binding"), "{bad}");
+            assert!(
+                binding(bad, secret()).unwrap_err().to_string().contains("cannot be the name of a binding"),
+                "{bad}"
+            );
         }
         let bucket = |name: &str| binding("B", BindingKind::R2Bucket { bucket: name.into() });
         assert_eq!(bucket("my-files-2"), Ok(()));
@@ -364,10 +374,19 @@ mod tests {
         let queue = |name: &str| binding("Q", BindingKind::Queue { queue: name.into() });
         assert_eq!(queue("jobs-2"), Ok(()));
         assert!(queue("My_Jobs!").is_err());
-        assert!(binding("J", BindingKind::Json { default: Some("{".into()) }).unwrap_err().to_string().contains("is no JSON"));
+        assert!(
+            binding("J", BindingKind::Json { default: Some("{".into()) })
+                .unwrap_err()
+                .to_string()
+                .contains("is no JSON")
+        );
         let consumer = Consumer { queue: "jobs".into(), max_batch_size: Some(200), ..Consumer::default() };
-        assert!(check_consumer(&consumer).unwrap_err().to_string().contains("`max_batch_size` is 200, and may be 1 to 100"));
-        let delay = |seconds| check_consumer(&Consumer { queue: "jobs".into(), retry_delay: Some(seconds), ..Consumer::default() });
+        assert!(
+            check_consumer(&consumer).unwrap_err().to_string().contains("`max_batch_size` is 200, and may be 1 to 100")
+        );
+        let delay = |seconds| {
+            check_consumer(&Consumer { queue: "jobs".into(), retry_delay: Some(seconds), ..Consumer::default() })
+        };
         assert_eq!(delay(86_400), Ok(()), "24 hours since February 2026");
         assert!(delay(86_401).unwrap_err().to_string().contains("may be 0 to 86400"));
     }

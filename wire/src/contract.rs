@@ -1,4 +1,4 @@
-//! What the values of a call look like: what two programs must agree on, and what TypeScript is told.
+//! The types of the values in a call. Caller and callee must agree on them, and the TypeScript declarations are made from them.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -17,15 +17,15 @@ pub struct Interface {
 pub struct MethodContract {
     /// The name on the wire.
     pub name: String,
-    /// The documentation, a line each.
+    /// The lines of its documentation.
     pub doc: Vec<String>,
-    /// Whether the source asks for plain JavaScript values.
+    /// Whether the source asks for plain JavaScript values, with `#[rpc(native)]`.
     pub native: bool,
     /// The parameters, in order.
     pub params: Vec<ParameterContract>,
-    /// What it returns, or what the items of its stream are.
+    /// The value that the method returns, or the stream.
     pub result: Flow,
-    /// What it may fail with.
+    /// The type of the error that the method may fail with.
     pub error: Option<TypeContract>,
 }
 
@@ -38,7 +38,7 @@ pub struct ParameterContract {
     pub flow: Flow,
 }
 
-/// A value, or values one after the other.
+/// What a parameter or a result carries: one value, or a stream of values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Flow {
@@ -53,21 +53,21 @@ pub enum Flow {
     },
 }
 
-/// What a probe saw of a type.
+/// The shapes of a type, as the probe of its serde implementation saw them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TypeContract {
-    /// Its form where values describe themselves, as in JavaScript.
+    /// The shape of its values in a format that describes itself, as JavaScript values do.
     pub native: Shape,
-    /// Its form as bytes, which only the same contract can read; or why it has none.
+    /// The shape of its values as bytes, which only a program with the same contract can read; or why they cannot travel as bytes.
     pub bytes: Result<Shape, Unfit>,
-    /// What could not be tried, because no value of the type could be made.
+    /// The part of the type that the probe could not try, because it could not make a value of it.
     pub untried: Option<Unfit>,
 }
 
 /// Why values of a type cannot travel as bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unfit {
-    /// Where in the type.
+    /// The place inside the type.
     pub path: String,
     /// What is wrong there.
     pub reason: String,
@@ -88,7 +88,7 @@ pub struct Shape {
 pub enum Form {
     /// Nothing was seen of it.
     Unknown,
-    /// Whatever describes itself.
+    /// Any value, in a format that describes itself.
     Any,
     /// No data.
     Unit,
@@ -104,13 +104,13 @@ pub enum Form {
     String,
     /// Bytes.
     Bytes,
-    /// Something or nothing.
+    /// An optional value.
     Option(Box<Form>),
-    /// Any number of values.
+    /// A sequence of any length.
     Seq(Box<Form>),
-    /// Values by keys.
+    /// A map: the form of its keys, and that of its values.
     Map(Box<Form>, Box<Form>),
-    /// Values one after the other.
+    /// A fixed number of values, each with a form of its own.
     Tuple(Vec<Form>),
     /// A struct or an enum, by its key in [`Shape::types`].
     Named(String),
@@ -131,9 +131,9 @@ pub struct Composite {
 pub enum Body {
     /// Fields with names.
     Fields(Vec<(String, Form)>),
-    /// A single value, which it looks like.
+    /// A single value, whose form is also that of the newtype.
     Newtype(Form),
-    /// Values without names.
+    /// Fields without names.
     Tuple(Vec<Form>),
     /// Nothing.
     Unit,

@@ -1,4 +1,5 @@
-//! What a Worker says about itself in describe mode: the classes it exports and everything its init phase bound.
+//! The self-description that a Worker gives in describe mode: the classes that it exports, and everything that its init phase
+//! bound.
 
 use crate::{Binding, BindingConflict, ClassChange, ClassStorage};
 use serde::{Deserialize, Serialize};
@@ -9,34 +10,35 @@ use std::collections::BTreeMap;
 pub struct Description {
     /// The Worker that `export!` names.
     pub worker: WorkerClass,
-    /// Its named entrypoints. A call refers to one by its index here, plus one.
+    /// The named entrypoints of the Worker. A call refers to an entrypoint by its index in this list, plus one.
     pub entrypoints: Vec<Entrypoint>,
-    /// The Durable Object classes it hosts, in the order of `hosts(..)`. A call refers to a class by its index here.
+    /// The Durable Object classes that the Worker hosts, in the order of `hosts(..)`. A call refers to a class by its index in this
+    /// list.
     pub objects: Vec<Object>,
-    /// What the init phases bound, each name once, in the order of first use.
+    /// The bindings that the init phases made, each name once, in the order of first use.
     pub bindings: Vec<Binding>,
     /// The cron triggers that the Worker asks for.
     pub crons: Vec<String>,
-    /// The queues whose messages it asks for.
+    /// The queues that the Worker consumes.
     pub consumers: Vec<Consumer>,
     /// What became of classes that earlier versions of the program hosted.
     pub class_changes: Vec<ClassChange>,
-    /// The file with the history of classes, for a Worker that has migration tags: relative to the crate.
+    /// The path, relative to the crate, of the file with the history of classes. Only a Worker with migration tags has one.
     pub migrations: Option<String>,
-    /// Which Rust types stand for the classes.
+    /// The Rust types that stand for the classes.
     pub interfaces: Interfaces,
 }
 
-/// The Rust types behind classes, by their full paths, which are the keys of [`crate::Interface`]s.
+/// The full paths of the Rust types that stand for classes. These paths are the keys of [`crate::Interface`]s.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interfaces {
-    /// Of the Worker itself.
+    /// The type of the Worker itself.
     pub worker: String,
-    /// Of its entrypoints, in order.
+    /// The types of its entrypoints, in the order of [`Description::entrypoints`].
     pub entrypoints: Vec<String>,
-    /// By the class that is hosted.
+    /// The type of each hosted Durable Object class, by the name of the class.
     pub hosted: BTreeMap<String, String>,
-    /// By the binding.
+    /// The type of each class that a binding leads to, by the name of the binding.
     pub bound: BTreeMap<String, String>,
 }
 
@@ -57,25 +59,25 @@ impl Description {
     }
 }
 
-/// A queue whose messages a Worker works off. What is not set is the platform's default.
+/// A queue that a Worker consumes. An option that is not set has the platform's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Consumer {
     /// The queue, by its logical name.
     pub queue: String,
-    /// The most messages in a batch.
+    /// The largest number of messages in a batch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_batch_size: Option<u8>,
     /// How many seconds a batch waits to become full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_batch_timeout: Option<u8>,
-    /// How often a message is delivered again.
+    /// How many times a message is delivered again after a failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retries: Option<u8>,
-    /// How many seconds after a failure.
+    /// How many seconds after a failure the message is delivered again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_delay: Option<u32>,
-    /// How many batches are worked off at once.
+    /// How many batches are processed at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_concurrency: Option<u8>,
     /// The queue for messages that failed too often.
@@ -91,15 +93,15 @@ pub struct WorkerClass {
     pub class: String,
     /// The script name, as Cloudflare knows it.
     pub script: String,
-    /// The event handlers it has besides `fetch` and its methods.
+    /// The event handlers that the class has besides `fetch` and its RPC methods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handlers: Vec<String>,
-    /// Its RPC methods, for Workers that are bound to it.
+    /// The RPC methods of the class, which Workers with a binding to it can call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub methods: Vec<Method>,
 }
 
-/// A class of the script that other Workers can be bound to, by its name.
+/// A named entrypoint: a class of the script to which other Workers can be bound by its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entrypoint {
@@ -115,14 +117,14 @@ pub struct Entrypoint {
 pub struct Object {
     /// The class name, which is also the name of the exported JavaScript class.
     pub class: String,
-    /// The event handlers it has besides its methods: `fetch`.
+    /// The event handlers that the class has besides its RPC methods, such as `fetch`.
     pub handlers: Vec<String>,
-    /// Its RPC methods. A call refers to a method by its index here.
+    /// The RPC methods of the class. A call refers to a method by its index in this list.
     pub methods: Vec<Method>,
     /// Whether each object has a wasm instance of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub isolated: bool,
-    /// Where its objects store.
+    /// The kind of storage that its objects use.
     #[serde(default, skip_serializing_if = "ClassStorage::is_sqlite")]
     pub storage: ClassStorage,
 }

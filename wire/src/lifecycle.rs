@@ -1,8 +1,9 @@
-//! The life of Durable Object classes across versions of a program: what became of a class that the program hosted before.
+//! The life of Durable Object classes across versions of a program.
 //!
-//! A class name is the home of its objects' data. So a class that vanishes from a program needs a statement. Cloudflare takes
-//! it in one of two forms: the declarative `exports`, which say what the classes are now and what became of old ones
-//! ([`ClassChange`]), or, for Workers that began with them, `[[migrations]]` with tags, each applied once ([`MigrationStep`]).
+//! The data of objects belongs to the name of their class. So when a class vanishes from a program, the program has to say what
+//! became of it. Cloudflare takes this statement in one of two forms. The declarative `exports` say what the classes are now and
+//! what became of old ones ([`ClassChange`]). Workers that began with `[[migrations]]` keep these: steps with tags, each applied
+//! once ([`MigrationStep`]).
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -60,26 +61,26 @@ impl ClassChange {
     }
 }
 
-/// Where the objects of a class store.
+/// The kind of storage that the objects of a class use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClassStorage {
     /// SQLite, which all classes of Realgar use.
     #[default]
     Sqlite,
-    /// The key-value storage of classes that were made before SQLite was offered.
+    /// The key-value storage of classes that were created before Cloudflare offered SQLite.
     LegacyKv,
 }
 
 impl ClassStorage {
-    /// Whether it is the default.
+    /// Whether this is SQLite, the default.
     #[must_use]
     pub fn is_sqlite(&self) -> bool {
         *self == Self::Sqlite
     }
 }
 
-/// One entry of wrangler's `[[migrations]]`, with wrangler's names.
+/// One entry of wrangler's `[[migrations]]`. The fields have wrangler's names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MigrationStep {
@@ -124,16 +125,17 @@ pub struct TransferredClass {
     pub to: String,
 }
 
-/// The classes that a history of migrations ends with.
+/// The outcome of a history of migrations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// The classes that exist after the last step.
     pub classes: BTreeMap<String, ClassStorage>,
-    /// What became of the others: statements about the whole history at once.
+    /// What became of all other classes. Each statement spans the whole history: a class that was renamed twice is renamed to its
+    /// last name.
     pub changes: Vec<ClassChange>,
 }
 
-/// A step that the steps before it rule out.
+/// Why a step cannot follow the steps before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HistoryError {
@@ -174,9 +176,11 @@ impl History {
             }
             history.apply(step)?;
         }
-        // A name that is in use again says nothing of the class that had it before.
+        // A name that a later class uses again gets no statement about the class that had it before.
         let classes = &history.classes;
-        history.changes.retain(|change| change.hosted() == Some(change.subject()) || !classes.contains_key(change.subject()));
+        history
+            .changes
+            .retain(|change| change.hosted() == Some(change.subject()) || !classes.contains_key(change.subject()));
         Ok(history)
     }
 
@@ -241,12 +245,23 @@ mod tests {
     #[test]
     fn a_history_ends_with_the_classes_that_are_left_and_what_became_of_the_others() {
         let steps = [
-            MigrationStep { new_sqlite_classes: vec!["A".into(), "B".into()], new_classes: vec!["K".into()], ..step("v1") },
+            MigrationStep {
+                new_sqlite_classes: vec!["A".into(), "B".into()],
+                new_classes: vec!["K".into()],
+                ..step("v1")
+            },
             MigrationStep { renamed_classes: vec![renamed("A", "A2")], ..step("v2") },
-            MigrationStep { renamed_classes: vec![renamed("A2", "A3")], deleted_classes: vec!["B".into()], ..step("v3") },
+            MigrationStep {
+                renamed_classes: vec![renamed("A2", "A3")],
+                deleted_classes: vec!["B".into()],
+                ..step("v3")
+            },
         ];
         let history = History::replay(&steps).unwrap();
-        assert_eq!(history.classes, [("A3".to_string(), ClassStorage::Sqlite), ("K".to_string(), ClassStorage::LegacyKv)].into());
+        assert_eq!(
+            history.classes,
+            [("A3".to_string(), ClassStorage::Sqlite), ("K".to_string(), ClassStorage::LegacyKv)].into()
+        );
         assert_eq!(
             history.changes,
             [
@@ -285,7 +300,10 @@ mod tests {
         let again = MigrationStep { tag: "v2".into(), ..new.clone() };
         let error = |steps: &[MigrationStep]| History::replay(steps).unwrap_err().to_string();
         assert!(error(&[new.clone(), again]).contains("`v2` makes the class `A`, which exists"));
-        assert!(error(&[MigrationStep { deleted_classes: vec!["B".into()], ..step("v1") }]).contains("`v1` changes the class `B`"));
+        assert!(
+            error(&[MigrationStep { deleted_classes: vec!["B".into()], ..step("v1") }])
+                .contains("`v1` changes the class `B`")
+        );
         assert!(error(&[new, step("v1")]).contains("the tag `v1`"));
     }
 }

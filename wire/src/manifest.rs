@@ -10,13 +10,13 @@ pub const MANIFEST_SCHEMA: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Always [`MANIFEST_SCHEMA`] in what this version writes.
+    /// The version of the manifest's format. This version of Realgar always writes [`MANIFEST_SCHEMA`].
     pub schema: u32,
     /// The Worker.
     pub worker: WorkerClass,
-    /// The runtime behaviour it asks for, `YYYY-MM-DD`.
+    /// The compatibility date of the Worker, `YYYY-MM-DD`.
     pub compatibility_date: String,
-    /// Further switches of the runtime.
+    /// The compatibility flags of the Worker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compatibility_flags: Vec<String>,
     /// The name of the module that the runtime loads first.
@@ -28,12 +28,12 @@ pub struct Manifest {
     pub entrypoints: Vec<Entrypoint>,
     /// The Durable Object classes it hosts.
     pub objects: Vec<Object>,
-    /// What it is bound to.
+    /// The bindings of the Worker.
     pub bindings: Vec<Binding>,
     /// The cron triggers that it asks for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crons: Vec<String>,
-    /// The queues whose messages it works off.
+    /// The queues that the Worker consumes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub consumers: Vec<Consumer>,
     /// What became of classes that earlier versions of the Worker hosted.
@@ -54,7 +54,7 @@ pub enum ManifestError {
         /// The schema it has, as JSON.
         found: String,
     },
-    /// It is not what this version writes.
+    /// The text is not a manifest of this version's format.
     #[error("it cannot be read: {0}")]
     Malformed(#[from] serde_json::Error),
 }
@@ -63,9 +63,9 @@ impl Manifest {
     /// Reads a manifest. A field that this version does not know is an error: it may matter.
     ///
     /// # Errors
-    /// When the schema is another one, or the text is no manifest.
+    /// When the manifest has another schema, or the text is no manifest.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        // The version first: the rest may have another form.
+        // The schema is checked first, because a manifest with another schema may differ in everything else.
         let value: serde_json::Value = serde_json::from_str(text)?;
         if value["schema"] != MANIFEST_SCHEMA {
             return Err(ManifestError::Schema { found: value["schema"].to_string() });

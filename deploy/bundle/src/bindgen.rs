@@ -1,4 +1,4 @@
-//! wasm-bindgen, linked as a library.
+//! Runs wasm-bindgen, which is linked as a library.
 
 use crate::{BuildError, Profile, glue, output::File};
 use std::{
@@ -15,7 +15,7 @@ pub(crate) struct Glue {
     pub(crate) snippets: Vec<File>,
 }
 
-/// Generates the glue of the first of the linked modules that will do. A lean one will not if the program uses what it lacks.
+/// Generates the glue of the first of the linked modules that will do. A lean module will not do if the program uses what it lacks.
 pub(crate) fn generate(modules: &[PathBuf], profile: Profile) -> Result<Glue, BuildError> {
     for module in modules.iter().filter(|module| module.exists()) {
         if let Some(glue) = generate_one(module, profile)? {
@@ -41,7 +41,7 @@ fn generate_one(path: &Path, profile: Profile) -> Result<Option<Glue>, BuildErro
         .force_enable_abort_handler(true)
         .module(true)
         .map_err(|error| failed(&error))?;
-    // A release keeps the names until `optimize` has set the file with them aside.
+    // A release keeps the names of functions until `optimize` has set aside the file that has them.
     bindgen.remove_name_section(profile == Profile::Dev).remove_producers_section(true);
     let mut output = bindgen.generate_output().map_err(|error| failed(&error))?;
     let mut snippets = Vec::new();

@@ -1,4 +1,4 @@
-//! cargo: which crate it is, whether the toolchain can build it, and the two linked modules.
+//! Runs cargo: finds the crate, checks that the toolchain can build it, and links its modules.
 
 use crate::{BuildError, BuildOptions, Builder, Profile, Progress, error::io, linker, process};
 use cargo_metadata::{CargoOpt, Message, Metadata, MetadataCommand, Package as CargoPackage};
@@ -8,33 +8,34 @@ use std::{
     process::Command,
 };
 
-/// The target of Workers.
+/// The compilation target of Workers.
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
-/// The version of wasm-bindgen whose library is linked into this program. Its description format must be the crate's.
+/// The version of wasm-bindgen's library in this program. The crate needs the same version, because the formats of descriptions
+/// must match.
 const WASM_BINDGEN_VERSION: &str = "0.2.130";
 
 /// A Worker crate.
 #[derive(Debug)]
 pub(crate) struct Package {
     pub(crate) name: String,
-    /// The name of its library target, which is that of the wasm file.
+    /// The name of its library target, which is also the name of the wasm file.
     pub(crate) library: String,
     pub(crate) folder: PathBuf,
     /// cargo's target folder of the workspace.
     pub(crate) target: PathBuf,
     /// The folders of the crate and of its local dependencies.
     local: Vec<PathBuf>,
-    /// The keys that the workspace sets in `[profile.release]` itself.
+    /// The keys that the workspace itself sets in `[profile.release]`.
     release_keys: HashSet<String>,
 }
 
 /// The modules that cargo linked.
 pub(crate) struct Linked {
     pub(crate) describe: PathBuf,
-    /// What to ship: the first that exists and has what the program uses.
+    /// The candidates to ship. The first one is taken that exists and has everything that the program uses.
     pub(crate) ship: [PathBuf; 2],
-    /// What to ship where objects have an instance each, likewise.
+    /// The candidates to ship if objects have a wasm instance each, likewise.
     pub(crate) isolated: [PathBuf; 2],
 }
 
@@ -53,12 +54,12 @@ impl Package {
         self.target.join("realgar")
     }
 
-    /// The files that the last development build read, from the dep-info that cargo writes beside the module. None before the
+    /// The files that the last development build read, from the dep-info that cargo writes beside the module. Empty before the
     /// first build.
     pub(crate) fn files_read(&self) -> Vec<PathBuf> {
         let name = self.library.replace('-', "_");
         let path = self.own_target().join(TARGET).join("debug").join(format!("{name}.d"));
-        // Without it only files in the folders of the crates count, as before the first build.
+        // If there is no dep-info, only files in the folders of the crates count, as before the first build.
         let files = std::fs::read_to_string(path).map(|text| dep_info(&text)).unwrap_or_default();
         // A macro may have named a file by way of `..`.
         files.into_iter().filter_map(|file| file.canonicalize().ok()).collect()
@@ -85,7 +86,7 @@ fn dep_info(text: &str) -> Vec<PathBuf> {
     paths.into_iter().filter(|path| !path.is_empty()).map(PathBuf::from).collect()
 }
 
-/// A cargo workspace, as far as it concerns Workers.
+/// The parts of a cargo workspace that concern Workers.
 #[derive(Clone, Debug)]
 pub struct Workspace {
     /// Its folder.
@@ -99,17 +100,19 @@ pub struct Workspace {
 /// # Errors
 /// When there is none, or cargo cannot read it.
 pub fn workspace(path: &Path) -> Result<Workspace, BuildError> {
-    let metadata = MetadataCommand::new().current_dir(path).no_deps().exec().map_err(|error| metadata_error(path, error))?;
+    let metadata =
+        MetadataCommand::new().current_dir(path).no_deps().exec().map_err(|error| metadata_error(path, error))?;
     let is_worker = |package: &&CargoPackage| {
         library(package).is_ok() && package.dependencies.iter().any(|dependency| dependency.name == "realgar")
     };
-    let folder = |package: &CargoPackage| package.manifest_path.parent().map(|folder| folder.as_std_path().to_path_buf());
+    let folder =
+        |package: &CargoPackage| package.manifest_path.parent().map(|folder| folder.as_std_path().to_path_buf());
     let workers = metadata.workspace_packages().into_iter().filter(is_worker);
     let workers = workers.filter_map(|package| Some((package.name.to_string(), folder(package)?))).collect();
     Ok(Workspace { root: metadata.workspace_root.into_std_path_buf(), workers })
 }
 
-/// What cargo says about a folder that it cannot read.
+/// The error for a folder that cargo cannot read.
 fn metadata_error(path: &Path, error: cargo_metadata::Error) -> BuildError {
     match error {
         cargo_metadata::Error::CargoMetadata { stderr } => {
@@ -181,7 +184,9 @@ fn check_versions(metadata: &Metadata) -> Result<(), BuildError> {
 fn exports(package: &CargoPackage) -> bool {
     let root = package.targets.iter().find(|target| library(package).is_ok_and(|name| name == target.name));
     let text = root.and_then(|root| std::fs::read_to_string(&root.src_path).ok());
-    text.is_some_and(|text| text.lines().any(|line| line.trim_start().trim_start_matches("realgar::").starts_with("export!")))
+    text.is_some_and(|text| {
+        text.lines().any(|line| line.trim_start().trim_start_matches("realgar::").starts_with("export!"))
+    })
 }
 
 /// The package and its dependencies, also those of dependencies, that are not from a registry.
@@ -251,7 +256,8 @@ pub(crate) fn link(
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(&package.folder)
-        // As nothing but a module: of what is a library too, cargo does not optimise the whole, which is a sixth of a bundle.
+        // The crate is built only as a `cdylib`. If it were a library too, cargo would not optimise the program as a whole, which
+        // is a sixth of a bundle.
         .args(["rustc", "--lib", "--crate-type", "cdylib"])
         .args(["--target", TARGET, "--message-format=json-render-diagnostics"])
         .arg("--target-dir")
@@ -281,7 +287,7 @@ fn cargo_profile(profile: Profile) -> &'static str {
     }
 }
 
-/// What a Worker wants of a profile, except for what the workspace decides itself.
+/// The settings of a profile for Workers, except for those that the workspace sets itself.
 pub(crate) fn profile_defaults(package: &Package, profile: Profile) -> Vec<(&'static str, &'static str)> {
     let defaults: &[_] = match profile {
         // Debug information of a wasm module is large, and nothing here reads it.

@@ -1,9 +1,8 @@
-//! What a program and its peers must agree on: which methods exchange bytes, and the hash that says that both sides mean the
+//! The contracts between a program and its peers: which methods exchange bytes, and the hash that tells whether both sides mean the
 //! same by them.
 //!
-//! Values that are numbers or text are fastest as they are. What is composed of more travels as postcard, which has no names in
-//! it: so only between two builds whose types have the very same form. The hash of that form is in both builds, and a call
-//! carries it.
+//! Numbers and text are fastest as plain values. Composed values travel as postcard. Postcard has no names in it, so it works only
+//! between two builds whose types have exactly the same form. Both builds have the hash of that form, and a call carries it.
 
 use crate::{BuildError, Progress, cargo::Package, describe, typescript};
 use realgar_wire::{
@@ -11,7 +10,7 @@ use realgar_wire::{
 };
 use std::{collections::HashMap, fmt::Write, path::Path};
 
-/// A program as its entry module needs to know it.
+/// The facts about a program from which its entry module is generated.
 pub(crate) struct Program {
     pub(crate) description: Description,
     /// For each hosted class, its methods.
@@ -19,16 +18,16 @@ pub(crate) struct Program {
     /// The same for the Worker itself, and for its named entrypoints.
     pub(crate) worker: Hashes,
     pub(crate) entrypoints: Vec<Hashes>,
-    /// For each bound class that has such methods: the binding, and names with hashes.
+    /// For each bound class with methods that take bytes: the binding, and the hash of each such method.
     pub(crate) known: Vec<(String, Vec<(String, String)>)>,
-    /// What TypeScript sees of it.
+    /// The TypeScript declarations.
     pub(crate) types: String,
 }
 
-/// The methods of a class: name, index, and where it takes bytes, the hash.
+/// The methods of a class: name, index, and, if the method takes bytes, the hash of its contract.
 pub(crate) type Hashes = Vec<(String, usize, Option<String>)>;
 
-/// Reads what the module to describe says, and settles the contract of each method.
+/// Reads the description in the module to describe, and settles the contract of each method.
 pub(crate) fn program(
     module: &Path,
     package: &Package,
@@ -109,7 +108,7 @@ fn settle(
     hashes
 }
 
-/// What of a method's streams has no form as lines of JSON, in which JavaScript reads and writes them.
+/// The problems of a method's streams whose items have no form as lines of JSON, which is how JavaScript reads and writes them.
 fn unfit_items(rust: &str, method: &MethodContract) -> Vec<String> {
     let parameters =
         method.params.iter().map(|parameter| (format!("the parameter `{}`", parameter.name), &parameter.flow));
@@ -126,7 +125,7 @@ fn unfit_items(rust: &str, method: &MethodContract) -> Vec<String> {
     flows.filter_map(problem).collect()
 }
 
-/// Where a map has keys that JSON does not take.
+/// The path to the first map with keys that JSON does not take.
 fn bad_key(form: &Form, shape: &Shape, inside: &mut Vec<String>) -> Option<String> {
     match form {
         Form::Option(inner) => bad_key(inner, shape, inside),
@@ -177,15 +176,16 @@ fn is_json_key(key: &Form, shape: &Shape) -> bool {
     }
 }
 
-/// Whether bytes are better than plain values. A stream that is an argument always travels as text: see `StreamArgument`.
+/// Whether the method exchanges bytes instead of plain values. A stream that is an argument always travels as text: see
+/// `StreamArgument`.
 fn takes_bytes(method: &MethodContract) -> bool {
     let streams_in = method.params.iter().any(|parameter| matches!(parameter.flow, Flow::Stream { .. }));
     let streams_out = matches!(method.result, Flow::Stream { .. });
     !streams_in && (streams_out || !is_plain(method))
 }
 
-/// The types that are part of a method's contract: what each is for, in words and as a mark. Its error is not: it always
-/// describes itself.
+/// The types that are part of a method's contract, each with its role in words and as a mark. The type of the method's error is no
+/// part of it, because an error always describes itself.
 fn types(method: &MethodContract) -> Vec<(String, &'static str, &TypeContract)> {
     let parameters = method.params.iter().filter_map(|parameter| match &parameter.flow {
         Flow::Value(ty) => Some((format!("the parameter `{}`", parameter.name), ",", ty)),
@@ -205,7 +205,7 @@ fn types(method: &MethodContract) -> Vec<(String, &'static str, &TypeContract)> 
 /// Whether all values of a method are numbers, text or bytes.
 fn is_plain(method: &MethodContract) -> bool {
     let plain = |flow: &Flow| match flow {
-        // By its native form: what has no form as bytes is composed of more.
+        // The native form decides, because a type without a form as bytes is composed of more.
         Flow::Value(ty) => is_plain_form(&ty.native.root, &ty.native),
         Flow::Stream { .. } => true,
     };
@@ -226,18 +226,18 @@ fn is_plain_form(form: &Form, shape: &Shape) -> bool {
     }
 }
 
-/// The form of a type as text, in which two types are equal exactly if their bytes are. Names of Rust types are not in it.
+/// The form of a type as text. The texts of two types are equal exactly if their bytes are. Names of Rust types are not in it.
 #[derive(Default)]
 struct Text {
     out: String,
-    /// The types that it is inside of.
+    /// The named types that enclose the current position.
     inside: Vec<String>,
 }
 
 impl Text {
-    /// Appends `form`. False if values of it must not be read from bytes that somebody else made: where the probe saw nothing,
-    /// two types could look the same; a type inside itself would let values nest until the stack ends; and elements without bytes
-    /// would let a length of nothing take for ever.
+    /// Appends `form`. Returns false if values of this form must not be read from bytes that somebody else made. There are three
+    /// reasons. If the probe saw nothing of a type, two types could look the same. If a type contains itself, values could nest
+    /// until the stack ends. If elements take no bytes, a long length without any data could take for ever.
     fn form(&mut self, form: &Form, shape: &Shape) -> bool {
         match form {
             Form::Unknown | Form::Any => return false,

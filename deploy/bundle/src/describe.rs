@@ -1,4 +1,4 @@
-//! Describe mode: runs Phase 1 of a module in an interpreter, and reads what it declared.
+//! Describe mode: runs Phase 1 of a module in an interpreter, and reads the description that the program gives of itself.
 
 use crate::BuildError;
 use realgar_wire::{Description, Interface};
@@ -13,24 +13,24 @@ use wasmi::{Caller, Config, Engine, Error, ExternType, Func, Instance, Linker, M
 const DESCRIBE: &str = "__realgar_describe";
 const DESCRIBE_PANIC: &str = "__realgar_describe_panic";
 
-/// What the exports that describe interfaces start with.
+/// The prefix of the exports that describe interfaces.
 const DESCRIBE_INTERFACE: &str = "__realgar_describe_interface_";
 
 /// How many instructions Phase 1 may run. Binding resources takes some thousands.
 const FUEL: u64 = 50_000_000;
 
-/// How many instructions it may take to find out what the types of an interface look like.
+/// How many instructions the probe of an interface's types may run.
 const PROBE_FUEL: u64 = 20_000_000_000;
 
-/// What a module says of itself.
+/// The description that a module gives of itself.
 pub(crate) struct Described {
     pub(crate) description: Description,
-    /// Those of all crates that are linked in, hosted or not.
+    /// The interfaces of all crates that are linked in, whether or not their classes are hosted.
     pub(crate) interfaces: Vec<Interface>,
 }
 
-/// What a module answered, as it did. It is kept beside the module: an interpreter without optimisation, which the tests of a program have
-/// unless its profile says otherwise, takes seconds to ask.
+/// The answers of a module, as text. They are kept in a file beside the module, because asking again takes seconds in an
+/// interpreter without optimisation. The tests of a program have such an interpreter, unless its profile says otherwise.
 #[derive(Serialize, Deserialize)]
 struct Answers {
     /// The hash of the module.
@@ -39,7 +39,7 @@ struct Answers {
     interfaces: Vec<String>,
 }
 
-/// Reads the description of the module at `path`, which is as cargo linked it: before wasm-bindgen. `None` if it has none.
+/// Reads the description of the module at `path`, as cargo linked it, before wasm-bindgen. `None` if the module has no description.
 pub(crate) fn run(path: &Path) -> Result<Option<Described>, BuildError> {
     let Ok(bytes) = fs::read(path) else { return Ok(None) };
     let Some(answers) = answers(path, &bytes)? else { return Ok(None) };
@@ -70,7 +70,7 @@ fn answers(path: &Path, bytes: &[u8]) -> Result<Option<Answers>, BuildError> {
     let interfaces = interfaces.map(|export| interpreter.text(export, PROBE_FUEL)).collect::<Result<_, _>>()?;
     let answers = Answers { module, description, interfaces };
     if let Ok(json) = serde_json::to_vec(&answers) {
-        // Without it they are asked again.
+        // If the file cannot be written, the module is asked again next time.
         let _ = fs::write(&file, json);
     }
     Ok(Some(answers))
@@ -80,7 +80,7 @@ fn read<T: DeserializeOwned>(json: &str) -> Result<T, BuildError> {
     serde_json::from_str(json).map_err(|error| unexpected(format!("its description is of another version ({error})")))
 }
 
-/// The import that the program called, as a trap.
+/// The trap for a call of an import, with the name of the import.
 #[derive(Debug)]
 struct CalledImport(String);
 
@@ -160,7 +160,7 @@ impl Interpreter {
     }
 }
 
-/// `__wbg_now_2c3f0a…` is what wasm-bindgen calls the import `now` before it has run.
+/// The name of an import in the source. Before it has run, wasm-bindgen calls the import `now` `__wbg_now_2c3f0a…`.
 fn function_name(symbol: &str) -> String {
     let Some(name) = symbol.strip_prefix("__wbg_") else { return symbol.into() };
     match name.rsplit_once('_') {

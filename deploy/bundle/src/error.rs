@@ -75,7 +75,7 @@ pub enum BuildError {
          move the call to Phase 2, into the closure that `init` returns, or into a handler"
     )]
     InitCallsJavaScript {
-        /// The function that was called, as far as its symbol says.
+        /// The name of the function that was called, as far as its symbol tells.
         import: String,
     },
     /// Phase 1 panicked.
@@ -139,13 +139,13 @@ pub enum BuildError {
         #[source]
         source: ManifestError,
     },
-    /// Types of methods would not survive as bytes.
+    /// Values of some methods' types would not survive the way through bytes.
     #[error(
         "{}\nwrite `#[rpc(native)]` on the method, which sends plain JavaScript values instead, or drop the attribute from the type",
         .problems.join("\n")
     )]
     Unfit {
-        /// Which method, which type, where in it, and what is wrong there.
+        /// One message for each type: the method, the type, the place in the type, and what is wrong there.
         problems: Vec<String>,
     },
     /// The module has no description.
@@ -154,10 +154,10 @@ pub enum BuildError {
         /// The package.
         package: String,
     },
-    /// The module, or what a tool made of it, is not what this version knows how to handle.
+    /// The module, or the output of a tool, is of a form that this version does not know.
     #[error("{what}: {reason}")]
     Unexpected {
-        /// What it is about.
+        /// What was expected, or failed.
         what: &'static str,
         /// How it differs.
         reason: String,
@@ -187,7 +187,7 @@ fn details(output: &str) -> String {
     if output.trim().is_empty() { String::new() } else { format!(":\n{}", output.trim_end()) }
 }
 
-/// For `map_err`: an I/O error with what was tried on which file.
+/// Returns a function for `map_err` that adds to an I/O error what was tried on which file.
 pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> BuildError {
     let path = path.into();
     move |source| BuildError::Io { action, path, source }

@@ -1,4 +1,5 @@
-//! What we change in the glue that wasm-bindgen writes. It is text of a known shape: one statement begins at a line, outside of all brackets.
+//! Changes the glue that wasm-bindgen writes. The glue is text of a known shape: each statement begins at the start of a line,
+//! outside of all brackets.
 
 use crate::BuildError;
 use serde::Deserialize;
@@ -6,10 +7,10 @@ use std::collections::HashMap;
 
 /// Turns the glue into a function that makes an instance of its own at each call: `instantiate(__realgar)`.
 ///
-/// All state of the glue becomes local to one call, so what is left of a dead instance, such as the closure behind a
-/// timer, can only ever reach the dead instance. Inside, `__realgar` is the host object of that instance, and it provides
-/// two globals: `queueMicrotask`, because workerd's own takes 5 us, a fifth of a call, and `FinalizationRegistry`, because what
-/// the collector finds of a dead instance must not be freed in it.
+/// All state of the glue becomes local to one call. So what is left of a dead instance, such as the closure behind a timer, can
+/// only ever reach the dead instance. Inside, `__realgar` is the host object of that instance. It provides two globals. It has its
+/// own `queueMicrotask`, because workerd's takes 5 us, a fifth of a call. It has its own `FinalizationRegistry`, because objects of
+/// a dead instance that the collector finds must not be freed in it.
 pub(crate) fn factory(js: &str) -> Result<String, BuildError> {
     let (mut imports, mut body, mut names) = (String::new(), String::new(), Vec::new());
     for line in js.lines() {
@@ -43,8 +44,9 @@ fn exported_name(item: &str) -> Option<&str> {
     (end > 0).then(|| &rest[..end])
 }
 
-/// Drops the classes whose instances nothing in the module can make, if the linker has left out what they consist of. `None` if the module
-/// has a use for such a class all the same, or this does not understand the glue: then the linker has to leave nothing out.
+/// Drops the classes whose instances nothing in the module can make, if the linker has left out their exports. Returns `None` if
+/// the module uses such a class all the same, or if this function does not understand the glue. In that case the linker must leave
+/// nothing out.
 pub(crate) fn without_dead_classes(js: &str, is_exported: impl Fn(&str) -> bool) -> Option<String> {
     let statements = statements(js);
     let is_missing = |name: &str| !is_exported(name);
@@ -68,7 +70,7 @@ pub(crate) fn without_dead_classes(js: &str, is_exported: impl Fn(&str) -> bool)
     (is_whole && !dead.iter().any(is_used)).then_some(kept)
 }
 
-/// The name of the class that the statement declares, if what frees its instances is missing.
+/// The name of the class that the statement declares, if the export that frees its instances is missing.
 fn class_without(statement: &str, is_missing: impl Fn(&str) -> bool) -> Option<&str> {
     let name = exported_name(statement.strip_prefix("export ").unwrap_or(statement))?;
     freed(statement).any(is_missing).then_some(name)
@@ -80,7 +82,8 @@ fn freed(js: &str) -> impl Iterator<Item = &str> {
     exports.filter(|name| name.starts_with("__wbg_") && name.ends_with("_free"))
 }
 
-/// Splits a module where a line begins outside of all brackets, unless it goes on with the statement before.
+/// Splits a module into statements: at each line that begins outside of all brackets, unless the line continues the statement
+/// before.
 fn statements(js: &str) -> Vec<&str> {
     let (mut statements, mut start, mut depth) = (Vec::new(), 0, 0);
     let mut at = 0;
@@ -89,7 +92,7 @@ fn statements(js: &str) -> Vec<&str> {
             statements.push(&js[start..at]);
             start = at;
         }
-        // In a comment a bracket means nothing.
+        // Brackets in a comment do not count.
         let code = if line.trim_start().starts_with(['*', '/']) { "" } else { line };
         for c in code.chars() {
             match c {
@@ -104,7 +107,7 @@ fn statements(js: &str) -> Vec<&str> {
     statements
 }
 
-/// The short names that a module has instead of those in its glue, as `wasm-opt` prints them.
+/// The short names that replace the imports and exports of a module, as `wasm-opt` prints them.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ShortNames {
     /// Module, name, short name.
@@ -112,16 +115,16 @@ pub(crate) struct ShortNames {
     exports: Vec<(String, String)>,
 }
 
-/// The one module that [`shortened`] knows, and what `wasm-opt` calls it.
+/// The one module of imports that [`shortened`] knows, and the name that `wasm-opt` gives it.
 const MODULE: &str = "./worker_bg.js";
 const SHORT_MODULE: &str = "a";
 
-/// Whether everything that the module imports is in its glue, and nobody looks its exports up by their names: so that names can be shortened.
+/// Whether names can be shortened: the glue has everything that the module imports, and nobody looks its exports up by their names.
 pub(crate) fn has_all_names(glue: &str) -> bool {
     glue.matches(": import").count() == 1 && !glue.contains("= wasm;")
 }
 
-/// The glue of a module whose imports and exports have short names: a fortieth of a bundle is names otherwise.
+/// The glue for a module whose imports and exports have short names. With long names, a fortieth of a bundle is names.
 pub(crate) fn shortened(glue: &str, names: &ShortNames) -> Result<String, BuildError> {
     let unknown = |name: &str| BuildError::Unexpected {
         what: "the glue that wasm-bindgen wrote has another shape than this version knows",
@@ -152,7 +155,7 @@ pub(crate) fn shortened(glue: &str, names: &ShortNames) -> Result<String, BuildE
     Ok(short.replacen(&module, &format!("{SHORT_MODULE}: import"), 1))
 }
 
-/// Appends the text with the exports in it, which are properties of `wasm`, by their short names.
+/// Appends `text`, with short names for the exports in it, which are properties of `wasm`.
 fn push_short(short: &mut String, mut text: &str, exports: &HashMap<&str, &str>) {
     const OBJECT: &str = "wasm.";
     while let Some(at) = text.find(OBJECT) {

@@ -1,12 +1,12 @@
-//! The history of classes with migration tags, which `#[worker(migrations = "file.toml")]` names: for a Worker that was first
-//! deployed with wrangler's `[[migrations]]`. Cloudflare then takes no declarative `exports` of it.
+//! Reads the history of classes with migration tags, from the file that `#[worker(migrations = "file.toml")]` names. It is for a
+//! Worker that was first deployed with wrangler's `[[migrations]]`: Cloudflare takes no declarative `exports` of such a Worker.
 
 use crate::{BuildError, cargo::Package, error::io};
 use realgar_wire::{ClassStorage, Description, History, MigrationStep};
 use serde::Deserialize;
 use std::{collections::BTreeSet, fs};
 
-/// The file, in the form that wrangler's configuration has.
+/// The content of the file. It has the form of `[[migrations]]` in wrangler's configuration.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
@@ -53,7 +53,9 @@ fn remedy(recorded: &BTreeSet<&str>, hosted: &BTreeSet<&str>, steps: &[Migration
             "add a step `{tag}` with `renamed_classes = [{{ from = \"{gone}\", to = \"{new}\" }}]`, which keeps the data, or with \
              `new_sqlite_classes` and `deleted_classes`, which does not"
         ),
-        (new, gone) => format!("add a step `{tag}` that says for {gone:?} which of {new:?} it became, or that it is deleted"),
+        (new, gone) => {
+            format!("add a step `{tag}` that says for {gone:?} which of {new:?} it became, or that it is deleted")
+        }
     }
 }
 

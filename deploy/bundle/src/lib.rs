@@ -1,8 +1,8 @@
-//! A Worker crate to what a deployment uploads: wasm, an entry module, a manifest, a `wrangler.toml`.
+//! Turns a Worker crate into what a deployment uploads: wasm, an entry module, a manifest, a `wrangler.toml`.
 //!
-//! [`build`] runs cargo (linking one module to describe and one to ship), reads the description, generates the glue and the
+//! [`build`] runs cargo, which links one module to describe and one to ship. It reads the description, generates the glue and the
 //! entry module, and writes the folder. [`read_plain`] makes the same [`Bundle`] of a folder with a plain JavaScript Worker.
-//! Nothing here prints: what happens is told through [`Progress`].
+//! Nothing here prints: the caller learns of what happens through [`Progress`].
 
 mod bindgen;
 mod cargo;
@@ -43,16 +43,17 @@ use std::path::{Path, PathBuf};
 pub struct BuildOptions {
     /// The folder of the Worker crate.
     pub path: PathBuf,
-    /// Small and fast instead of quick to build.
+    /// Whether the build is to be quick, or the Worker small and fast.
     pub profile: Profile,
     /// What turns the crate into wasm and glue.
     pub builder: Builder,
     /// Whether cargo's messages may have colours.
     pub color: bool,
-    /// A program that calls [`run_as_wasm_bindgen`] when its name is `wasm-bindgen`, for `worker-build`. Without it,
-    /// `WASM_BINDGEN_BIN` must name one.
+    /// The path of a program that calls [`run_as_wasm_bindgen`] if it is run under the name `wasm-bindgen`. Only `worker-build`
+    /// needs it. Without it, `WASM_BINDGEN_BIN` must name such a program.
     pub wasm_bindgen: Option<PathBuf>,
-    /// Ends the build from another thread. With it the tools run in process groups of their own, which Ctrl-C does not reach.
+    /// Ends the build from another thread. If it is given, the tools run in process groups of their own, which Ctrl-C does not
+    /// reach.
     pub cancel: Option<Cancel>,
 }
 
@@ -66,7 +67,7 @@ pub enum Profile {
 }
 
 impl Profile {
-    /// The name of the folder.
+    /// The name of the profile's folder.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -92,7 +93,7 @@ pub enum Progress {
     Step(String),
     /// A line that a tool printed.
     Output(String),
-    /// Something to know, which does not stop the build.
+    /// A warning, which does not stop the build.
     Warning(String),
 }
 
@@ -101,22 +102,22 @@ pub enum Progress {
 pub struct Bundle {
     /// The folder that holds the modules, `manifest.json` and `wrangler.toml`.
     pub folder: PathBuf,
-    /// What is in it.
+    /// The metadata of the Worker: its modules, classes and bindings.
     pub manifest: Manifest,
 }
 
 /// Where a Worker's source is.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    /// The folders of its crate and of the local crates that it depends on: a change in one of them makes a build stale.
+    /// The folders of its crate, and of the local crates that it depends on. A change in one of them makes the build stale.
     pub sources: Vec<PathBuf>,
-    /// The files that the last build read, as cargo noted them: also those outside of `sources`, which a macro includes.
+    /// The files that the last build read, as cargo noted them. They may lie outside of `sources`, if a macro includes them.
     pub files: Vec<PathBuf>,
-    /// Where cargo puts what it builds, which may lie inside of a source folder.
+    /// The folder for cargo's output. It may lie inside of a source folder.
     pub target: Option<PathBuf>,
 }
 
-/// Finds the source of the Worker in `path`, which need not compile.
+/// Finds the source of the Worker in `path`. The Worker need not compile.
 ///
 /// # Errors
 /// When there is no Worker crate, or cargo cannot read its `Cargo.toml`.
@@ -129,7 +130,7 @@ pub fn layout(path: &Path) -> Result<Layout, BuildError> {
 }
 
 impl Bundle {
-    /// The sizes of all modules together, raw and as gzip (level 9) makes each of them.
+    /// The sizes of all modules together, raw and with each module compressed by gzip (level 9).
     ///
     /// # Errors
     /// When a module cannot be read.
@@ -137,8 +138,8 @@ impl Bundle {
         output::size(&self.folder, &self.manifest, |content| content)
     }
 
-    /// As [`Bundle::size`], but as if no wasm module had custom sections, which hold names and nothing that runs. What
-    /// [`build`] makes for a release has none.
+    /// As [`Bundle::size`], but without the custom sections of wasm modules. These sections hold names, and nothing that runs. A
+    /// release that [`build`] makes has none.
     ///
     /// # Errors
     /// When a module cannot be read.
@@ -182,7 +183,7 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     Ok(Bundle { folder, manifest })
 }
 
-/// Realgar's own way from the crate to its modules.
+/// Makes the modules of the crate with Realgar's own builder.
 fn make(
     package: &cargo::Package,
     options: &BuildOptions,
@@ -213,7 +214,7 @@ fn make(
     Ok((program, modules))
 }
 
-/// The deployment metadata: what the program said of itself, and the files it became.
+/// The deployment metadata, from the description that the program gave of itself and from the files of the bundle.
 fn manifest(
     description: Description,
     files: &[output::File],

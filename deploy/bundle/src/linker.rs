@@ -1,13 +1,14 @@
-//! Linking more than once from the same objects: one module to describe, one to ship; one for objects with an instance each; and, in a
-//! release, each of those that ship without what most programs do not use of the base crates, from objects with one reference changed.
+//! Links several modules from the same object files: one to describe, one to ship, and one for objects with a wasm instance each. A
+//! release also gets a lean variant of each shipped module, without what most programs do not use of the base crates; its modules
+//! are linked from object files in which one reference was changed.
 //!
-//! rustc passes each exported symbol to the linker as `--export NAME`, and the linker drops what nothing exported reaches.
-//! So the program in `linker/main.rs` stands in for the linker: it links with the describe exports, beside the output,
-//! and without them. No tool that works on a linked module can drop as much: it keeps every function whose address is
-//! in the table.
+//! rustc passes each exported symbol to the linker as `--export NAME`, and the linker drops everything that no export reaches. So
+//! the program in `linker/main.rs` takes the place of the linker. It links with the describe exports, into a file beside the
+//! output, and then without them. No tool that works on a linked module can drop as much, because such a tool keeps every function
+//! whose address is in the table.
 //!
-//! It is a program of its own, compiled once with the user's rustc, because cargo wants the path of an executable, and a
-//! test process that builds Workers has none to offer.
+//! The program is compiled once, with the user's rustc. It has to be a program of its own because cargo wants the path of an
+//! executable, and a test process that builds Workers has none to offer.
 
 use crate::{
     error::{self, BuildError},
@@ -20,7 +21,7 @@ use std::{
     process::Command,
 };
 
-// Compiled here for its unit tests only.
+// The program is a module here only for its unit tests.
 #[cfg(test)]
 #[expect(dead_code, reason = "a program of its own")]
 mod main;
@@ -29,18 +30,18 @@ const MAIN: &str = include_str!("linker/main.rs");
 const OBJECT: &str = include_str!("linker/object.rs");
 const DECLARATION: &str = "#[path = \"object.rs\"]\nmod object;\n";
 
-/// Where the linker puts the module to describe that belongs to the module `ship`. cargo links in the folder `deps`, and
-/// then makes the file one level up.
+/// The path at which the linker puts the module to describe that belongs to the module `ship`. cargo links in the folder `deps`,
+/// and then puts the output one level up.
 pub(crate) fn describe_module(ship: &Path) -> PathBuf {
     beside(ship, ".describe")
 }
 
-/// Where it puts the one with small stacks.
+/// The path of the module with small stacks, for objects with a wasm instance each.
 pub(crate) fn isolated_module(ship: &Path) -> PathBuf {
     beside(ship, ".isolated")
 }
 
-/// Of a release, where it puts these two without what most programs do not use of the base crates.
+/// The path of the lean variant of `ship`, without what most programs do not use of the base crates. Only a release has it.
 pub(crate) fn lean_module(ship: &Path) -> PathBuf {
     beside(ship, ".lean")
 }
@@ -55,12 +56,13 @@ fn beside(ship: &Path, extension: &str) -> PathBuf {
     ship.with_file_name("deps").join(name)
 }
 
-/// The program as one file.
+/// The source of the linker program, as one file.
 fn source() -> String {
     MAIN.replacen(DECLARATION, &format!("mod object {{\n{OBJECT}}}\n"), 1)
 }
 
-/// Compiles the linker into `folder`, unless it is there. Its name says which one it is: cargo links again with another one.
+/// Compiles the linker program into `folder`, unless it is there. Its name has a hash of its source, so that cargo links again when
+/// the source changes.
 pub(crate) fn ensure(folder: &Path) -> Result<PathBuf, BuildError> {
     let text = source();
     let mut hasher = DefaultHasher::new();

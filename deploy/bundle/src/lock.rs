@@ -1,4 +1,5 @@
-//! One writer at a time for what several builds share: threads of a test run, and processes beside each other.
+//! Locks for files that several builds share, so that one build writes at a time. The builds may be threads of a test run, or
+//! processes.
 
 use crate::{BuildError, error::io};
 use std::{
@@ -6,8 +7,8 @@ use std::{
     path::Path,
 };
 
-/// Waits until nobody else holds the lock of `path`, which is a file beside it. It is held until the result is dropped,
-/// and a process that ends loses it.
+/// Takes the lock of `path`, which is a file beside it, and waits until nobody else holds it. The lock is held until the result is
+/// dropped, or the process ends.
 pub(crate) fn hold(path: &Path) -> Result<File, BuildError> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(io("create", parent))?;

@@ -1,10 +1,11 @@
-//! Smaller modules for a release: `wasm-opt`, from the npm package `binaryen`, and `esbuild` for the JavaScript.
+//! Makes the modules of a release smaller: the wasm with `wasm-opt`, from the npm package `binaryen`, the JavaScript with
+//! `esbuild`.
 
 use crate::{BuildError, Tools, bindgen::Glue, error::io, glue, output::File};
 use realgar_wire::ModuleKind;
 use std::{fs, path::Path, process::Command};
 
-/// What the modules of rustc and wasm-bindgen use. Not `--all-features`, which emits what V8 does not take.
+/// The wasm features that modules of rustc and wasm-bindgen use. `--all-features` would emit code that V8 does not take.
 const FEATURES: [&str; 7] = [
     "mutable-globals",
     "sign-ext",
@@ -15,7 +16,8 @@ const FEATURES: [&str; 7] = [
     "exception-handling",
 ];
 
-/// Where the module with the names of its functions goes, relative to the bundle: for reading a trap's stack, not for upload.
+/// The path, relative to the bundle, of the module with the names of its functions. It is for reading the stack of a trap, not for
+/// upload.
 pub(crate) const NAMED: &str = "symbols/worker.wasm";
 
 /// Optimises the module, and gives its imports and exports short names. `folder` is the bundle's.
@@ -29,7 +31,7 @@ pub(crate) fn run(tools: &Tools, glue: &mut Glue, folder: &Path) -> Result<(), B
     let mut names = None;
     if glue::has_all_names(&glue.js) {
         let printed = wasm_opt(tools, &input, &named, &["--minify-imports-and-exports-and-modules"])?;
-        // A version that prints something else, which the environment may name, does without.
+        // A `wasm-opt` of another version, which the environment may name, may print something else. The names then stay long.
         names = serde_json::from_slice(&printed).ok();
     }
     match names {
@@ -45,7 +47,7 @@ pub(crate) fn run(tools: &Tools, glue: &mut Glue, folder: &Path) -> Result<(), B
     Ok(())
 }
 
-/// Runs it, and returns what it printed.
+/// Runs `wasm-opt`, and returns what it printed.
 fn wasm_opt(tools: &Tools, input: &Path, output: &Path, more: &[&str]) -> Result<Vec<u8>, BuildError> {
     let mut command = match &tools.wasm_opt {
         Some(program) => Command::new(program),
@@ -112,7 +114,7 @@ pub(crate) fn without_custom_sections(module: &[u8]) -> Option<Vec<u8>> {
     Some(kept)
 }
 
-/// An unsigned number and the place after it.
+/// An unsigned number in LEB128, and the position after it.
 fn leb128(bytes: &[u8], mut at: usize) -> Option<(usize, usize)> {
     let mut value = 0;
     for shift in (0..35).step_by(7) {

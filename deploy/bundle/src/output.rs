@@ -1,4 +1,5 @@
-//! The folder of a bundle: written beside its place and then moved there, so that it is whole or absent.
+//! The folder of a bundle. It is written beside its final place and then moved there, so that a reader finds it whole or not at
+//! all.
 
 use crate::{BuildError, Bundle, Size, error::io, lock};
 use flate2::{Compression, write::GzEncoder};
@@ -44,12 +45,12 @@ impl File {
 pub(crate) struct Stage {
     folder: PathBuf,
     target: PathBuf,
-    /// Two builds of one bundle would read each other's half-written modules.
+    /// The lock on the bundle. Without it, two builds of one bundle would read each other's half-written modules.
     _lock: fs::File,
 }
 
 impl Stage {
-    /// Waits for another build of the same bundle.
+    /// Starts to write a bundle, once no other build of the same bundle runs.
     pub(crate) fn new(target: &Path) -> Result<Self, BuildError> {
         let lock = lock::hold(target)?;
         let folder = target.with_extension("tmp");
@@ -93,7 +94,7 @@ impl Stage {
         fs::write(&path, content).map_err(io("write", &path))
     }
 
-    /// Puts the folder in its place. One with the same content stays: somebody may be reading it.
+    /// Moves the folder to its final place. A folder with the same content stays there, because somebody may be reading it.
     pub(crate) fn publish(self) -> Result<(), BuildError> {
         if same(&self.folder, &self.target).unwrap_or(false) {
             return Ok(());

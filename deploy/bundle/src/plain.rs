@@ -1,9 +1,10 @@
-//! A folder with a plain JavaScript Worker and a `wrangler.toml`, as a bundle: so that it can run beside ours, bound to it.
+//! Reads a folder with a plain JavaScript Worker and a `wrangler.toml` as a bundle, so that the Worker can run beside ours, bound
+//! to it.
 
 use crate::{BuildError, Bundle, Progress, error::io, kind_of, node_tools, process};
 use realgar_wire::{
-    Binding, BindingKind, ClassChange, ClassStorage, Consumer, History, MANIFEST_SCHEMA, Manifest, MigrationStep, Module,
-    Object, WorkerClass,
+    Binding, BindingKind, ClassChange, ClassStorage, Consumer, History, MANIFEST_SCHEMA, Manifest, MigrationStep,
+    Module, Object, WorkerClass,
 };
 use serde::Deserialize;
 use std::{
@@ -41,12 +42,12 @@ struct Wrangler {
     migrations: Vec<MigrationStep>,
     #[serde(default)]
     exports: BTreeMap<String, Export>,
-    /// What else there is.
+    /// All other keys of the file.
     #[serde(flatten)]
     others: toml::Table,
 }
 
-/// What says how to build, deploy or watch a Worker, and nothing of how it runs here.
+/// The keys that say how to build, deploy or watch a Worker. They do not affect how it runs here.
 const WITHOUT_EFFECT: [&str; 28] = [
     "$schema",
     "account_id",
@@ -173,7 +174,7 @@ enum ExportState {
     ExpectingTransfer,
 }
 
-/// The classes that a plain Worker hosts, and what became of others: from `exports`, or from the history in `migrations`.
+/// The classes that a plain Worker hosts, and what became of other classes: from `exports`, or from the history in `migrations`.
 fn classes(config: &Wrangler) -> Result<(Vec<Object>, Vec<ClassChange>), String> {
     if config.exports.is_empty() {
         let history = History::replay(&config.migrations).map_err(|error| error.to_string())?;
@@ -214,7 +215,7 @@ fn classes(config: &Wrangler) -> Result<(Vec<Object>, Vec<ClassChange>), String>
 /// Reads the Worker that `wrangler.toml` in `path` describes.
 ///
 /// # Errors
-/// When there is no such file, it has something that does not run here, or it or a module cannot be read.
+/// When there is no such file, when it asks for something that does not run here, or when it or a module cannot be read.
 pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
     let path = &path.canonicalize().map_err(io("find", path))?;
     let file = path.join("wrangler.toml");
@@ -258,7 +259,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
             crons: config.triggers.crons,
             consumers: config.queues.consumers,
             class_changes,
-            // Applied already: what it says is in the two lists.
+            // The history is applied already: its outcome is in `objects` and `class_changes`.
             migrations: Vec::new(),
         },
     })
@@ -275,7 +276,7 @@ fn bindings(path: &Path, config: &Wrangler) -> Vec<Binding> {
         binding(&object.name, BindingKind::DurableObjectNamespace { class: object.class_name.clone(), script })
     });
     let databases = config.d1_databases.iter().map(|own| {
-        // Not relative to the modules, as in a bundle of ours.
+        // The path is absolute. In a bundle of ours it is relative to the modules.
         let folder = own.migrations_dir.as_deref().unwrap_or("migrations");
         let folder = Some(path.join(folder)).filter(|folder| folder.is_dir() || own.migrations_dir.is_some());
         let migrations = folder.map(|folder| folder.to_string_lossy().into_owned());
@@ -303,7 +304,7 @@ fn bindings(path: &Path, config: &Wrangler) -> Vec<Binding> {
     objects.chain(databases).chain(services).chain(namespaces).chain(buckets).chain(queues).chain(vars).collect()
 }
 
-/// A value of the configuration as JSON. A date is a text there.
+/// A value of the configuration as JSON. A date becomes a string.
 fn json(value: &toml::Value) -> serde_json::Value {
     match value {
         toml::Value::String(text) => text.clone().into(),
@@ -341,7 +342,8 @@ fn compile(path: &Path, main: &Path) -> Result<PathBuf, BuildError> {
     Ok(output)
 }
 
-/// Every module in `folder` and below, except for what tools made: npm, cargo, and those whose folders have a dot.
+/// Collects every module in `folder` and below. The folders `node_modules` and `target`, and those that begin with a dot, are made
+/// by tools and are left out.
 fn collect(root: &Path, folder: &Path, modules: &mut Vec<Module>) -> Result<(), BuildError> {
     for entry in fs::read_dir(folder).map_err(io("read", folder))? {
         let path = entry.map_err(io("read", folder))?.path();

@@ -1,4 +1,4 @@
-//! Running a tool: what it says is progress, what it returns is output, and somebody may end it.
+//! Runs tools. Their standard error becomes progress, their standard output is returned, and another thread may end them.
 
 use crate::{BuildError, Progress, error::io};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Ends a build from another thread: the tool that runs is killed with all it started, and nothing further is begun.
+/// Ends a build from another thread. The running tool is killed with all processes that it started, and nothing further is begun.
 #[derive(Clone, Debug, Default)]
 pub struct Cancel(Arc<Mutex<State>>);
 
@@ -19,7 +19,7 @@ struct State {
 }
 
 impl Cancel {
-    /// Ends it. The build returns [`BuildError::Cancelled`].
+    /// Ends the build, which returns [`BuildError::Cancelled`].
     pub fn cancel(&self) {
         let mut state = self.state();
         state.cancelled = true;
@@ -28,13 +28,13 @@ impl Cancel {
         }
     }
 
-    /// Whether somebody ended it.
+    /// Whether somebody ended the build.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.state().cancelled
     }
 
-    /// Starts a tool in a group of its own, unless it is too late.
+    /// Starts a tool in a process group of its own, unless the build was ended already.
     fn start(&self, command: &mut Command, tool: &str) -> Result<Child, BuildError> {
         own_group(command);
         let mut state = self.state();
@@ -55,7 +55,7 @@ impl Cancel {
     }
 }
 
-/// A group of its own: Ctrl-C in a terminal is for us, and we end the tool.
+/// Gives the tool a process group of its own, so that Ctrl-C in a terminal reaches only us, and we end the tool.
 #[cfg(unix)]
 fn own_group(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -65,7 +65,7 @@ fn own_group(command: &mut Command) {
 fn kill_group(id: u32) {
     use rustix::process::{Pid, Signal, kill_process_group};
     if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-        // It may have ended by itself.
+        // An error is ignored, because the tool may have ended by itself.
         let _ = kill_process_group(group, Signal::KILL);
     }
 }
@@ -89,7 +89,7 @@ pub(crate) fn run(
         None => command.spawn().map_err(io("run", tool))?,
     };
     let stdout = child.stdout.take();
-    // Read beside the progress, so that neither pipe fills up.
+    // Standard output is read on a thread of its own, so that neither pipe fills up.
     let output = std::thread::spawn(move || {
         let mut output = Vec::new();
         stdout.map_or(Ok(0), |mut pipe| pipe.read_to_end(&mut output)).map(|_| output)

@@ -1,5 +1,6 @@
-//! The Node packages that a build or a run needs, pinned in the `package.json` at the top of the repository and installed
-//! once per machine into the user's cache folder. Nothing is global, and nothing is downloaded but from the npm registry.
+//! The Node packages that a build or a run needs. Their versions are pinned in the `package.json` at the top of the repository, and
+//! they are installed once per machine into the user's cache folder. Nothing is installed globally, and nothing is downloaded
+//! except from the npm registry.
 
 use crate::{BuildError, Progress, error::io, lock};
 use realgar_wire::fingerprint;
@@ -42,7 +43,7 @@ pub fn node_tools(progress: &mut dyn FnMut(Progress)) -> Result<Tools, BuildErro
         check_node()?;
         progress(Progress::Step("Installing workerd and wasm-opt from npm (once per machine, about 200 MB)".into()));
         let _lock = lock::hold(&folder)?;
-        // Who waited for the lock finds them installed.
+        // Another build may have installed them while this one waited for the lock.
         if !complete.exists() {
             install(&folder)?;
         }
@@ -63,8 +64,8 @@ pub fn node_tools(progress: &mut dyn FnMut(Progress)) -> Result<Tools, BuildErro
     })
 }
 
-/// Installs the pinned packages into `folder`, which then holds the file `complete`. They are installed beside it and moved:
-/// if this process is killed, its npm goes on, in a folder that nobody else uses.
+/// Installs the pinned packages into `folder`, which then holds the file `complete`. They are installed in a folder beside it,
+/// which is then moved: if this process is killed, its npm goes on, in a folder that nobody else uses.
 fn install(folder: &Path) -> Result<(), BuildError> {
     let stage = folder.with_extension(format!("{}.tmp", std::process::id()));
     for leftover in [&stage, folder] {
@@ -98,7 +99,7 @@ fn npm(folder: &Path, arguments: &[&str]) -> Result<(), BuildError> {
     let npm = if cfg!(windows) { "npm.cmd" } else { "npm" };
     let output = Command::new(npm)
         .args(arguments)
-        // What the packages do at install is only to find what is found here by its path.
+        // The install scripts of the packages only locate binaries, and we know the paths of these already.
         .args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])
         .current_dir(folder)
         .output()
@@ -133,7 +134,8 @@ fn check_node() -> Result<(), BuildError> {
     }
 }
 
-/// A tool that the environment names. A wrong path is an error: whoever sets it wants that file and no other.
+/// The path of a tool, from a variable of the environment. A path that does not exist is an error: whoever sets the variable wants
+/// that file and no other.
 fn from_environment(name: &'static str) -> Result<Option<PathBuf>, BuildError> {
     let Some(value) = env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
     let path = PathBuf::from(value);
@@ -178,7 +180,7 @@ fn platform() -> Result<&'static str, BuildError> {
     }
 }
 
-/// The native esbuild, which needs no install script to be found.
+/// The path of the native esbuild in its npm package. No install script is needed to find it.
 fn esbuild_path() -> String {
     let os = match env::consts::OS {
         "macos" => "darwin",

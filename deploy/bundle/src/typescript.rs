@@ -32,7 +32,7 @@ pub(crate) fn render(description: &Description, interfaces: &[Interface]) -> Str
          import type { DurableObject as __DurableObject, WorkerEntrypoint as __WorkerEntrypoint } from \"cloudflare:workers\";\n",
     );
     for (name, body) in &types.declarations {
-        // Most types go in as they come out.
+        // Most types have the same form in both directions; then one is an alias of the other.
         let out = name.strip_suffix("Input").or_else(|| name.strip_suffix("Json"));
         let same = out.filter(|out| types.declarations.get(*out) == Some(body));
         let _ = writeln!(ts, "\nexport type {name} = {};", same.unwrap_or(body));
@@ -44,7 +44,7 @@ pub(crate) fn render(description: &Description, interfaces: &[Interface]) -> Str
 
 const ENTRYPOINT: &str = "WorkerEntrypoint";
 
-/// What is in a stream. Only where one is used does it matter, and types weigh nothing.
+/// The declarations for streams. They are written for every program: only a program with streams uses them, and types cost nothing.
 const STREAM: &str = "
 /**
  * A stream of bytes whose lines are JSON: `{\"item\": T}` for each item; at the end `{\"end\": number}`, with how many there were,
@@ -91,7 +91,7 @@ fn parameters(types: &mut Types, method: &MethodContract) -> String {
         Flow::Stream { .. } => true,
     });
     let parameters = method.params.iter().enumerate().map(|(index, parameter)| {
-        // A trailing option may be left out.
+        // A caller may leave out trailing options.
         let optional = if last_required.is_none_or(|last| index > last) { "?" } else { "" };
         let name = property(&parameter.name, "_");
         format!("{name}{optional}: {}", types.flow(&parameter.flow, Direction::In))
@@ -99,8 +99,8 @@ fn parameters(types: &mut Types, method: &MethodContract) -> String {
     parameters.collect::<Vec<_>>().join(", ")
 }
 
-/// Which way a value goes: into the program, where more is accepted, or out of it; or as an item of a stream, which is JSON both
-/// ways.
+/// The direction of a value. `In` is into the program, which accepts more forms than it returns; `Out` is out of it. `Json` is an
+/// item of a stream, which is JSON in both directions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     In,
@@ -108,18 +108,18 @@ enum Direction {
     Json,
 }
 
-/// The types with names, each written once.
+/// The named types of the file, each declared once.
 #[derive(Default)]
 struct Types {
     /// The TypeScript name of each Rust type.
     names: BTreeMap<String, String>,
-    /// By the TypeScript name.
+    /// The body of each declaration, by its TypeScript name.
     declarations: BTreeMap<String, String>,
     /// The names of the classes.
     taken: Vec<String>,
 }
 
-/// The names that mean something else in the file.
+/// Names that already have a meaning in the file.
 const GLOBALS: [&str; 9] =
     ["Array", "ArrayBuffer", "Line", "Lines", "Map", "Promise", "ReadableStream", "Record", "Uint8Array"];
 
@@ -142,7 +142,7 @@ impl Types {
             Form::Unit if direction == Direction::Json => "null".into(),
             Form::Unit => "null | undefined".into(),
             Form::Bool => "boolean".into(),
-            // Beyond 2^53 - 1 it is a bigint, both ways; both are accepted. In JSON there is none.
+            // An integer beyond 2^53 - 1 is a bigint in both directions, and both forms are accepted. JSON has no bigint.
             Form::Integer(64.., _) if direction != Direction::Json => "number | bigint".into(),
             Form::Integer(..) | Form::Float(_) => "number".into(),
             Form::Char | Form::String => "string".into(),
@@ -163,7 +163,7 @@ impl Types {
                     Direction::Json => format!("Record<string, {value}>"),
                     _ if !is_text(key, shape) => {
                         let key = self.form(key, shape, direction);
-                        // Without entries it has no keys to tell.
+                        // An empty map has no keys that would tell a `Map` from an object.
                         format!("Map<{key}, {value}> | Record<string, never>")
                     }
                     Direction::Out => format!("Record<string, {value}>"),
@@ -182,7 +182,7 @@ impl Types {
 
     fn named(&mut self, rust: &str, shape: &Shape, direction: Direction) -> String {
         let Some(Composite { name, body }) = shape.types.get(rust) else { return "unknown".into() };
-        // What goes in may be written in more ways than what comes out, so that they are two types.
+        // A value that goes in may have more forms than one that comes out, so these are two types.
         let suffix = match direction {
             Direction::In => "Input",
             Direction::Out => "",
@@ -247,7 +247,7 @@ fn bytes(direction: Direction) -> String {
     text.into()
 }
 
-/// Whether a key becomes the name of a property.
+/// Whether keys of this form become the names of properties.
 fn is_text(key: &Form, shape: &Shape) -> bool {
     match key {
         Form::String | Form::Char => true,
@@ -274,9 +274,9 @@ fn key(name: &str) -> String {
     if is_identifier(name) { name.into() } else { quoted(name) }
 }
 
-/// `name`, or `other` where it is no identifier.
+/// `name`, or `other` if `name` cannot be an identifier.
 fn property(name: &str, other: &str) -> String {
-    /// What cannot be the name of a parameter or a type.
+    /// Words that cannot be the name of a parameter or a type.
     const WORDS: [&str; 60] = [
         "any",
         "arguments",

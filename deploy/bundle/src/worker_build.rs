@@ -1,8 +1,8 @@
 //! `--builder worker-build`: Cloudflare's own builder, with our entry module over its output.
 //!
-//! It gets our linker, so there is a module to describe, and this program as its wasm-bindgen. Its bundle keeps the glue to
-//! itself, so recovery is weaker than with our own: after a trap the same glue drives the next instance, and what is left of
-//! the dead one, such as the closure of a timer, may call into it.
+//! worker-build gets our linker, so that there is a module to describe, and this program as its wasm-bindgen. Its bundle does not
+//! give access to its glue, so recovery is weaker than with our own builder. After a trap the same glue drives the next instance,
+//! and what is left of the dead one, such as the closure of a timer, may call into the new one.
 
 use crate::{
     BuildError, BuildOptions, Builder, Cancel, Profile, Progress, Tools,
@@ -25,7 +25,7 @@ const VERSION: &str = "0.8.7";
 const CAPTURE: &str = include_str!("runtime/worker-build/capture.js");
 const ADAPTER: &str = include_str!("runtime/worker-build/glue.js");
 
-/// Builds the crate, and returns what it says of itself and its modules.
+/// Builds the crate, and returns its description and its modules.
 pub(crate) fn make(
     package: &Package,
     options: &BuildOptions,
@@ -76,11 +76,7 @@ fn target(package: &Package) -> PathBuf {
     package.own_target().join("worker-build")
 }
 
-fn run(
-    package: &Package,
-    options: &BuildOptions,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<PathBuf, BuildError> {
+fn run(package: &Package, options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Result<PathBuf, BuildError> {
     let (profile, cancel) = (options.profile, options.cancel.as_ref());
     let tools = node_tools(progress)?;
     let program = program(cancel, progress)?;
@@ -125,7 +121,8 @@ fn program(cancel: Option<&Cancel>, progress: &mut dyn FnMut(Progress)) -> Resul
     Ok(program)
 }
 
-/// A program that worker-build can run as wasm-bindgen. It goes by the name, so ours gets a link that has it.
+/// A program that worker-build can run as wasm-bindgen. Our program acts as wasm-bindgen if it is run under that name, so it gets a
+/// link of that name.
 fn own_wasm_bindgen(own: Option<&Path>, folder: &Path) -> Result<PathBuf, BuildError> {
     if let Some(program) = env::var_os("WASM_BINDGEN_BIN").filter(|value| !value.is_empty()) {
         return Ok(program.into());
@@ -138,7 +135,7 @@ fn own_wasm_bindgen(own: Option<&Path>, folder: &Path) -> Result<PathBuf, BuildE
         });
     };
     let link = folder.join(format!("wasm-bindgen{}", env::consts::EXE_SUFFIX));
-    // Another build may be running the one that is there.
+    // The link is replaced in one step, because another build may be running the old one.
     let _lock = lock::hold(&link)?;
     let fresh = link.with_extension("fresh");
     let _ = fs::remove_file(&fresh);

@@ -1,4 +1,4 @@
-//! `wrangler.toml` beside the bundle, for those who deploy with wrangler.
+//! Writes the `wrangler.toml` beside the bundle, for users who deploy with wrangler.
 
 use crate::{BuildOptions, Builder, Profile, cargo::Package};
 use realgar_wire::{
@@ -25,7 +25,7 @@ pub(crate) fn render(manifest: &Manifest, package: &Package, options: &BuildOpti
 
 fn bindings(manifest: &Manifest) -> String {
     let mut toml = String::new();
-    // TOML wants what is in no section before the first one.
+    // Variables are collected first, because they share one section.
     let (mut vars, mut sections) = (toml::Table::new(), Vec::new());
     for binding in &manifest.bindings {
         section(binding, &mut vars, &mut sections);
@@ -100,7 +100,7 @@ fn section(binding: &Binding, vars: &mut toml::Table, sections: &mut Vec<String>
     sections.push(format!("{header} = {name}\n{keys}"));
 }
 
-/// A binding of a type without a place of its own in the manifest.
+/// The section for a binding of a type that the manifest has no variant for.
 fn other(name: &str, kind: &str, properties: &BTreeMap<String, serde_json::Value>) -> String {
     let header = match kind {
         "ai" | "browser" => format!("[{kind}]\nbinding"),
@@ -143,7 +143,7 @@ fn consumer_keys(consumer: &Consumer) -> String {
     keys
 }
 
-/// What the classes are, and what became of old ones: declarative, unless the Worker has migration tags. wrangler knows
+/// The classes, and what became of old ones: as declarative `exports`, unless the Worker has migration tags. wrangler knows
 /// `exports` since 4.107.
 fn classes(manifest: &Manifest) -> String {
     if !manifest.migrations.is_empty() {
@@ -157,9 +157,8 @@ fn classes(manifest: &Manifest) -> String {
     };
     let live = manifest.objects.iter().map(|object| {
         let storage = if object.storage.is_sqlite() { "sqlite" } else { "legacy-kv" };
-        let expected = from(&object.class).map(|script| {
-            format!("state = \"expecting-transfer\"\ntransfer_from = {}\n", text(script))
-        });
+        let expected = from(&object.class)
+            .map(|script| format!("state = \"expecting-transfer\"\ntransfer_from = {}\n", text(script)));
         export(&object.class, &format!("{}storage = \"{storage}\"", expected.unwrap_or_default()))
     });
     let gone = manifest.class_changes.iter().filter_map(|change| match change {
@@ -182,14 +181,8 @@ fn export(class: &str, keys: &str) -> String {
 
 /// One step of a history with tags.
 fn migration(step: &MigrationStep) -> String {
-    let MigrationStep {
-        tag,
-        new_sqlite_classes,
-        new_classes,
-        renamed_classes,
-        deleted_classes,
-        transferred_classes,
-    } = step;
+    let MigrationStep { tag, new_sqlite_classes, new_classes, renamed_classes, deleted_classes, transferred_classes } =
+        step;
     let mut section = format!("[[migrations]]\ntag = {}", text(tag));
     let names = |key: &str, classes: &[String]| match classes {
         [] => String::new(),
@@ -213,15 +206,15 @@ fn migration(step: &MigrationStep) -> String {
     section
 }
 
-/// What has wrangler build the crate before it uploads. It names the package and no path: wrangler runs it in the folder in
-/// which it was started itself, and a path of this machine would be wrong on every other one.
+/// The command with which wrangler builds the crate before it uploads. The command names the package and no path. wrangler runs it
+/// in the folder in which wrangler itself was started, and a path of this machine would be wrong on every other one.
 fn build_command(package: &Package, options: &BuildOptions) -> String {
     let profile = if options.profile == Profile::Dev { " --dev" } else { "" };
     let builder = if options.builder == Builder::WorkerBuild { " --builder worker-build" } else { "" };
     format!("realgar build --package {}{profile}{builder}", package.name)
 }
 
-/// A TOML string.
+/// A TOML array of strings.
 fn list(values: &[String]) -> String {
     toml::Value::from(values.to_vec()).to_string()
 }

@@ -1,10 +1,10 @@
-//! What is wrong with a set of scripts before workerd sees them.
+//! Checks a set of scripts before workerd sees them.
 
 use crate::{EdgeError, Script};
 use realgar_wire::Target;
 use std::collections::BTreeMap;
 
-/// Checks that every script has a legal name, and one of its own.
+/// Checks that every script has a legal name, and that no two scripts have the same name.
 pub(crate) fn names(scripts: &[Script]) -> Result<(), EdgeError> {
     for (index, script) in scripts.iter().enumerate() {
         let name = script.name();
@@ -19,7 +19,8 @@ pub(crate) fn names(scripts: &[Script]) -> Result<(), EdgeError> {
     Ok(())
 }
 
-/// Checks what the runtime would only complain about: that a binding leads to something that exists.
+/// Checks that every binding leads to something that exists, and that no queue has two consumers. The runtime itself would only
+/// complain.
 pub(crate) fn bindings(scripts: &[Script]) -> Result<(), EdgeError> {
     let mut consumers: BTreeMap<&str, &str> = BTreeMap::new();
     for script in scripts {
@@ -46,7 +47,7 @@ pub(crate) fn bindings(scripts: &[Script]) -> Result<(), EdgeError> {
             {
                 return Err(unbound(format!("the Worker `{target}` has no class `{class}`")));
             }
-            // A plain Worker's manifest does not list its exports.
+            // The manifest of a plain JavaScript Worker does not list its exports.
             if let Some(class) = entrypoint
                 && host.manifest.worker.class != "default"
                 && !host.manifest.entrypoints.iter().any(|entrypoint| entrypoint.class == class)

@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EdgeError {
-    /// A port could not be had.
+    /// The edge cannot listen on an address.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address.
@@ -15,14 +15,16 @@ pub enum EdgeError {
         #[source]
         source: io::Error,
     },
-    /// Another edge has the folder.
+    /// Another edge uses the data folder.
     #[error("`{folder}` is in use by another run")]
     DataInUse {
         /// The folder.
         folder: PathBuf,
     },
-    /// A binding leads to a script that is not here.
-    #[error("the binding `{binding}` of the Worker `{script}` leads to the Worker `{target}`, which is not here; start it together with this one")]
+    /// A binding leads to a script that the edge does not run.
+    #[error(
+        "the binding `{binding}` of the Worker `{script}` leads to the Worker `{target}`, which is not here; start it together with this one"
+    )]
     NoTarget {
         /// The script.
         script: String,
@@ -59,13 +61,13 @@ pub enum EdgeError {
         /// The name.
         name: String,
     },
-    /// A name that Cloudflare would refuse.
+    /// A script has a name that Cloudflare would refuse.
     #[error("`{name}` cannot be the name of a Worker: use letters, digits, `-` and `_`")]
     BadScriptName {
         /// The name.
         name: String,
     },
-    /// A new version has a name that no old one has.
+    /// The new version of a script has a name that no running script has.
     #[error("the Worker is now called `{name}`; start again to run it under its new name")]
     RenamedScript {
         /// The new name.
@@ -80,9 +82,7 @@ pub enum EdgeError {
         line: usize,
     },
     /// A variable or secret has no value.
-    #[error(
-        "`{binding}` of the Worker `{script}` has no value"
-    )]
+    #[error("`{binding}` of the Worker `{script}` has no value")]
     NoValue {
         /// The script.
         script: String,
@@ -97,18 +97,18 @@ pub enum EdgeError {
         /// Which file, and why.
         reason: String,
     },
-    /// There is no port left after the one that was asked for.
+    /// There are not enough ports after the one that was asked for.
     #[error("there is no port for the Worker `{script}`: {first} is too high to count on from")]
     NoPort {
         /// The script.
         script: String,
-        /// The port of the first one.
+        /// The port of the first script.
         first: u16,
     },
-    /// workerd started, and never served.
+    /// workerd started, but did not serve in time.
     #[error("workerd did not serve within {seconds} s; is there an endless loop at the top of a script?\n{output}")]
     StartTimeout {
-        /// How long it had.
+        /// The time that it had, in seconds.
         seconds: u64,
         /// What it printed.
         output: String,
@@ -119,7 +119,7 @@ pub enum EdgeError {
         /// What it printed.
         output: String,
     },
-    /// A file of the data folder is not what this version writes.
+    /// A file of the data folder does not have the form that this version writes.
     #[error("`{path}` cannot be read: {reason}; remove it only if the data beside it may go too")]
     Unreadable {
         /// The file.
@@ -142,7 +142,7 @@ pub enum EdgeError {
         /// How many objects of it store something.
         objects: usize,
     },
-    /// A renamed or transferred class would take the place of one that has data.
+    /// A renamed or transferred class would replace a class that has data.
     #[error(
         "the objects of `{from}` cannot become those of the class `{class}` of the Worker `{script}`, which has {objects} stored \
          objects of its own"
@@ -152,12 +152,12 @@ pub enum EdgeError {
         from: String,
         /// The class that it would become.
         class: String,
-        /// The script of that one.
+        /// The script of that class.
         script: String,
         /// How many objects of it store something.
         objects: usize,
     },
-    /// A class is handed to a script that does not take it.
+    /// A script hands a class over to a script that does not take it.
     #[error(
         "the Worker `{script}` says `transferred_to({class} = \"{to}\")`; start it together with the Worker `{to}`, which has to host \
          the class and say `transferred_from({class} = \"{script}\")`"
@@ -170,7 +170,7 @@ pub enum EdgeError {
         /// The script that is to have it.
         to: String,
     },
-    /// A class is taken from a script that does not hand it over.
+    /// A script takes a class from a script that does not hand it over.
     #[error(
         "the Worker `{script}` says `transferred_from({class} = \"{from}\")`; start it together with the Worker `{from}`, which has to \
          say `transferred_to({class} = \"{script}\")`"
@@ -199,14 +199,15 @@ pub enum EdgeError {
     },
 }
 
-/// For `map_err`: an I/O error with what was tried on which file.
+/// Returns a function for `map_err` that adds to an I/O error what was tried on which file.
 pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EdgeError {
     let path = path.into();
     move |source| EdgeError::Io { action, path, source }
 }
 
 impl EdgeError {
-    /// Whether an edit of the running Workers may mend it. Others need another command: with more Workers, another port.
+    /// Whether an edit of the running Workers may resolve the error. Other errors need another command, with more Workers or
+    /// another port.
     #[must_use]
     pub fn is_mended_by_an_edit(&self) -> bool {
         !matches!(

@@ -1,13 +1,13 @@
 //! Cloudflare on this machine: a supervisor that runs Workers on the real runtime, workerd.
 //!
-//! An [`Edge`] owns the listening sockets and hands them to one workerd process that runs all its scripts. So a new version
-//! takes over without a closed port: it is first started on its own, to see whether it starts at all; then the old process
-//! ends, and connections wait in the socket for the new one. WebSockets do not survive that.
+//! An [`Edge`] owns the listening sockets and hands them to one workerd process, which runs all its scripts. So a new version takes
+//! over without a closed port. The new version is first started in a process of its own, to see whether it starts at all. Then the
+//! old process ends, and connections wait in the sockets until the new process accepts them. WebSockets do not survive this.
 //!
-//! Objects and databases are on disk and outlive the process, the machine's supervisor included.
+//! Objects and databases are on disk. They outlive workerd and the supervisor.
 //!
-//! Everything that listens beside the Workers themselves wants a secret of the run, and every file is its owner's alone:
-//! other users and the pages of a browser reach the same loopback addresses.
+//! Other users of the machine and the pages of a browser reach the same loopback addresses. So every listener except those of the
+//! Workers themselves requires a secret that is new for each run, and every file is accessible to its owner only.
 
 mod check;
 mod error;

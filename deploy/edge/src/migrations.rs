@@ -5,20 +5,20 @@ use realgar_wire::BindingKind;
 use serde::Serialize;
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
-/// The file with what ran, in the data folder.
+/// The file in the data folder that records which migrations ran.
 const RAN: &str = "d1-migrations.json";
 
 /// How long all migrations of a database may take.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A file.
+/// A migration file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Migration {
     name: String,
     sql: String,
 }
 
-/// Those of all databases, by database.
+/// The migrations of all databases, by database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Migrations(BTreeMap<String, Vec<Migration>>);
 
@@ -26,7 +26,7 @@ pub(crate) struct Migrations(BTreeMap<String, Vec<Migration>>);
 type Ran = BTreeMap<String, BTreeMap<String, String>>;
 
 impl Migrations {
-    /// Reads those of the databases that `scripts` bind.
+    /// Reads the migrations of the databases that `scripts` bind.
     pub(crate) fn read(scripts: &[Script]) -> Result<Self, EdgeError> {
         let mut all: BTreeMap<String, Vec<Migration>> = BTreeMap::new();
         for script in scripts {
@@ -54,7 +54,7 @@ impl Migrations {
         Ok(Self(all))
     }
 
-    /// Has the administration Worker run those that did not run yet. One that was changed after it ran is warned of.
+    /// Has the administration Worker run the migrations that have not run yet. Warns of a migration that was changed after it ran.
     pub(crate) fn run(&self, admin: &Admin, data: &Path, log: &LogSink) -> Result<(), EdgeError> {
         let path = data.join(RAN);
         let mut ran = read_ran(&path)?;
@@ -79,8 +79,8 @@ impl Migrations {
     }
 }
 
-/// Reads the record of an earlier run, which need not exist. One that cannot be read is an error: "nothing ran" would run
-/// everything again.
+/// Reads the record of an earlier run, which need not exist. A record that cannot be read is an error: if it counted as "nothing
+/// ran", everything would run again.
 fn read_ran(path: &Path) -> Result<Ran, EdgeError> {
     match fs::read(path) {
         Ok(text) => serde_json::from_slice(&text)
@@ -103,7 +103,7 @@ fn read(folder: &Path) -> Result<Vec<Migration>, EdgeError> {
     Ok(migrations)
 }
 
-/// By the number a name starts with, as wrangler has it, and then by name.
+/// The key by which migrations are sorted: the number that the name starts with, as in wrangler, and then the name.
 fn order(name: &str) -> (u64, &str) {
     let digits = name.len() - name.trim_start_matches(|character: char| character.is_ascii_digit()).len();
     (name[..digits].parse().unwrap_or(u64::MAX), name)
@@ -111,10 +111,11 @@ fn order(name: &str) -> (u64, &str) {
 
 fn post(admin: &Admin, database: &str, files: &[Migration]) -> Result<(), String> {
     let url = format!("{}/migrate?database={database}", admin.url());
-    // Never by way of a proxy: it is this machine.
+    // No proxy is used, because the address is on this machine.
     let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(PATIENCE));
     let agent: ureq::Agent = config.build().into();
-    let mut response = agent.post(&url).header(SECRET_HEADER, admin.secret()).send_json(files).map_err(|error| error.to_string())?;
+    let mut response =
+        agent.post(&url).header(SECRET_HEADER, admin.secret()).send_json(files).map_err(|error| error.to_string())?;
     if response.status().is_success() {
         return Ok(());
     }

@@ -1,9 +1,11 @@
-//! Which data on disk belongs to which class of which script.
+//! Records which data on disk belongs to which class of which script.
 //!
-//! A class name is the home of its objects' data. Cloudflare keeps, for each script, the classes it knows, and takes a version
-//! without one of them only if the version says what became of it: renamed, transferred, deleted. So does the edge, by a file
-//! beside the data. Its values are workerd's "unique keys": a key names the folder of a class's objects, and ids are functions
-//! of it. A renamed class keeps its key, and so its objects and their ids.
+//! The data of objects belongs to the name of their class. For each script, Cloudflare keeps the classes that it knows. It takes a
+//! version without one of them only if the version says what became of it: renamed, transferred or deleted. The edge does the same,
+//! with a file beside the data.
+//!
+//! The values in this file are workerd's "unique keys". A key names the folder of a class's objects, and the ids of objects are a
+//! function of the key. A renamed class keeps its key, and so its objects and their ids.
 
 use crate::{EdgeError, Script, error::io, private, supervisor::stored, workerd::OBJECTS};
 use realgar_wire::ClassChange;
@@ -35,7 +37,8 @@ struct Record {
 }
 
 impl Namespaces {
-    /// Reads the record of an earlier run. Where there is none, folders of an earlier version of the edge are one.
+    /// Reads the record of an earlier run. If there is none, the record is derived from the folders that an earlier version of the
+    /// edge made.
     pub(crate) fn read(data: &Path) -> Result<Self, EdgeError> {
         let path = data.join(FILE);
         let unreadable = |reason: String| EdgeError::Unreadable { path: path.clone(), reason };
@@ -69,7 +72,7 @@ impl Namespaces {
         self.write()
     }
 
-    /// The key of a class. One that is not recorded, as in a rehearsal, has the key it would get.
+    /// The key of a class. A class that is not recorded, as in a rehearsal, has its own name as the key.
     pub(crate) fn key<'a>(&'a self, script: &str, class: &'a str) -> &'a str {
         let own = self.record.scripts.get(script).and_then(|classes| classes.get(class));
         own.map_or(class, String::as_str)
@@ -79,15 +82,15 @@ impl Namespaces {
         self.data.join(OBJECTS).join(key)
     }
 
-    /// How many objects of a class store something.
+    /// The number of objects with stored data in the class that has this key.
     fn objects(&self, key: &str) -> Result<usize, EdgeError> {
         stored(&self.folder(key)).map(|ids| ids.len())
     }
 
-    /// The record under which `scripts` may run.
+    /// The record with which `scripts` may run: with a key for each of their classes, and without the classes that are gone.
     ///
     /// # Errors
-    /// When a class with data is gone without a word, or its data has no place to go.
+    /// When a class with data is gone and no statement says what became of it, or when its data has no place to go.
     pub(crate) fn next(&self, scripts: &[Script]) -> Result<Self, EdgeError> {
         let mut next = self.clone();
         for script in scripts {
@@ -149,7 +152,7 @@ impl Namespaces {
         Ok(())
     }
 
-    /// Has the objects behind `key` be those of another class. One without data steps aside.
+    /// Gives the objects behind `key` to the class `class` of `script`. If that class has a key without data, the key is replaced.
     fn move_to(&mut self, from: &str, old: &str, script: &str, class: &str, key: String) -> Result<(), EdgeError> {
         if self.objects(&key)? == 0 {
             return Ok(());
@@ -169,20 +172,20 @@ impl Namespaces {
         self.record.scripts.entry(script.into()).or_default()
     }
 
-    /// A key that no class has, nor had.
+    /// A key that no class has, and that no deleted class had whose folder is still to be removed.
     fn fresh_key(&self, script: &str, class: &str) -> String {
         let base = format!("{script}-{class}");
         let used = |key: &String| {
             self.record.deleted.contains(key)
                 || self.record.scripts.values().flat_map(BTreeMap::values).any(|other| other == key)
         };
-        // No class is called by a number, so these are nobody's first keys.
+        // No class is called by a number, so a key with a number is never the first key of another class.
         let numbered = (2_u32..).map(|number| format!("{base}-{number}"));
         std::iter::once(base.clone()).chain(numbered).find(|key| !used(key)).unwrap_or(base)
     }
 
-    /// What to tell about data that no running script serves, when a script runs here for the first time: it may have had
-    /// another name.
+    /// Warnings about data that no running script serves. They are given when a script runs here for the first time, because that
+    /// script may have had another name.
     pub(crate) fn unserved(&self, before: &Self, scripts: &[Script]) -> Result<Vec<String>, EdgeError> {
         let is_new = |script: &&Script| {
             !script.manifest.objects.is_empty() && !before.record.scripts.contains_key(script.name())
@@ -217,7 +220,8 @@ fn takes(scripts: &[Script], to: &str, class: &str, from: &str) -> bool {
     })
 }
 
-/// The record that the folders of an edge without one amount to: `SCRIPT-CLASS`, and no class has a `-` in its name.
+/// Derives the record from the folders of an edge that kept none. A folder is called `SCRIPT-CLASS`, and no class has a `-` in its
+/// name.
 fn from_folders(folder: &Path) -> Result<Record, EdgeError> {
     let mut record = Record { schema: SCHEMA, ..Record::default() };
     let entries = match fs::read_dir(folder) {
@@ -322,7 +326,10 @@ mod tests {
         assert_eq!(data.run(&[script("api", &["Old"], &[])]).unwrap().key("api", "Old"), "api-Old");
         data.store("api-Old");
         let error = data.run(&[script("api", &["New"], &[])]).unwrap_err().to_string();
-        assert!(error.contains("`Old`, which has 1 stored objects") && error.contains("renamed(Old = NewName)"), "{error}");
+        assert!(
+            error.contains("`Old`, which has 1 stored objects") && error.contains("renamed(Old = NewName)"),
+            "{error}"
+        );
         let new = [script("api", &["New"], &[renamed("Old", "New")])];
         assert_eq!(data.run(&new).unwrap().key("api", "New"), "api-Old");
         assert_eq!(data.run(&new).unwrap().key("api", "New"), "api-Old", "the statement may stay");
@@ -354,7 +361,10 @@ mod tests {
         data.store("api-A");
         data.store("api-B");
         let error = data.run(&[script("api", &["B"], &[renamed("A", "B")])]).unwrap_err().to_string();
-        assert!(error.contains("the objects of `api/A`") && error.contains("has 1 stored objects of its own"), "{error}");
+        assert!(
+            error.contains("the objects of `api/A`") && error.contains("has 1 stored objects of its own"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -383,7 +393,9 @@ mod tests {
 
     #[test]
     fn a_record_that_cannot_be_read_is_an_error_and_stays() {
-        for text in ["", "{", r#"{"schema":2,"scripts":{},"deleted":[]}"#, r#"{"schema":1,"scripts":{},"deleted":[],"x":1}"#] {
+        for text in
+            ["", "{", r#"{"schema":2,"scripts":{},"deleted":[]}"#, r#"{"schema":1,"scripts":{},"deleted":[],"x":1}"#]
+        {
             let data = Data::new();
             fs::write(data.0.join(FILE), text).unwrap();
             let error = data.run(&[script("api", &["A"], &[])]).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Two things of Linux that no safe wrapper offers. Elsewhere a supervisor that is killed leaves its workerd behind.
+//! Two features of Linux that no safe wrapper offers. On other systems, a supervisor that is killed leaves its workerd running.
 
 use std::{net::TcpListener, process::Command};
 
@@ -21,13 +21,13 @@ pub(crate) fn end_with_parent(command: &mut Command) {
 
 /// Leaves a connection in the socket until its first bytes are there.
 ///
-/// A process that ends closes the connections that it took and that have not sent anything yet. So it should not take them:
-/// then the next process finds them in the socket.
+/// A process that ends closes the connections that it has accepted, even those that have not sent anything yet. So it should not
+/// accept these: then they stay in the socket for the next process.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "no safe wrapper knows this option")]
 pub(crate) fn accept_with_data(listener: &TcpListener) -> std::io::Result<()> {
     use std::os::fd::AsRawFd;
-    /// After so many seconds of silence a connection is handed over all the same.
+    /// After this many seconds of silence, the connection is handed over all the same.
     const SECONDS: libc::c_int = 10;
     let size = libc::socklen_t::try_from(size_of_val(&SECONDS)).unwrap_or_default();
     // SAFETY: the descriptor is open for as long as `listener` is borrowed, and the option is a `c_int` of this size.

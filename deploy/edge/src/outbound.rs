@@ -1,4 +1,4 @@
-//! Requests that scripts make to the outside, answered on this machine: for tests, which must not reach the world.
+//! Answers, on this machine, the requests that scripts make to the outside. This is for tests, which must not reach the world.
 
 use crate::{
     EdgeError,
@@ -26,25 +26,26 @@ use std::{
 };
 use tokio::{net::TcpListener, runtime::Runtime, task::spawn_blocking};
 
-/// Tells the Worker in front that a request is refused, and why. See `outbound.js`.
+/// The header that tells the Worker in `outbound.js` that a request is refused, and why.
 const REFUSED_HEADER: &str = "x-realgar-refused";
 
-/// Where requests lead that scripts make to the outside.
+/// Where the requests go that scripts make to the outside.
 #[derive(Clone, Debug, Default)]
 pub enum Outbound {
     /// To the network, this machine's own services and private addresses included.
     #[default]
     Network,
-    /// To an answer of ours, except for some hosts.
+    /// To a function on this machine, except for hosts that have a route.
     Answered(OutboundRules),
 }
 
-/// What becomes of requests to the outside.
+/// The rules for requests to the outside.
 #[derive(Clone)]
 pub struct OutboundRules {
-    /// Answers every request that no route is for. An error is what the script's `fetch` fails with. It may block.
+    /// Answers every request whose host has no route. If it returns an error, the script's `fetch` fails with it. It may block.
     pub answer: OutboundAnswer,
-    /// Hosts that are let through: to the network, or to the origin that is named instead, `http://127.0.0.1:PORT`.
+    /// The hosts that are let through. `None` lets them reach the network; `Some` sends them to that origin instead, such as
+    /// `http://127.0.0.1:PORT`.
     pub routes: BTreeMap<String, Option<String>>,
 }
 
@@ -60,7 +61,7 @@ impl fmt::Debug for OutboundRules {
 /// A request to the outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboundRequest {
-    /// `GET` and the like.
+    /// The method, such as `GET`.
     pub method: String,
     /// The whole URL.
     pub url: String,
@@ -142,14 +143,14 @@ impl OutboundResponse {
         self.header("content-type", "application/json").body(value.to_string())
     }
 
-    /// Sets the body to chunks that are sent one by one; the next is asked for when there is room for it.
+    /// Sets the body to chunks that are sent one by one. The next chunk is asked for when there is room for it.
     #[must_use]
     pub fn chunks(self, chunks: impl Iterator<Item = Vec<u8>> + Send + 'static) -> Self {
         Self { body: OutboundBody::Chunks(Box::new(chunks)), ..self }
     }
 }
 
-/// Starts the server that answers, and returns where it listens. It ends with the runtime.
+/// Starts the server that answers requests with `answer`, and returns its address. It ends with the runtime.
 pub(crate) fn serve(
     answer: OutboundAnswer,
     secret: &Secret,
@@ -225,7 +226,8 @@ fn frames(chunks: Box<dyn Iterator<Item = Vec<u8>> + Send>) -> Frames {
 
 fn refused(problem: &str) -> Response<Body> {
     let mut response = status(StatusCode::BAD_GATEWAY);
-    let text: String = problem.chars().map(|character| if character.is_ascii_graphic() { character } else { ' ' }).collect();
+    let text: String =
+        problem.chars().map(|character| if character.is_ascii_graphic() { character } else { ' ' }).collect();
     if let Ok(value) = HeaderValue::try_from(text) {
         response.headers_mut().insert(REFUSED_HEADER, value);
     }

@@ -1,4 +1,4 @@
-//! What keeps others on the machine out: files and folders of their owner alone, and a secret for each run.
+//! Keeps others on the machine out: files and folders are accessible to their owner only, and each run has a secret.
 
 use crate::{EdgeError, error::io};
 use std::{
@@ -12,19 +12,21 @@ use std::{
 /// The header that carries a [`Secret`]. In a URL it would be printed and logged.
 pub const SECRET_HEADER: &str = "x-realgar-secret";
 
-/// A value that nobody can guess. It does not show itself.
+/// A value that nobody can guess. Its `Debug` output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// A fresh one, of 256 bits.
+    /// Makes a new secret of 256 random bits.
     ///
     /// # Errors
     /// When the system has no random numbers.
     pub fn new() -> Result<Self, EdgeError> {
         let mut bytes = [0; 32];
         let path = Path::new("/dev/urandom");
-        File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes)).map_err(io("read", path))?;
+        File::open(path)
+            .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes))
+            .map_err(io("read", path))?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
@@ -34,7 +36,8 @@ impl Secret {
         &self.0
     }
 
-    /// Whether a caller sent it. Takes as long for a value that is almost right as for any other.
+    /// Whether `sent`, from a caller, is the secret. The comparison takes as long for a value that is almost right as for any
+    /// other.
     #[must_use]
     pub fn matches(&self, sent: &[u8]) -> bool {
         let own = self.0.as_bytes();
@@ -48,7 +51,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Makes a folder that only its owner can enter, and closes one that is there already.
+/// Creates a folder that only its owner can enter. A folder that exists already gets the same protection.
 pub(crate) fn create_folder(folder: &Path) -> Result<(), EdgeError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io("create", folder))?;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(io("protect", folder))
@@ -62,7 +65,7 @@ pub(crate) fn remove_folder(folder: &Path) -> Result<(), EdgeError> {
     }
 }
 
-/// Opens a file that only its owner can read, to be written anew.
+/// Creates a file that only its owner can read, or empties one that exists.
 pub(crate) fn create(path: &Path) -> Result<File, EdgeError> {
     let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path);
     let file = file.map_err(io("create", path))?;
@@ -70,7 +73,8 @@ pub(crate) fn create(path: &Path) -> Result<File, EdgeError> {
     Ok(file)
 }
 
-/// Writes such a file in one step: whoever reads it finds the old content or the new one, also after a power failure.
+/// Writes a file that only its owner can read, in one step: whoever reads it finds the old content or the new one, even after a
+/// power failure.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<(), EdgeError> {
     let fresh = path.with_extension("new");
     let mut file = create(&fresh)?;

@@ -22,16 +22,16 @@ use std::{
 };
 use tokio::runtime::Runtime;
 
-/// Gets every line that workerd or a Worker logs.
+/// Called with every line that workerd or a Worker logs.
 pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
 
-/// Gets every request that a script answered.
+/// Called with every request that a script answered.
 pub type RequestSink = Arc<dyn Fn(ServedRequest) + Send + Sync>;
 
-/// Is told that workerd ended by itself: see [`Edge::revive`].
+/// Called when workerd ended by itself: see [`Edge::revive`].
 pub type EndSink = Arc<dyn Fn() + Send + Sync>;
 
-/// Where and how to run.
+/// Where and how an [`Edge`] runs its scripts.
 #[derive(Clone)]
 pub struct EdgeOptions {
     /// The workerd binary.
@@ -40,17 +40,17 @@ pub struct EdgeOptions {
     pub data: PathBuf,
     /// The port of the first script on 127.0.0.1; the others get the ports after it. `None` takes any free ports.
     pub port: Option<u16>,
-    /// Where logs go.
+    /// Receives the lines of the log.
     pub log: LogSink,
-    /// Whether lines of the log say which Worker and object they are from. Not together with `hooks`.
+    /// Whether each line of the log names the Worker and the object that wrote it. Not to be combined with `hooks`.
     pub labels: bool,
-    /// Who is told of each request.
+    /// Receives every request that a script answered. `None` drops them.
     pub requests: Option<RequestSink>,
-    /// What a test puts in front of the scripts.
+    /// The clock and the evictions that a test controls.
     pub hooks: Option<Hooks>,
-    /// Where the scripts' own requests to the outside lead.
+    /// Where the scripts' own requests to the outside go.
     pub outbound: Outbound,
-    /// Who is told that workerd ended by itself. Until it is revived, connections wait.
+    /// Called when workerd ended by itself. Until it is revived, connections wait in the sockets.
     pub ended: EndSink,
 }
 
@@ -64,28 +64,28 @@ impl std::fmt::Debug for EdgeOptions {
     }
 }
 
-/// Running scripts. Dropping it ends them.
+/// A set of running scripts. Dropping it ends them.
 #[derive(Debug)]
 pub struct Edge {
     options: EdgeOptions,
-    /// What runs: private copies, so that what becomes of the originals does not matter.
+    /// The running scripts. They are private copies, so that changes to the originals do not matter.
     scripts: Vec<Script>,
     sockets: Sockets,
     process: Option<Process>,
     r2: R2,
     /// Which data belongs to which class.
     namespaces: Namespaces,
-    /// What callers of the administration Worker and of the store of R2 have to know.
+    /// The secret that callers of the administration Worker and of the R2 store have to send.
     secret: Secret,
-    /// Where the server listens that answers requests to the outside, if there is one.
+    /// The address of the server that answers the scripts' requests to the outside, if there is one.
     answers: Option<SocketAddr>,
-    /// For the servers that the edge itself runs.
+    /// The tokio runtime of the servers that the edge itself runs.
     runtime: Option<Runtime>,
-    /// The migrations that ran.
+    /// The D1 migrations that have run.
     migrated: Migrations,
-    /// How many versions were installed.
+    /// How many times scripts were installed. It gives each copy a folder of its own.
     versions: u32,
-    /// Held for as long as the data folder is ours.
+    /// The lock on the data folder, held for as long as this edge uses the folder.
     _lock: File,
 }
 
@@ -112,9 +112,7 @@ impl Edge {
         let r2 = R2::start(options.data.join(workerd::R2), &secret, &runtime)?;
         let answers = match &options.outbound {
             Outbound::Network => None,
-            Outbound::Answered(rules) => {
-                Some(outbound::serve(rules.answer.clone(), &secret, &runtime, &options.data)?)
-            }
+            Outbound::Answered(rules) => Some(outbound::serve(rules.answer.clone(), &secret, &runtime, &options.data)?),
         };
         let namespaces = Namespaces::read(&options.data)?;
         let mut edge = Self {
@@ -141,8 +139,8 @@ impl Edge {
         Ok(edge)
     }
 
-    /// Replaces the version of the scripts that have the names of `fresh`, and returns whether any of them is another one than
-    /// runs. Until the new version is known to start, the old one serves; if it does not start, the old one stays.
+    /// Replaces the running scripts that have the names of `fresh`, and returns whether any of them differs from the running
+    /// version. The old version serves until the new one is known to start; if the new one does not start, the old one stays.
     ///
     /// # Errors
     /// When the new version does not start, or its bindings lead nowhere.
@@ -175,7 +173,7 @@ impl Edge {
         }
     }
 
-    /// Runs `scripts` instead of what runs, if they start.
+    /// Replaces the running scripts by `scripts`, if these start.
     fn swap(&mut self, scripts: &[Script]) -> Result<(), EdgeError> {
         check::bindings(scripts)?;
         scripts.iter().try_for_each(Script::check_values)?;
@@ -193,7 +191,7 @@ impl Edge {
         Err(error)
     }
 
-    /// Has the data belong to these classes from now on. To be called while no workerd runs.
+    /// Makes `namespaces` the record of which data belongs to which class. To be called while no workerd runs.
     fn adopt(&mut self, namespaces: Namespaces) -> Result<(), EdgeError> {
         for message in namespaces.unserved(&self.namespaces, &self.scripts)? {
             (self.options.log)(LogLine::warning(message));
@@ -203,7 +201,7 @@ impl Edge {
         Ok(())
     }
 
-    /// Ends workerd, as a machine that reboots would, and starts it again. What is stored stays; memory does not.
+    /// Ends workerd, as a reboot of the machine would, and starts it again. Stored data stays; what is in memory is lost.
     ///
     /// # Errors
     /// When workerd does not start again.
@@ -211,14 +209,14 @@ impl Edge {
         self.replace(Process::stop)
     }
 
-    /// Says what time it is from the next start on, where the clock stands still: see [`Hooks`].
+    /// Sets the time at which the clock of a test stands still, from the next start of workerd on: see [`Hooks`].
     pub fn set_clock(&mut self, time_ms: u64) {
         if let Some(hooks) = &mut self.options.hooks {
             hooks.clock_ms = Some(time_ms);
         }
     }
 
-    /// The ids of the objects that store something, by script and class.
+    /// The ids of the objects that have stored data, by `SCRIPT/CLASS`.
     ///
     /// # Errors
     /// When the data folder cannot be read.
@@ -226,7 +224,8 @@ impl Edge {
         let mut found = BTreeMap::new();
         for script in &self.scripts {
             for object in &script.manifest.objects {
-                let folder = self.options.data.join(workerd::OBJECTS).join(self.namespaces.key(script.name(), &object.class));
+                let folder =
+                    self.options.data.join(workerd::OBJECTS).join(self.namespaces.key(script.name(), &object.class));
                 found.insert(format!("{}/{}", script.name(), object.class), stored(&folder)?);
             }
         }
@@ -261,8 +260,8 @@ impl Edge {
         Ok(())
     }
 
-    /// Runs the migrations that did not run yet, in a workerd that runs nothing else: what the scripts do has to find all of them
-    /// done. To be called while no other runs.
+    /// Runs the migrations that have not run yet, in a workerd that runs nothing else, so that the scripts find all of them done.
+    /// To be called while no other workerd runs.
     fn migrate(&mut self) -> Result<(), EdgeError> {
         let migrations = Migrations::read(&self.scripts)?;
         if migrations == self.migrated {
@@ -270,14 +269,15 @@ impl Edge {
         }
         let sockets = admin_socket()?;
         let process = self.spawn_as(Mode::Migrate, &sockets)?;
-        let outcome = self.admin_at(&sockets).and_then(|admin| migrations.run(&admin, &self.options.data, &self.options.log));
+        let outcome =
+            self.admin_at(&sockets).and_then(|admin| migrations.run(&admin, &self.options.data, &self.options.log));
         process.stop();
         outcome?;
         self.migrated = migrations;
         Ok(())
     }
 
-    /// Copies `scripts` to where nobody else changes them.
+    /// Copies `scripts` into the data folder, where nobody else changes them.
     fn install(&mut self, scripts: Vec<Script>) -> Result<Vec<Script>, EdgeError> {
         self.versions += 1;
         let install = |script| install::copy(script, &self.options.data, self.versions);
@@ -339,10 +339,10 @@ impl Edge {
         Config { scripts, namespaces, data, mode, r2, secret, outbound, hooks, labels, requests }
     }
 
-    /// Starts `scripts` in a workerd of their own, without sockets and with nothing stored.
+    /// Checks that `scripts` start, in a workerd of their own, without their sockets and with an empty data folder.
     fn rehearse(&self, scripts: &[Script], namespaces: &Namespaces) -> Result<(), EdgeError> {
         let folder = self.options.data.join("rehearsal");
-        // A rehearsal that was killed leaves its folder.
+        // A rehearsal that was killed has left its folder.
         private::remove_folder(&folder)?;
         create_folders(&folder)?;
         let sockets = admin_socket()?;
@@ -363,26 +363,27 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Its address, `http://127.0.0.1:PORT`.
+    /// The address of the Worker, `http://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The value it wants to see in the header [`SECRET_HEADER`](crate::SECRET_HEADER). Never part of a URL, which may be logged.
+    /// The value that requests must have in the header [`SECRET_HEADER`](crate::SECRET_HEADER). It is never part of a URL, because
+    /// a URL may be logged.
     #[must_use]
     pub fn secret(&self) -> &str {
         self.secret.as_str()
     }
 }
 
-/// The runtime of the servers that the edge runs itself.
+/// Starts the tokio runtime of the servers that the edge itself runs.
 fn runtime(data: &Path) -> Result<Runtime, EdgeError> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(1).enable_io().build().map_err(io("start the servers for", data))
 }
 
-/// The ids of the objects whose databases are in `folder`: those that store something.
+/// The ids of the objects whose databases are in `folder`. An object has a database once it has stored something.
 pub(crate) fn stored(folder: &Path) -> Result<Vec<String>, EdgeError> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -392,7 +393,7 @@ pub(crate) fn stored(folder: &Path) -> Result<Vec<String>, EdgeError> {
         let path = entry.map_err(io("read", folder))?.path();
         let database = path.extension().is_some_and(|extension| extension == "sqlite");
         let stem = path.file_stem().and_then(|stem| stem.to_str());
-        // Beside them is the runtime's own, `metadata.sqlite`.
+        // The runtime's own `metadata.sqlite` lies beside the databases of objects. Its name is not hexadecimal.
         ids.extend(stem.filter(|stem| database && stem.bytes().all(|byte| byte.is_ascii_hexdigit())).map(String::from));
     }
     ids.sort();
@@ -410,7 +411,7 @@ impl Drop for Edge {
     }
 }
 
-/// What workerd stores to: it makes no folders.
+/// Creates the folders that workerd stores to, because workerd itself creates none.
 fn create_folders(data: &Path) -> Result<(), EdgeError> {
     private::create_folder(data)?;
     for name in [workerd::OBJECTS, workerd::D1, workerd::SIMULATORS, workerd::BLOBS] {
@@ -438,7 +439,7 @@ fn listen(port: Option<u16>) -> Result<TcpListener, EdgeError> {
     Ok(listener)
 }
 
-/// For a workerd that nobody else talks to.
+/// The only socket of a workerd that does not serve: that of the administration Worker.
 fn admin_socket() -> Result<Sockets, EdgeError> {
     let mut sockets = Sockets::new();
     sockets.add(workerd::ADMIN, listen(None)?);

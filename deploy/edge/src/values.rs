@@ -1,8 +1,8 @@
 //! `.dev.vars`: the values that variables and secrets have on this machine.
 //!
-//! As wrangler reads it, with the npm package `dotenv` (checked against its README): `NAME=value` or `export NAME=value` a line; quotes
-//! of three kinds, which may go over several lines; `\n` and `\r` are escapes in double quotes only; `#` begins a comment, except in
-//! quotes. Nothing is substituted, so a `$` is a `$`.
+//! The file is read as wrangler reads it, with the npm package `dotenv` (checked against its README). Each line is `NAME=value` or
+//! `export NAME=value`. There are three kinds of quotes, and a quoted value may span several lines. `\n` and `\r` are escapes in
+//! double quotes only. `#` begins a comment, except in quotes. Nothing is substituted, so a `$` is a `$`.
 
 use crate::{EdgeError, error::io};
 use std::{collections::BTreeMap, fs, path::Path};
@@ -20,7 +20,7 @@ pub fn read_values(folder: &Path) -> Result<BTreeMap<String, String>, EdgeError>
     parse(&text).map_err(|line| EdgeError::Values { path, line })
 }
 
-/// Fails with the number of the line that makes no sense.
+/// Fails with the number of the first line that is neither a value nor a comment.
 fn parse(text: &str) -> Result<BTreeMap<String, String>, usize> {
     let mut values = BTreeMap::new();
     let mut rest = text;
@@ -62,7 +62,8 @@ fn after_line(text: &str) -> &str {
     text.split_once('\n').map_or("", |(_, rest)| rest)
 }
 
-/// A value in quotes, and what comes after its line. `None` where the quotes are part of the value.
+/// The value in quotes at the start of `text`, and the text after its line. `None` if there are no quotes, or if they are a part of
+/// the value.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let text = text.trim_start_matches([' ', '\t']);
     let quote = text.chars().next().filter(|first| ['"', '\'', '`'].contains(first))?;

@@ -16,7 +16,7 @@ use ureq::Agent;
 /// How long a response may take. A test that waits longer has found a hang.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What to run.
+/// Configures and starts an [`App`].
 #[derive(Clone, Debug)]
 pub struct AppBuilder {
     workers: Vec<Source>,
@@ -57,23 +57,23 @@ impl AppBuilder {
         self
     }
 
-    /// Sets a variable or secret, for all Workers. Those in a Worker's `.dev.vars` need not be set.
+    /// Sets a variable or secret, for all Workers. The values in a Worker's `.dev.vars` need not be set.
     #[must_use]
     pub fn value(mut self, name: &str, value: &str) -> Self {
         self.values.insert(name.into(), value.into());
         self
     }
 
-    /// Has all clocks stand still until [`App::advance`]: `Date` in the Workers, and so the schedules and alarms of objects; those of
-    /// queues, KV and cron triggers. Timers such as [`realgar::sleep`](https://docs.rs/realgar) go on.
+    /// Makes all clocks stand still until [`App::advance`]: `Date` in the Workers, and with it the schedules and alarms of objects,
+    /// and the clocks of queues, KV and cron triggers. Timers such as [`realgar::sleep`](https://docs.rs/realgar) go on.
     #[must_use]
     pub fn test_clock(mut self) -> Self {
         self.test_clock = true;
         self
     }
 
-    /// Has every object start anew for every event, unless another one is under way: what the program keeps in memory only, and should
-    /// not, is gone.
+    /// Makes every event find a new instance of its object, unless another event is under way. A program that wrongly keeps
+    /// something in memory only then loses it.
     #[must_use]
     pub fn evict_between_events(mut self) -> Self {
         self.evict = true;
@@ -119,15 +119,16 @@ impl AppBuilder {
         self
     }
 
-    /// Uses the data folder of an app that has ended, as another version of the program finds it: see [`App::into_data`].
+    /// Uses the data folder of an app that has ended, for example to start another version of the program on it: see
+    /// [`App::into_data`].
     #[must_use]
     pub fn data(mut self, data: Data) -> Self {
         self.data = Some(data.0);
         self
     }
 
-    /// Builds as for a deployment: slower to build, faster to run. With `REALGAR_RELEASE=1` in the environment all apps are built so: for a run
-    /// of all tests against what is going to be deployed.
+    /// Builds as for a deployment: the build is slower, and the program faster. With `REALGAR_RELEASE=1` in the environment all
+    /// apps are built this way, to run all tests against what is going to be deployed.
     #[must_use]
     pub fn release(mut self) -> Self {
         self.profile = Profile::Release;
@@ -147,7 +148,7 @@ impl AppBuilder {
         }
     }
 
-    /// As [`AppBuilder::start`], for tests of what does not start.
+    /// As [`AppBuilder::start`], but returns an error, for tests of apps that do not start.
     ///
     /// # Errors
     /// When something does not build or start.
@@ -172,7 +173,7 @@ impl AppBuilder {
             labels: false,
             requests: None,
             hooks: Some(Hooks { clock_ms, evict: self.evict }),
-            // The log says so, and the test that waits for an answer prints it.
+            // Nothing to do here: the log says that workerd ended, and the test that waits for an answer fails and prints the log.
             ended: Arc::new(|| {}),
         };
         let main = scripts.first().map(|script| script.name().to_string()).ok_or("there is no Worker to run")?;
@@ -185,7 +186,7 @@ impl AppBuilder {
         let agent: Agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
-            // Never by way of a proxy: it is this machine.
+            // No proxy is used, because the app is on this machine.
             .proxy(None)
             .timeout_global(Some(RESPONSE_TIMEOUT))
             .build()
@@ -195,7 +196,7 @@ impl AppBuilder {
         Ok(App { edge: Mutex::new(edge), agent, patient, main, log, clock, asked, data })
     }
 
-    /// Checks that every value that was given is for something. What plain Workers read is not known.
+    /// Checks that some Worker binds each value that was given. With a plain Worker this is not known.
     fn check_values(&self, scripts: &[Script]) -> Result<(), String> {
         let bound = |name: &String| {
             scripts.iter().flat_map(|script| &script.manifest.bindings).any(|binding| binding.name == *name)
@@ -226,18 +227,18 @@ pub struct App {
     // Dropped first: workerd writes to the data folder until it ends.
     edge: Mutex<Edge>,
     agent: Agent,
-    /// For what may take any time.
+    /// The agent for requests that may take any time.
     patient: Agent,
     main: String,
     log: Arc<Mutex<Vec<LogLine>>>,
-    /// Where the clocks stand still.
+    /// The time at which the clocks stand still, with a test clock.
     clock: Mutex<Option<u64>>,
     /// The requests to the outside that the test answered or refused.
     asked: Arc<Mutex<Vec<OutboundRequest>>>,
     data: Arc<DataFolder>,
 }
 
-/// What an app stored. Dropping it removes it.
+/// The data that an app stored. Dropping this removes the data.
 #[derive(Clone, Debug)]
 pub struct Data(Arc<DataFolder>);
 
@@ -252,7 +253,7 @@ impl App {
         Self::builder().worker(path).start()
     }
 
-    /// For an app of several Workers.
+    /// Starts to configure an app, such as one with several Workers.
     #[must_use]
     pub fn builder() -> AppBuilder {
         let release = std::env::var_os("REALGAR_RELEASE").is_some_and(|value| value == "1");
@@ -267,19 +268,19 @@ impl App {
         }
     }
 
-    /// A GET request to the first Worker.
+    /// Begins a GET request to the first Worker.
     #[must_use]
     pub fn get(&self, path: &str) -> Request {
         self.request("GET", &self.main, path)
     }
 
-    /// A POST request to the first Worker.
+    /// Begins a POST request to the first Worker.
     #[must_use]
     pub fn post(&self, path: &str) -> Request {
         self.request("POST", &self.main, path)
     }
 
-    /// A request to the Worker `script`.
+    /// Begins a request to the Worker `script`.
     ///
     /// # Panics
     /// When there is no such Worker.
@@ -302,7 +303,7 @@ impl App {
         }
     }
 
-    /// As [`App::websocket`], for tests of what is refused.
+    /// As [`App::websocket`], but returns an error, for tests of WebSockets that are refused.
     ///
     /// # Errors
     /// The status and body of an answer that is no upgrade, or why there is none.
@@ -394,17 +395,17 @@ impl App {
         outcome["outcome"].as_str().unwrap_or_default().into()
     }
 
-    /// What time it is for the Workers, in milliseconds since 1970.
+    /// The current time of the Workers, in milliseconds since 1970.
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         lock(&self.clock).unwrap_or_else(now)
     }
 
-    /// Advances the clocks, which stand still: see [`AppBuilder::test_clock`]. What falls due meanwhile in the schedules of objects, their
-    /// alarms included, runs in order, each at its time; then what is due in queues.
+    /// Advances the clocks of an app with [`AppBuilder::test_clock`]. What falls due meanwhile in the schedules of objects, alarms
+    /// included, runs in order, each at its own time. After that, what is due in queues runs.
     ///
     /// # Panics
-    /// When the clocks go, or the alarm of an object fails again and again.
+    /// When the app has no test clock, or the alarm of an object fails again and again.
     #[track_caller]
     pub fn advance(&self, time: Duration) {
         let from = *lock(&self.clock);
@@ -412,26 +413,26 @@ impl App {
         let to = from + time.as_millis() as u64;
         let objects = lock(&self.edge).objects().unwrap_or_else(|error| panic!("{}", chain(&error)));
         let path = format!("/advance?from={from}&to={to}");
-        // However much falls due.
+        // No timeout, because any number of events may fall due.
         let _ = self.admin_request(&self.patient, &path).json(&objects).send().expect_status(200);
         *lock(&self.clock) = Some(to);
         lock(&self.edge).set_clock(to);
         let _ = self.admin(&format!("/clock?advance={}", time.as_millis())).expect_status(200);
     }
 
-    /// What was logged so far.
+    /// The lines that were logged so far.
     #[must_use]
     pub fn logs(&self) -> Vec<LogLine> {
         lock(&self.log).clone()
     }
 
-    /// The requests that Workers made to the outside so far, in order, those that were refused included.
+    /// The requests that Workers have made to the outside so far, in order. Refused requests are included.
     #[must_use]
     pub fn outbound_requests(&self) -> Vec<OutboundRequest> {
         lock(&self.asked).clone()
     }
 
-    /// Ends the app, and returns what it stored: for [`AppBuilder::data`] of another one.
+    /// Ends the app, and returns its data, which [`AppBuilder::data`] gives to another app.
     #[must_use]
     pub fn into_data(self) -> Data {
         Data(self.data.clone())
@@ -441,7 +442,7 @@ impl App {
         self.admin_request(&self.agent, path).send()
     }
 
-    /// A request to the administration Worker, which wants to see the secret of this run.
+    /// A request to the administration Worker, with the secret that this Worker requires.
     fn admin_request(&self, agent: &Agent, path: &str) -> Request {
         let admin = lock(&self.edge).admin().unwrap_or_else(|error| panic!("{}", chain(&error)));
         Request::new(agent, "POST", &format!("{}{path}", admin.url())).header(SECRET_HEADER, admin.secret())
@@ -467,7 +468,7 @@ pub struct ObjectRef<'a> {
     name: String,
 }
 
-/// What becomes of the WebSockets of an evicted object.
+/// What happens to the WebSockets of an evicted object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sockets {
     /// They stay open, and the next message wakes a new instance.
@@ -479,18 +480,18 @@ pub enum Sockets {
 /// Why a call of an object failed, as JavaScript sees it.
 #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
 pub struct CallFailed {
-    /// What kind of failure it is: `method_error`, `bad_arguments`, `panicked`, …
+    /// The kind of the failure: `method_error`, `bad_arguments`, `panicked`, …
     pub code: String,
-    /// What it says.
+    /// The message of the failure.
     pub message: String,
-    /// The error of the method, if that is what it is.
+    /// The error that the method returned, for a `method_error`.
     #[serde(default)]
     pub data: serde_json::Value,
 }
 
 impl ObjectRef<'_> {
-    /// Calls a method of the object by its name in JavaScript, with a list of plain values. So a test needs no route for it. Integers
-    /// beyond 2^53 - 1 come back as text, and bytes as a list; neither can be an argument.
+    /// Calls a method of the object by its name in JavaScript, with a list of plain values, so that a test needs no route for it.
+    /// Integers beyond 2^53 - 1 come back as text, and bytes as a list; neither can be an argument.
     ///
     /// ```no_run
     /// # use realgar_test::App;
@@ -523,8 +524,8 @@ impl ObjectRef<'_> {
         outcome.error.map_or(Ok(outcome.ok), Err)
     }
 
-    /// Delivers the alarm of the object, whether or not it has one: the platform does so at least once for each. Returns when the handler has
-    /// ended.
+    /// Delivers the alarm of the object, whether or not it has one, because the platform may deliver an alarm more than once.
+    /// Returns when the handler has ended.
     ///
     /// # Errors
     /// When the handler fails, or there is none.
@@ -534,7 +535,8 @@ impl ObjectRef<'_> {
         if response.status() == 200 { Ok(()) } else { Err(response.text()) }
     }
 
-    /// Has the platform forget the alarm of the object, as should never happen.
+    /// Deletes the alarm of the object behind its back. The platform should never lose an alarm; this shows what happens if it
+    /// does.
     ///
     /// # Panics
     /// When the runtime refuses.

@@ -1,4 +1,5 @@
-//! The folders for what apps store: one for the process, removed when it ends in whatever way, and one in it for each app.
+//! The data folders of apps. Each process has one folder, which is removed when the process ends in whatever way. In it each app
+//! has a folder of its own.
 
 use std::{
     fs::{self, DirBuilder},
@@ -12,9 +13,10 @@ use std::{
     },
 };
 
-/// Removes the folder when its standard input ends, which is when this process ends, killed or not. workerd, which may still
-/// write into it, is killed by the kernel at the same moment; what it wrote meanwhile is removed by another try.
-const GUARD: &str = "cat >/dev/null; n=0; while [ -e \"$1\" ] && [ $n -lt 50 ]; do rm -rf \"$1\" && break; n=$((n+1)); done";
+/// A shell script that removes the folder when its standard input ends. That is when this process ends, killed or not. The kernel
+/// kills workerd at the same moment; if workerd still wrote into the folder, another try removes it.
+const GUARD: &str =
+    "cat >/dev/null; n=0; while [ -e \"$1\" ] && [ $n -lt 50 ]; do rm -rf \"$1\" && break; n=$((n+1)); done";
 
 /// A folder that is removed when it is dropped.
 #[derive(Debug)]
@@ -52,7 +54,7 @@ fn process_folder() -> io::Result<&'static Path> {
     if let Some((folder, _)) = FOLDER.get() {
         return Ok(folder);
     }
-    // A folder of that name may be left by a process that had the same number.
+    // An earlier process with the same id may have left a folder of that name.
     let mut number = 0_u32;
     let folder = loop {
         let folder = std::env::temp_dir().join(format!("realgar-test-{}-{number}", std::process::id()));
@@ -62,7 +64,8 @@ fn process_folder() -> io::Result<&'static Path> {
             Err(error) => return Err(error),
         }
     };
-    // A group of its own: Ctrl-C in a terminal ends the test, and not who cleans up after it.
+    // The guard gets a process group of its own, so that Ctrl-C in a terminal ends the test, but not the guard that cleans up after
+    // it.
     let guard = Command::new("sh")
         .args(["-c", GUARD, "sh"])
         .arg(&folder)

@@ -1,4 +1,4 @@
-//! A small HTTP client: a request is sent, whatever comes back is a response.
+//! A small HTTP client. Whatever a server sends back is a response, also one with an error status.
 
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt::Debug;
@@ -116,7 +116,7 @@ impl Response {
     /// Checks the status.
     ///
     /// # Panics
-    /// When it is another, with the body.
+    /// When the status is another one; the message has the body.
     #[track_caller]
     #[expect(clippy::return_self_not_must_use, reason = "often the last thing done with a response")]
     pub fn expect_status(self, status: u16) -> Self {

@@ -13,9 +13,9 @@
 //! # fn main() {}
 //! ```
 //!
-//! An app is built once per process, gets free ports and an empty data folder, and is torn down when it is dropped, also when
-//! the test fails; then its log is printed. What goes wrong in the harness itself panics with the reason: there is nothing a
-//! test could do about it.
+//! A Worker crate is built once per process. An app gets free ports and an empty data folder. It is torn down when it is dropped,
+//! also when the test fails; in that case its log is printed. When the harness itself fails, it panics with the reason, because a
+//! test could do nothing about it.
 
 mod app;
 mod folder;
@@ -38,8 +38,8 @@ use std::{
     sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError},
 };
 
-/// Builds the Worker crate in `path`, relative to the package under test, where cargo runs it. Once per process: further calls
-/// return the same bundle.
+/// Builds the Worker crate in `path`, once per process: further calls return the same bundle. A relative `path` is relative to the
+/// package under test, because cargo runs tests there.
 ///
 /// # Errors
 /// When the build fails, with what the compiler said.
@@ -74,7 +74,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An error with its causes.
+/// The message of an error, with those of its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

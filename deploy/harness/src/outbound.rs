@@ -1,4 +1,4 @@
-//! What a test says about requests to the outside.
+//! The answers and routes that a test gives for requests to the outside.
 
 use crate::lock;
 use realgar_edge::{Outbound, OutboundRequest, OutboundResponse, OutboundRules};
@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// The host that stands for every other one.
+/// The host that stands for every host without an answer of its own.
 const ANY: &str = "*";
 
 type Answer = Arc<dyn Fn(&OutboundRequest) -> OutboundResponse + Send + Sync>;
@@ -38,7 +38,7 @@ impl OutboundPlan {
         self.routes.insert(host.into(), origin.map(Into::into));
     }
 
-    /// The rules for the edge, and the record of what is asked.
+    /// The rules for the edge, and the list to which each answered or refused request is added.
     pub(crate) fn rules(&self) -> (Outbound, Arc<Mutex<Vec<OutboundRequest>>>) {
         let asked: Arc<Mutex<Vec<OutboundRequest>>> = Arc::default();
         let (answers, record) = (self.answers.clone(), asked.clone());

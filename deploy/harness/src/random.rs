@@ -1,16 +1,17 @@
-//! Chance that can be repeated.
+//! Random numbers that can be repeated.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The variable that a seed is read from.
+/// The environment variable that a seed is read from.
 const VARIABLE: &str = "REALGAR_SEED";
 
-/// Random numbers from a seed, which is printed: `cargo test` shows it where the test fails. `REALGAR_SEED=..` repeats them.
+/// Random numbers from a seed. The seed is printed, so that `cargo test` shows it if the test fails; `REALGAR_SEED=..` repeats the
+/// numbers.
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// With the seed in the variable `REALGAR_SEED`, or one of its own.
+    /// Takes the seed from the variable `REALGAR_SEED`, or else from the clock.
     ///
     /// # Panics
     /// When the variable is no number.
@@ -25,7 +26,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A number below `end`, or 0 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators").
+    /// A number below `end`, or 0 if `end` is 0 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators").
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

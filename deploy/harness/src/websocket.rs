@@ -6,14 +6,14 @@ use tungstenite::{Error, Message, WebSocket, client, error::ProtocolError, proto
 /// How long a frame may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a server sends.
+/// A frame that a server sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// Text.
     Text(String),
     /// Bytes.
     Bytes(Vec<u8>),
-    /// The end of the connection: the code and reason of the close, or 1006 where there was none.
+    /// The end of the connection: the code and the reason of the close, or 1006 if there was no close frame.
     Closed(u16, String),
 }
 
@@ -29,8 +29,8 @@ impl fmt::Debug for SocketClient {
 }
 
 impl SocketClient {
-    /// Opens the WebSocket at `url`, which begins with `http:`. Fails with the status and body of a response that is no upgrade, or
-    /// why there is none.
+    /// Opens the WebSocket at `url`, which begins with `http:`. The error is the status and body of a response that is no upgrade,
+    /// or the reason why there is no response.
     pub(crate) fn open(url: &str) -> Result<Self, String> {
         let address = url.trim_start_matches("http://").split('/').next().unwrap_or_default();
         let stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
@@ -83,10 +83,10 @@ impl SocketClient {
         }
     }
 
-    /// What arrives next. Waits for it, at most 30 s.
+    /// The next frame that arrives. Waits for it, at most 30 s.
     ///
     /// # Panics
-    /// When nothing does.
+    /// When no frame arrives.
     #[track_caller]
     pub fn next_frame(&mut self) -> Frame {
         loop {
@@ -95,7 +95,7 @@ impl SocketClient {
                 Ok(Message::Binary(bytes)) => Frame::Bytes(bytes.to_vec()),
                 Ok(Message::Close(frame)) => {
                     let frame = frame.unwrap_or(CloseFrame { code: 1005.into(), reason: "".into() });
-                    // Has the answer to it sent.
+                    // The client has queued its answer to the close; this sends it.
                     let _ = self.inner.flush();
                     Frame::Closed(frame.code.into(), frame.reason.to_string())
                 }
@@ -137,7 +137,7 @@ impl SocketClient {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("`{text}` is not what was expected: {error}"))
     }
 
-    /// Closes it, and waits for the answer, which it returns.
+    /// Closes the connection, waits for the server's close frame, and returns it.
     ///
     /// # Panics
     /// When the connection is gone.

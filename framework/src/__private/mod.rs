@@ -29,8 +29,8 @@ pub use realgar_wire as wire;
 /// What `#[worker]` says of classes that it hosted before.
 pub type ClassChanges = Vec<realgar_wire::ClassChange>;
 pub use reply::{
-    Fallible, IsResult, NoResult, Refusal, Reply, argument, assert_no_result, call, call_fallible, call_stream, call_stream_fallible, exclusive, opened,
-    reply, reply_fallible, reply_stream, stream_argument,
+    Fallible, IsResult, NoResult, Refusal, Reply, argument, assert_no_result, call, call_fallible, call_stream,
+    call_stream_fallible, exclusive, opened, reply, reply_fallible, reply_stream, stream_argument,
 };
 pub use runtime::{ObjectHandle, arm, call as call_worker, cancel, consume, fetch, make_object, register, scheduled};
 pub use std::vec::Vec;

@@ -540,7 +540,7 @@ impl<T: LiveObject> Instance for Hosted<T> {
 /// Runs the method with this index on `target`.
 pub(crate) fn call<T>(methods: &[Method<T>], target: &Rc<T>, method: u32, arguments: Arguments) -> Reply {
     let Some(method) = methods.get(method as usize) else { return other_build() };
-    match arguments.check_count(method.parameters) {
+    match arguments.check_count(method.name, method.parameters) {
         Ok(()) => (method.call)(target.clone(), arguments),
         Err(failure) => Reply::failed(failure),
     }

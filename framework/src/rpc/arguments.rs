@@ -77,12 +77,14 @@ impl Arguments {
     }
 
     /// Checks that there are not more arguments than parameters.
-    pub(crate) fn check_count(&self, parameters: u32) -> Result<(), Failure> {
+    pub(crate) fn check_count(&self, method: &str, parameters: u32) -> Result<(), Failure> {
         let count = self.values.length();
         if self.payload.is_some() || count <= parameters {
             return Ok(());
         }
-        Err(Failure::new(RpcErrorKind::BadArguments, format!("expected {parameters} arguments, got {count}")))
+        let plural = if parameters == 1 { "" } else { "s" };
+        let message = format!("`{method}` takes {parameters} argument{plural}, and got {count}");
+        Err(Failure::new(RpcErrorKind::BadArguments, message))
     }
 
     /// The argument with this index as a JavaScript value.

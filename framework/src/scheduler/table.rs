@@ -223,7 +223,8 @@ impl Wakes {
             return Ok(known);
         }
         // Versions before 0.1 counted no interruptions.
-        let known = self.number("SELECT instr(sql, 'interrupted') FROM sqlite_master WHERE name = 'realgar_events'", ())?;
+        let known =
+            self.number("SELECT instr(sql, 'interrupted') FROM sqlite_master WHERE name = 'realgar_events'", ())?;
         if known == Some(0) {
             self.sql.execute("ALTER TABLE realgar_events ADD COLUMN interrupted INTEGER", ())?;
         }
@@ -320,7 +321,9 @@ impl Wakes {
         let (statement, seq) =
             ("INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload) VALUES (?, ?, ?, ?)", self.seq());
         match (plan, anchor) {
-            (None, None) => js::event_insert(self.sql.raw(), statement, (id, seq), due, payload).map_err(Error::from_js)?,
+            (None, None) => {
+                js::event_insert(self.sql.raw(), statement, (id, seq), due, payload).map_err(Error::from_js)?
+            }
             _ => {
                 let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload, anchor, plan) VALUES (?, ?, ?, ?, ?, ?)";
                 self.sql.execute(statement, (id, seq, due, payload, anchor, plan)).map(drop)?;

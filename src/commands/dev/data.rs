@@ -1,11 +1,11 @@
-//! Where `dev` keeps what objects and other resources store: one place for a workspace, whichever of its Workers run and in
-//! whatever order they are named.
+//! The folder in which `dev` keeps the data of objects and other resources. A workspace has one such folder, whichever of its
+//! Workers run, and in whatever order they are named.
 
 use crate::{error::CommandError, output};
 use realgar_bundle::workspace;
 use std::path::{Path, PathBuf};
 
-/// Below the root of the workspace, or the folder of a plain Worker that is in none.
+/// The path of the data folder, below the root of the workspace, or below the folder of a plain Worker that is in no workspace.
 const FOLDER: &str = ".realgar/dev";
 
 /// The data folder for the Workers in `paths`.
@@ -17,7 +17,7 @@ pub(super) fn folder(paths: &[PathBuf]) -> Result<PathBuf, CommandError> {
     Ok(first.0.join(FOLDER))
 }
 
-/// The root of the workspace that `path` is in, or `path` itself.
+/// The root of the workspace that `path` is in, or `path` itself; and whether it is a workspace.
 fn root(path: &Path) -> Result<(PathBuf, bool), CommandError> {
     if path.join("Cargo.toml").is_file() {
         return Ok((workspace(path)?.root, true));

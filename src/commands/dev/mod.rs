@@ -1,4 +1,4 @@
-//! `realgar dev`: build, run, and again when something changes.
+//! `realgar dev`: builds and runs Workers, and does so again when a source changes.
 
 mod data;
 mod session;
@@ -19,16 +19,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long it must be quiet after a change: editors write a file in several steps.
+/// How long no further change may come before a build starts. Editors write a file in several steps.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// A reason to act.
+/// An event that `dev` may have to act on.
 enum Event {
     /// Files that may have changed.
     Changed(Vec<PathBuf>),
     /// Folders that were made, moved or removed.
     Restructured(Vec<PathBuf>),
-    /// Changes were missed, so there may be any.
+    /// The watcher missed changes, so any file may have changed.
     Rescan,
     /// workerd ended by itself.
     Ended,
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &DevArguments) -> Outcome {
     };
     data::tell(&data, &paths);
     let mut session = Session::new(paths, data, arguments, events, cancel)?;
-    // Beside the first build, which takes as long.
+    // The tools are installed during the first build, which takes as long.
     let tools = thread::spawn(|| node_tools(&mut output::show_progress));
     session.build_all()?;
     let tools = tools.join().map_err(|_| CommandError::user("the installation of the tools panicked"))??;
@@ -86,14 +86,15 @@ fn paths(arguments: &DevArguments) -> Result<Vec<PathBuf>, CommandError> {
     Ok(paths)
 }
 
-/// Waits for a change of a source, and for the quiet after it, or for another reason to act. `None` when it is time to stop.
+/// Waits for a change of a source and until no further change follows, or for another reason to act. `None` when it is time to
+/// stop.
 fn next_task(queue: &Receiver<Event>, session: &mut Session) -> Option<Task> {
     let mut changed = Vec::new();
     let mut deadline: Option<Instant> = None;
     loop {
         let event = match deadline {
             None => queue.recv().ok()?,
-            // Only changes of sources put the deadline off: workerd may be writing to its data all the time.
+            // Only changes of sources postpone the deadline, because workerd may be writing to its data all the time.
             Some(deadline) => match queue.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(event) => event,
                 Err(_) => return Some(Task::Rebuild(changed)),

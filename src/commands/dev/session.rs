@@ -1,4 +1,4 @@
-//! The Workers of one `dev`: their sources, their last good builds, and the edge that runs them.
+//! The Workers of one run of `dev`: their sources, their last good builds, and the edge that runs them.
 
 use super::{
     Event,
@@ -20,13 +20,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long workerd must have run for its end to be no reason to give up on it.
+/// How long workerd must have run so that it is started again when it ends.
 const HEALTHY: Duration = Duration::from_secs(1);
 
 /// One Worker, and its last good build.
 struct Worker {
     path: PathBuf,
-    /// Where its source is, as far as that is known.
+    /// The folders and files of its source, as far as they are known.
     layout: Layout,
     bundle: Option<Bundle>,
     /// Whether its last build failed.
@@ -34,7 +34,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// What to run, with the values in `.dev.vars`.
+    /// The script to run, with the values in `.dev.vars`.
     fn script(&self, bundle: &Bundle) -> Result<Script, EdgeError> {
         let values = read_values(&self.path)?;
         Ok(Script { folder: bundle.folder.clone(), manifest: bundle.manifest.clone(), values })
@@ -58,15 +58,15 @@ impl Worker {
 
 pub(super) struct Session {
     workers: Vec<Worker>,
-    /// The Workers that were built anew and do not run yet.
+    /// New builds of Workers that do not run yet.
     fresh: Vec<Script>,
     edge: Option<Edge>,
     data: PathBuf,
     port: Option<u16>,
     quiet: bool,
-    /// When workerd was last started because it had ended.
+    /// When workerd was last started again after it had ended.
     revived: Option<Instant>,
-    /// Whether the last version was refused.
+    /// Whether the edge refused the last new version.
     refused: bool,
     cancel: Cancel,
     events: Sender<Event>,
@@ -128,9 +128,8 @@ impl Session {
     pub(super) fn rebuild(&mut self, changed: &[PathBuf]) -> Outcome {
         for index in 0..self.workers.len() {
             let Layout { sources, files, .. } = &self.workers[index].layout;
-            let is_of_it = |path: &PathBuf| {
-                files.contains(path) || sources.iter().any(|folder| path.starts_with(folder))
-            };
+            let is_of_it =
+                |path: &PathBuf| files.contains(path) || sources.iter().any(|folder| path.starts_with(folder));
             if changed.iter().any(is_of_it) {
                 self.build(index)?;
             }
@@ -138,17 +137,17 @@ impl Session {
         Ok(())
     }
 
-    /// Builds one Worker. What is wrong with it is shown, and the next change tries again; unless no edit could mend it, which
-    /// ends the first build with an error.
+    /// Builds one Worker. An error is shown, and the next change tries again. But an error that no edit could resolve ends `dev`,
+    /// unless the Workers already run.
     fn build(&mut self, index: usize) -> Outcome {
-        // Known and watched before the build starts, so that an edit during the build counts, and one that mends it. A
-        // `Cargo.toml` that cannot be read is the build's to report.
+        // The folders are found and watched before the build starts, so that an edit during the build counts, such as one that
+        // fixes its error. If a `Cargo.toml` cannot be read, the build reports that.
         self.watch_sources(index);
         let built = self.workers[index].build(&self.cancel).map_err(CommandError::from).and_then(|bundle| {
             let script = self.workers[index].script(&bundle)?;
             Ok((script, bundle))
         });
-        // cargo has written what it read.
+        // By now cargo has written down which files it read.
         self.watch_sources(index);
         match built {
             Ok((script, bundle)) => {
@@ -181,7 +180,7 @@ impl Session {
         for folder in sources {
             self.watch(&folder, RecursiveMode::Recursive);
         }
-        // The folder, because editors replace files.
+        // The folder is watched instead of the file, because editors replace files.
         for folder in files.iter().filter_map(|file| file.parent()) {
             self.watch(folder, RecursiveMode::NonRecursive);
         }
@@ -199,17 +198,17 @@ impl Session {
         }
     }
 
-    /// Whether a file that the watcher tells of may be one that a build reads.
+    /// Whether a file that the watcher reports may be one that a build reads.
     pub(super) fn is_source(&self, path: &Path) -> bool {
         is_source(path, self.workers.iter().map(|worker| &worker.layout), &self.data)
     }
 
-    /// Whether it is, and has another content than before.
+    /// Whether `path` is a source, and its content differs from before.
     pub(super) fn is_changed(&mut self, path: &Path) -> bool {
         self.is_source(path) && self.sources.is_changed(path)
     }
 
-    /// Runs what was built. Starts when everything has been built once.
+    /// Runs the new builds. The edge starts once every Worker has been built.
     pub(super) fn serve(&mut self, tools: &Tools) -> Outcome {
         let Some(edge) = &mut self.edge else { return self.start(tools) };
         if self.fresh.is_empty() {
@@ -223,7 +222,7 @@ impl Session {
                 }
                 self.refused = false;
             }
-            // What is refused now may fit the next version of another Worker.
+            // A version that is refused now may fit together with the next version of another Worker, so it is kept.
             Err(error) => {
                 self.refused = true;
                 output::show_error(&error.into());
@@ -233,7 +232,7 @@ impl Session {
         Ok(())
     }
 
-    /// Starts workerd again after it ended by itself, unless it does nothing else.
+    /// Starts workerd again after it ended by itself, unless it ends again and again.
     pub(super) fn revive(&mut self) {
         let Some(edge) = &mut self.edge else { return };
         if self.revived.is_some_and(|last| last.elapsed() < HEALTHY) {
@@ -291,13 +290,13 @@ impl Session {
     }
 }
 
-/// Whether the event is about the folders themselves: files come and go with them without a word.
+/// Whether the event is about folders themselves. Files that come and go with a folder cause no events of their own.
 fn is_folder_event(event: &notify::Event) -> bool {
     let moved = matches!(event.kind, EventKind::Create(_) | EventKind::Modify(ModifyKind::Name(_)));
     moved && event.paths.iter().any(|path| path.is_dir())
 }
 
-/// Whether no edit of the Worker's source would mend it: another command is needed.
+/// Whether no edit of the Worker's source would resolve the error, so that another command is needed.
 fn is_final(error: &CommandError) -> bool {
     let build = error.error.downcast_ref::<BuildError>();
     build.is_some_and(|error| {

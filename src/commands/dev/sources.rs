@@ -1,4 +1,4 @@
-//! Which files are sources of the Workers that run, and whether they changed.
+//! Decides which files are sources of the running Workers, and whether their content has changed.
 
 use realgar_bundle::Layout;
 use std::{
@@ -11,16 +11,16 @@ use std::{
 /// Folders in a crate that are not its source.
 const NOT_SOURCE: [&str; 4] = ["target", ".git", ".realgar", "node_modules"];
 
-/// What is known of files.
+/// The last known content of files.
 #[derive(Default)]
 pub(super) struct Sources {
-    /// The content of files as it was when they last changed; `None` for one that is not there.
+    /// The hash of each file's content when it was last asked about; `None` for a file that did not exist.
     seen: HashMap<PathBuf, Option<u64>>,
 }
 
 impl Sources {
-    /// Whether the content of `path` is another one than when it was last asked. A build script that writes the same file at
-    /// every build changes nothing.
+    /// Whether the content of `path` differs from when it was last asked about. So a build script that writes the same file at
+    /// every build causes no change.
     pub(super) fn is_changed(&mut self, path: &Path) -> bool {
         if path.is_dir() {
             return false;
@@ -55,7 +55,7 @@ pub(super) fn is_source<'a>(path: &Path, layouts: impl Iterator<Item = &'a Layou
     folders.any(|folder| path.strip_prefix(folder).is_ok_and(|path| !path.components().any(generated)))
 }
 
-/// Whether this program prints into the file: each line of it would be a change.
+/// Whether this program prints into the file. If that counted, each printed line would be a change.
 #[cfg(unix)]
 fn is_own_output(path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -89,7 +89,9 @@ mod tests {
     fn a_source_is_in_the_crate_and_not_made_by_a_tool_or_was_read_by_the_build() {
         let own = layout(Some("/w/api/out"));
         assert!(source("/w/api/src/lib.rs", &own) && source("/elsewhere/text.txt", &own));
-        for other in ["/w/api/out/debug/x", "/w/api/target/x", "/w/api/.git/index", "/elsewhere/other.txt", "/w/b/src/lib.rs"] {
+        for other in
+            ["/w/api/out/debug/x", "/w/api/target/x", "/w/api/.git/index", "/elsewhere/other.txt", "/w/b/src/lib.rs"]
+        {
             assert!(!source(other, &own), "{other}");
         }
         assert!(source("/w/api/src/lib.rs", &layout(Some("/w/target"))));

@@ -27,9 +27,8 @@ impl Timers {
     /// Schedules so many events for `at`.
     pub fn schedule(&self, count: u32, at: u64, prefix: String) -> Result<()> {
         let schedule = self.state.schedule::<Self>();
-        (0..count).try_for_each(|number| {
-            schedule.set(&format!("{prefix}{number}"), When::at(at), &Job { number }).map(drop)
-        })
+        (0..count)
+            .try_for_each(|number| schedule.set(&format!("{prefix}{number}"), When::at(at), &Job { number }).map(drop))
     }
 
     /// How many ran, and when the last one did.

@@ -1,5 +1,5 @@
-//! Stands in for the wasm linker: see `linker.rs` beside the folder of this file. Uses the standard library only, because
-//! it is compiled alone.
+//! Takes the place of the wasm linker: see `linker.rs` beside the folder of this file. This program uses the standard library only,
+//! because it is compiled alone.
 
 #[path = "object.rs"]
 mod object;
@@ -10,25 +10,25 @@ use std::{
     process::{Command, ExitCode},
 };
 
-/// Symbols with this prefix are exported from the module to describe, and from no other.
+/// Symbols with this prefix are exported from the module to describe only.
 const DESCRIBE_PREFIX: &str = "__realgar_describe";
 
-/// The module to describe is the output with this added.
+/// The extension of the module to describe, which is added to the name of the output.
 const DESCRIBE_EXTENSION: &str = ".describe";
 
-/// Symbols with this prefix say that some objects may have a wasm instance each.
+/// A symbol with this prefix says that some objects may have a wasm instance each.
 const ISOLATED_PREFIX: &str = "__realgar_describe_isolated_";
 
-/// The module for these, with small stacks, is the output with this added.
+/// The extension of the module for such objects, which has small stacks.
 const ISOLATED_EXTENSION: &str = ".isolated";
 
-/// The stack that rustc asks for, and the one that they get, in bytes. Memory is counted for each instance as a whole; half of it is too
-/// little for values as deep as a caller may send, in a debug build.
+/// The stack that rustc asks for, and the one that objects with a wasm instance each get, in bytes. The memory of each instance
+/// counts as a whole. Half of the small stack is too little, in a debug build, for values as deep as a caller may send.
 const STACK: &str = "stack-size=1048576";
 const SMALL_STACK: &str = "stack-size=262144";
 
-/// Classes of the base crates whose instances come from Rust only. Where a program makes none, they and what they reach need not ship: a
-/// tenth of a small bundle. Who uses the module finds out, from the glue that wasm-bindgen makes of it.
+/// Classes of the base crates whose instances are made by Rust only. If a program makes none, the classes and what they reach need
+/// not ship: a tenth of a small bundle. Whoever uses the lean module finds out from the glue that wasm-bindgen makes of it.
 const CLASSES: [&str; 6] = [
     "containerstartupoptions",
     "intounderlyingbytesource",
@@ -38,26 +38,27 @@ const CLASSES: [&str; 6] = [
     "r2range",
 ];
 
-/// The start function of the base crate sets handlers that the runtime replaces when the start functions have run, and counts instances. It
-/// is known by the hash of its crate, which this export has too, because others may have an `init` of their own.
+/// The start function of the base crate counts instances, and sets handlers, which the runtime replaces after the start functions
+/// have run. The function is known by the hash of its crate, which this export also has; other crates may have an `init` of their
+/// own.
 const STATE: &str = "__worker_init_state_";
 const START: &str = "init_";
 
-/// wasm-bindgen describes each export by another one.
+/// For each export, wasm-bindgen has another one with this prefix that describes it.
 const OF_DESCRIPTIONS: &str = "__wbindgen_describe_";
 
-/// A module without all these is the output with this added, of a build that is worth it.
+/// The extension of a module without these exports. Only a release has such modules.
 const LEAN_EXTENSION: &str = ".lean";
 
-/// What is added to the name of an object file that was changed.
+/// The extension of a changed object file.
 const PLAIN_EXTENSION: &str = ".plain.o";
 
-/// How rustc asks for no optimisation.
+/// The argument with which rustc asks for no optimisation.
 const UNOPTIMISED: &str = "-O0";
 
 fn main() -> ExitCode {
     let given: Vec<String> = env::args().skip(1).flat_map(expand).collect();
-    // What is not written with our macros is linked as it would be without us.
+    // A crate that is not written with our macros is linked as it would be without us.
     let is_ours = given.iter().any(|argument| argument.starts_with(DESCRIBE_PREFIX));
     let is_release = is_ours && !given.iter().any(|argument| argument == UNOPTIMISED);
     let PlainObjects { arguments, made: _made } = if is_release { plain_objects(&given) } else { given.into() };
@@ -75,19 +76,19 @@ fn main() -> ExitCode {
     if is_ours {
         modules.push((DESCRIBE_EXTENSION.into(), arguments.clone()));
     }
-    // What an earlier version of the program was is not true of this one.
+    // The modules that an earlier version of the program left do not belong to this one.
     let isolated_lean = format!("{ISOLATED_EXTENSION}{LEAN_EXTENSION}");
     for extension in [DESCRIBE_EXTENSION, ISOLATED_EXTENSION, LEAN_EXTENSION, &isolated_lean] {
         if let Some(output) = beside(&arguments, extension).iter().find(|argument| argument.ends_with(extension)) {
             let _ = fs::remove_file(output);
         }
     }
-    // The one that rustc wants comes last: with it, all are there.
+    // The module that rustc wants is linked last: once it is there, all of them are.
     let linked = modules.iter().rev().all(|(extension, arguments)| link(&beside(arguments, extension)));
     if linked { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Long command lines come as a file: one argument a line, quoted where it has to be.
+/// The arguments that `argument` stands for. A long command line comes as a file with one argument a line, quoted where necessary.
 fn expand(argument: String) -> Vec<String> {
     let Some(path) = argument.strip_prefix('@') else { return vec![argument] };
     match fs::read_to_string(path) {
@@ -110,7 +111,7 @@ fn without_exports(arguments: &[String], unwanted: impl Fn(&str) -> bool) -> Vec
     kept
 }
 
-/// The arguments without what most programs, or no programs, need of the base crates.
+/// The arguments without the exports of the base crates that most programs, or no programs, need.
 fn lean(arguments: &[String]) -> Vec<String> {
     let start = arguments.iter().find_map(|symbol| Some(format!("{START}{}", symbol.strip_prefix(STATE)?)));
     without_exports(arguments, |symbol| {
@@ -126,13 +127,13 @@ fn belongs_to(symbol: &str, class: &str) -> bool {
     accessor.unwrap_or(symbol).strip_prefix(class).is_some_and(|rest| rest.starts_with('_'))
 }
 
-/// The arguments with changed object files in the place of those that can be changed.
+/// The arguments, with each object file that can be changed replaced by its changed copy.
 struct PlainObjects {
     arguments: Vec<String>,
     made: Vec<Temporary>,
 }
 
-/// A file that is there until this is dropped.
+/// A file that is removed when this is dropped.
 struct Temporary(String);
 
 impl Drop for Temporary {
@@ -162,12 +163,12 @@ fn plain_objects(given: &[String]) -> PlainObjects {
     objects
 }
 
-/// A stack of another size than rustc's own is what somebody wants.
+/// The arguments with the small stack. A stack of another size than rustc's default is kept, because the user chose it.
 fn with_small_stack(arguments: &[String]) -> Vec<String> {
     arguments.iter().map(|argument| if argument == STACK { SMALL_STACK } else { argument }.to_string()).collect()
 }
 
-/// With another output, beside the one that rustc wants.
+/// The arguments with another output, beside the one that rustc wants.
 fn beside(arguments: &[String], extension: &str) -> Vec<String> {
     let mut after_output = false;
     let rename = |argument: &String| {
@@ -178,7 +179,7 @@ fn beside(arguments: &[String], extension: &str) -> Vec<String> {
     arguments.iter().map(rename).collect()
 }
 
-/// Runs the real linker. rustc puts the folder of its own on the path of its linker.
+/// Runs the real linker. rustc has put the folder with `rust-lld` on the path.
 fn link(arguments: &[String]) -> bool {
     let response = response_file(arguments);
     let mut command = Command::new("rust-lld");
@@ -199,7 +200,7 @@ fn link(arguments: &[String]) -> bool {
     }
 }
 
-/// Only Windows limits a command line to less than what a large program needs.
+/// Writes the arguments into a file on Windows. Only Windows limits a command line to less than what a large program needs.
 fn response_file(arguments: &[String]) -> Option<PathBuf> {
     if !cfg!(windows) {
         return None;

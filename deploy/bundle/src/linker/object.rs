@@ -1,19 +1,20 @@
-//! Changes what a function of an object file refers to, before it is linked. The format is that of the tool conventions of WebAssembly:
-//! <https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md>. What is malformed, or of another kind than expected, is `None`.
+//! Changes what a function of an object file refers to, before the file is linked. The format is that of the tool conventions of
+//! WebAssembly: <https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md>. The functions return `None` for a file that
+//! is malformed, or of another kind than expected.
 
 use std::ops::Range;
 
-/// The end of the symbol of what panics when a string is cut inside of a character. It says which one with the function that `{:?}` calls,
-/// and for that alone a program has tables of all characters that can be printed: 3 KB of a compressed bundle. Nearly every program cuts a
-/// string somewhere; the base crate does it with the URL of a request. A program that writes a string or a character with `{:?}` has the tables
-/// anyhow.
+/// The end of the symbol of the function that panics when a string is cut inside of a character. It writes that character with the
+/// function behind `{:?}`. For that alone a program has tables of all characters that can be printed: 3 KB of a compressed bundle.
+/// Nearly every program cuts a string somewhere; the base crate does it with the URL of a request. A program that writes a string
+/// or a character with `{:?}` has the tables anyhow.
 const PANIC: &str = "_4core3str19slice_error_fail_rt";
 
-/// That function: what the symbol has in it, and how it ends.
+/// The function behind `{:?}` of a character: a part of its symbol, and the end of it.
 const DEBUG_OF_CHAR: (&str, &str) = ("_4core3fmtc", "_5Debug3fmt");
 
-/// What writes a `u32` or, of the same size, a `usize`; both are one function where a program uses both. A `char` is a `u32` in memory. The panic
-/// tells positions with it.
+/// The functions that write a `u32`, or a `usize`, which has the same size. If a program uses both, they are one function. A `char`
+/// is a `u32` in memory. The panicking function already uses one of them to write positions.
 const DISPLAY_OF_INTEGER: [(&str, &str); 2] =
     [("_4core3fmt3num3impm", "_7Display3fmt"), ("_4core3fmt3num3impj", "_7Display3fmt")];
 
@@ -22,7 +23,7 @@ const CODE: u8 = 10;
 const RELOCATIONS_OF_CODE: &str = "reloc.CODE";
 const SYMBOLS: &str = "linking";
 
-/// The object file, in which that panic tells the number of the character, and needs no tables.
+/// The object file, changed so that the panic writes the number of the character, for which it needs no tables.
 pub(crate) fn with_plain_panic(object: &[u8]) -> Option<Vec<u8>> {
     let sections = sections(object)?;
     let named = |name: &str| sections.iter().find(|section| section.name == name);
@@ -41,7 +42,7 @@ pub(crate) fn with_plain_panic(object: &[u8]) -> Option<Vec<u8>> {
     (!places.is_empty()).then(|| rewritten(object, relocations, &places, instead))
 }
 
-/// The object with another symbol at these places of the section, whose length may change.
+/// The object file with the symbol `symbol` at `places` of the section. The length of the section may change.
 fn rewritten(object: &[u8], section: &Section, places: &[&Range<usize>], symbol: usize) -> Vec<u8> {
     let (mut content, mut at) = (Vec::new(), section.content.start);
     for place in places {
@@ -59,13 +60,13 @@ fn rewritten(object: &[u8], section: &Section, places: &[&Range<usize>], symbol:
 
 struct Section {
     id: u8,
-    /// Of a custom section.
+    /// The name of a custom section; empty for the others.
     name: String,
-    /// Where its size stands.
+    /// The position of its size.
     size: usize,
-    /// After the size.
+    /// The content, which follows the size.
     content: Range<usize>,
-    /// After the name.
+    /// The position after the name, or the start of the content if there is no name.
     start: usize,
 }
 
@@ -89,7 +90,7 @@ fn sections(object: &[u8]) -> Option<Vec<Section>> {
     Some(sections)
 }
 
-/// How many functions are imported: they come first in the numbers of functions.
+/// The number of imported functions. They come first in the numbering of functions.
 fn imported_functions(mut reader: Reader) -> Option<usize> {
     let mut functions = 0;
     for _ in 0..reader.number()? {
@@ -122,7 +123,7 @@ fn imported_functions(mut reader: Reader) -> Option<usize> {
     Some(functions)
 }
 
-/// Where in the content of the code section the body of a function is.
+/// The range of a function's body, in the content of the code section.
 fn body(code: &Section, object: &[u8], function: usize) -> Option<Range<usize>> {
     let mut reader = code.reader(object);
     let count = reader.number()?;
@@ -140,7 +141,7 @@ struct Symbol {
     function: Option<usize>,
 }
 
-/// The symbols, in the order that relocations count them in.
+/// The symbols, in the order by which relocations refer to them.
 fn symbols(mut reader: Reader) -> Option<Vec<Symbol>> {
     const TABLE: u8 = 8;
     const UNDEFINED: usize = 0x10;
@@ -157,7 +158,7 @@ fn symbols(mut reader: Reader) -> Option<Vec<Symbol>> {
         let is_defined = flags & UNDEFINED == 0;
         let mut symbol = Symbol { name: String::new(), function: None };
         match kind {
-            // Data: in which segment, at which place, how long.
+            // Data. If it is defined: the segment, the offset and the size.
             1 => {
                 symbol.name = reader.name()?;
                 for _ in 0..if is_defined { 3 } else { 0 } {
@@ -168,7 +169,7 @@ fn symbols(mut reader: Reader) -> Option<Vec<Symbol>> {
             3 => {
                 reader.number()?;
             }
-            // A function, a global, a tag, a table. What is imported has the name of the import, unless it says another.
+            // A function, a global, a tag or a table. An imported one has the name of its import, unless it has a name of its own.
             0 | 2 | 4 | 5 => {
                 let index = reader.number()?;
                 symbol.function = (kind == 0).then_some(index);
@@ -183,16 +184,16 @@ fn symbols(mut reader: Reader) -> Option<Vec<Symbol>> {
     Some(symbols)
 }
 
-/// An address of a function in code.
+/// A relocation in the code for the address of a function.
 struct Use {
-    /// Where the address stands, in the content of the code section.
+    /// The position of the address, in the content of the code section.
     at: usize,
     symbol: usize,
-    /// Where the symbol's number stands, in the file.
+    /// The position of the symbol's number, in the file.
     place: Range<usize>,
 }
 
-/// Those of functions whose symbols have this in them and end like that.
+/// The uses of functions whose symbols contain `what.0` and end with `what.1`.
 fn of<'a>(uses: &'a [Use], symbols: &'a [Symbol], what: (&'a str, &'a str)) -> impl Iterator<Item = &'a Use> {
     let is = move |symbol: &Symbol| symbol.name.contains(what.0) && symbol.name.ends_with(what.1);
     uses.iter().filter(move |used| symbols.get(used.symbol).is_some_and(is))
@@ -200,7 +201,7 @@ fn of<'a>(uses: &'a [Use], symbols: &'a [Symbol], what: (&'a str, &'a str)) -> i
 
 fn addresses_used(mut reader: Reader, code: usize) -> Option<Vec<Use>> {
     const ADDRESS_OF_FUNCTION: u8 = 1;
-    /// The kinds that have a number more, which is added to the address.
+    /// The kinds of relocations that have an addend, a further number that is added to the address.
     const WITH_ADDEND: [u8; 14] = [3, 4, 5, 8, 9, 11, 14, 15, 16, 17, 21, 22, 23, 25];
     if reader.number()? != code {
         return None;
@@ -234,7 +235,7 @@ impl Reader<'_> {
         Some(byte)
     }
 
-    /// A number in LEB128. Of a negative one, the bits.
+    /// A number in LEB128. For a negative number, its bits.
     fn number(&mut self) -> Option<usize> {
         let (mut number, mut shift) = (0_u64, 0);
         loop {

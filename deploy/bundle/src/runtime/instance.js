@@ -1,4 +1,5 @@
-// What the wasm calls that depends on its instance: each makes the function for one life. A release has those that the program calls.
+// The functions called by the wasm that depend on its instance. Each export makes the function for one `Life`. A release has only
+// the exports that the program calls.
 
 import { waitUntil as outlive } from "cloudflare:workers";
 import { Ledger, Reader, sleep as sleepFor } from "./host.js";
@@ -35,7 +36,7 @@ export const waitUntil = (life) => (context) => {
   let tracked;
   const done = life.track((record) => (tracked = record), 0);
   try {
-    // Who caused the death is told; here it only has to end.
+    // The call that caused a death is told of it. Here the promise only has to end.
     context.waitUntil(done.catch(() => {}));
   } catch (error) {
     console.error(`Realgar: waitUntil failed: ${error?.message ?? error}`);
@@ -82,12 +83,12 @@ class Pump {
     this.#format = format;
   }
 
-  /** From the first read on: what nobody reads is left to the garbage collector. */
+  /** Called at the first read. A stream that nobody reads is left to the garbage collector. */
   #open() {
     this.#opened = true;
     if (this.#life.dead) this.#failure ??= deathOf(this.#life, this);
     this.#life.pumps.set(this.#number, new WeakRef(this));
-    // Where a stateless Worker produces, nothing else would tell the stream that its consumer is gone.
+    // In a stateless Worker, nothing else would tell the stream that its consumer is gone.
     if (this.call % 2 === 1) outlive(new Promise((resolve) => (this.#done = resolve)));
   }
 

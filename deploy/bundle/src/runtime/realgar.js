@@ -1,9 +1,8 @@
 // The JavaScript side of the runtime: the life of a wasm instance, and the calls inside it.
 //
-// One wasm instance serves a whole isolate. If it traps, nothing that waits inside it will ever go on, and the runtime does
-// not notice. So every call has a record out here; when the instance dies, the records are rejected, the next call gets a
-// new instance, and objects start again from storage. `framework/src/js.rs` and `framework/src/__private/runtime.rs` are
-// the other side.
+// One wasm instance serves a whole isolate. If it traps, nothing that waits inside it will ever go on, and the runtime does not
+// notice. So every call has a record out here. When the instance dies, the records are rejected, the next call gets a new instance,
+// and objects start again from storage. The other side is in `framework/src/js.rs` and `framework/src/__private/runtime.rs`.
 
 import { instantiate } from "./glue.js";
 import { clockIsFrozen } from "./host.js";
@@ -14,36 +13,42 @@ const WATCH_INTERVAL_MS = 25;
 /** How often an object that starts is moved to a new instance because another object broke the old one. */
 const START_ATTEMPTS = 5;
 
-/** The last call of an object, and the last event of the Worker: odd, because what it streams ends in another way. */
+/**
+ * The numbers of the last call of an object (even) and of the last event of the Worker (odd, because its streams end in another
+ * way).
+ */
 let calls = 0;
 let events = 1;
 let life;
 /** The instance that has died in this turn. */
 let dying;
-/** What this build knows of its peers: binding to method to hash of the contract. */
+/** The contracts of its peers that this build knows: the hash of each method, by binding and method. */
 export let contracts = new Map();
 
-/** Says what this build knows of its peers, as nested pairs. */
+/** Sets the contracts of its peers that this build knows, from nested pairs. */
 export function knows(peers) {
   contracts = new Map(peers.map(([binding, methods]) => [binding, new Map(methods)]));
 }
 
-/** The methods of a class: name to index and hash, as pairs. */
+/** The methods of a class, from pairs: a map from each name to its index and hash. */
 export const contract = (methods) => new Map(methods);
 
 /** One wasm instance and the calls inside it. */
 class Life {
   dead = false;
   records = new Set();
-  /** The streams that are produced here, by number. Weak: one that nobody holds any more is free to go. */
+  /**
+   * The streams that this instance produces, by number. The references are weak, so that a stream which nobody holds can be
+   * collected.
+   */
   pumps = new Map();
-  /** The objects in wasm, by their shells. Here, so that an idle shell keeps no dead memory. */
+  /** The objects in wasm, by their shells. They are kept here so that an idle shell does not keep the memory of a dead instance. */
   handles = new WeakMap();
-  /** The timers that run. */
+  /** The timers of this instance that run. */
   sleeping = new Set();
-  /** The streams that are read here. */
+  /** The readers of the streams that this instance reads. */
   readers = new Set();
-  /** What the database is still to be told of events: that of the object that a wake works for in this turn. */
+  /** What is still to be written to the database about events: the ledger of the object for which a wake works in this turn. */
   ledgers = new Set();
   // What is known of the death: the call, the panic's text, the exception.
   call = 0;
@@ -51,10 +56,10 @@ class Life {
   cause = undefined;
   /** Why it died, once that is known. */
   why = undefined;
-  /** The shell of the object whose call broke it. Unknown of what goes on after its call has ended. */
+  /** The shell of the object whose call broke it. It is not known if the work went on after its call had ended. */
   culprit = undefined;
 
-  /** `whose` it is: a part of what those are told that another call interrupts. */
+  /** `whose` says to whom the instance belongs. It is a part of the message that calls get which another call interrupts. */
   constructor(whose) {
     this.whose = whose;
     this.glue = instantiate(hostOf(this));
@@ -70,13 +75,13 @@ class Life {
       try {
         enter(record, call);
       } catch (cause) {
-        // Nothing that goes well throws here: wasm frames were skipped, and the instance is in no known state.
+        // A throw means that wasm frames were skipped, so the instance is in no known state.
         this.die(call, cause);
       }
     });
   }
 
-  /** What wasm waits for under `number` is settled. */
+  /** Tells wasm that the promise which it waits for under `number` is settled. */
   settled(number, fulfilled, value) {
     if (this.dead) return;
     try {
@@ -105,7 +110,7 @@ class Life {
     for (const record of this.records) if (record.call === this.call) this.culprit ??= record.owner;
     dying = this;
     this.writeLedgers();
-    // Not below the frames of the dead instance; and by then the exception of the trap has been reported.
+    // In a microtask the frames of the dead instance are gone, and the exception of the trap has been reported.
     queueMicrotask(() => {
       dying = undefined;
       // The glue wraps an exception of an import in an error of its own.
@@ -122,13 +127,19 @@ class Life {
     });
   }
 
-  /** Why it died, if the object of `shell` may have been the reason: not if it was another one, or the Worker, whose calls are odd. */
+  /**
+   * Why it died, if the object of `shell` may have been the reason. It was not if the call was another object's, or the Worker's,
+   * whose numbers are odd.
+   */
   deathBy(shell) {
     const another = this.call % 2 === 1 || (this.culprit !== undefined && this.culprit !== shell);
     return another ? undefined : this.why;
   }
 
-  /** Which event was tried has to be known when the object starts again. The second time there is room on the stack for sure. */
+  /**
+   * Stores which event was tried, because the object has to know it when it starts again. The second attempt has room on the stack
+   * for sure.
+   */
   writeLedgers() {
     for (const ledger of this.ledgers) {
       try {
@@ -139,7 +150,9 @@ class Life {
     }
   }
 
-  /** Stops the timers that nobody waits for any more. Only those of the object or event that this is called in: others are not found. */
+  /**
+   * Stops the timers that nobody waits for any more. `clearTimeout` finds only those of the object or event in which it is called.
+   */
   stopTimers() {
     for (const { timer } of this.sleeping) clearTimeout(timer);
   }
@@ -171,12 +184,12 @@ addEventListener("error", (event) => {
   if (dying !== undefined) dying.cause ??= event.error;
 });
 
-// Timers and promises of a dead instance fire into nothing, and say so.
+// Timers and promises of a dead instance still fire. They only reject with this message, and there is nothing left to do about it.
 addEventListener("unhandledrejection", (event) => {
   if (/Module terminated/.test(event.reason?.message)) event.preventDefault();
 });
 
-/** An error as it travels: its own properties are the data, and its stack stays home. */
+/** An error as it crosses a call: its own properties are the data. Its stack is replaced, so that the real one stays here. */
 export function failure(code, message, path, data) {
   const error = new Error(message);
   error.name = code === "method_error" ? "MethodError" : "RpcError";
@@ -194,7 +207,7 @@ const HINTS = [
   ["failed to spawn thread", "a Worker has no threads; what runs beside is `Context::wait_until` or `State::wait_until`"],
 ];
 
-/** What the wasm calls. */
+/** The functions that the wasm of `life` calls. */
 function hostOf(life) {
   const own = {
     ...host,
@@ -221,7 +234,7 @@ function hostOf(life) {
         try {
           task();
         } catch (cause) {
-          // As in `settled`.
+          // A trap, as in `settled`.
           life.die(0, cause);
         }
       });
@@ -258,11 +271,11 @@ export async function guarded(life, section) {
   }
 }
 
-/** When an object with a schedule is tried again that does not start: at first, and at most. */
+/** The pause before an object with a schedule that did not start is tried again: the first one, and the longest one. */
 const START_PAUSE_MS = 1_000;
 const START_PAUSE_MAX_MS = 300_000;
 
-/** Whether a test has every event find a new instance of its object. */
+/** Whether a test makes every event find a new instance of its object. */
 const EVICT = globalThis.__realgarTestEvict === true;
 
 /**
@@ -286,12 +299,12 @@ export class Shell {
   #life;
   #starting;
   #failed;
-  /** How often in turn the alarm found an object that does not start. */
+  /** How many times in a row the alarm found an object that did not start. */
   #failures = 0;
-  /** How many are under way; counted where a test has objects evicted between them. */
+  /** How many events are under way. They are counted only if a test has objects evicted between events. */
   #events = 0;
 
-  /** It has a wasm instance of its own if it is `isolated`. */
+  /** If `isolated`, the object has a wasm instance of its own. */
   constructor(index, ctx, isolated = false) {
     this.#index = index;
     this.#ctx = ctx;
@@ -368,7 +381,7 @@ export class Shell {
     return this.#track((record, call) => handle.fetch(record, call, request)).then((response) => upgraded(request, response));
   }
 
-  /** It fails if its handler does, and the platform tries again. */
+  /** Fails if the handler fails, so that the platform tries again. */
   async alarm(info) {
     try {
       await this.#enter((handle, record, call) => handle.alarm(record, call, info?.retryCount ?? 0, info?.scheduledTime));
@@ -385,7 +398,7 @@ export class Shell {
    */
   async #goesOn() {
     const died = this.#life?.dead;
-    // It writes down what was tried, and sets the alarm, as it starts.
+    // As the object starts, it writes down what was tried, and sets the alarm.
     if (died) await this.#ready().catch(() => {});
     const { sql } = this.#ctx.storage;
     if (sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'realgar_events'").toArray().length === 0) return false;
@@ -393,7 +406,7 @@ export class Shell {
       this.#failures = 0;
       return true;
     }
-    // It is the test that wakes then.
+    // With a frozen clock it is the test that wakes the object.
     if (clockIsFrozen()) return false;
     const time = Date.now() + Math.min(START_PAUSE_MS * 2 ** this.#failures, START_PAUSE_MAX_MS);
     this.#failures += 1;
@@ -415,7 +428,7 @@ export class Shell {
     return this.#socket("error", (handle, record, call) => handle.socketError(record, call, socket, error));
   }
 
-  /** An event of a socket. What fails is this event alone: the socket stays as it is. */
+  /** Delivers an event of a socket. If it fails, only this event fails: the socket stays as it is. */
   async #socket(what, enter) {
     try {
       await this.#enter(enter);
@@ -424,7 +437,7 @@ export class Shell {
     }
   }
 
-  /** Calls `enter(handle, record, call)` once the object is there. */
+  /** Calls `enter(handle, record, call)` once the object has started. */
   async #enter(enter) {
     for (;;) {
       const handle = this.#handle();
@@ -437,7 +450,7 @@ export class Shell {
     return EVICT ? this.#trackAndEvict(enter) : this.#life.track(enter, undefined, this);
   }
 
-  /** Has every event find a new instance, unless another one is under way. */
+  /** Makes the next event find a new instance of the object, unless another event is under way. */
   async #trackAndEvict(enter) {
     const life = this.#life;
     this.#events += 1;
@@ -468,17 +481,20 @@ export class Shell {
   }
 }
 
-/** Codes that stand for a close without one, and cannot be sent. */
+/** Codes that stand for a close without a code. They cannot be sent. */
 const NO_CODE = [1005, 1006, 1015];
 
-/** Answers the close of a client, which waits for it: of sockets that may hibernate the runtime leaves that to their object. */
+/**
+ * Answers the close of a client, which waits for the answer. For sockets that may hibernate the runtime leaves this to their
+ * object.
+ */
 export function closed(socket, code, reason) {
   try {
     if (NO_CODE.includes(code)) socket.close(1000);
     else socket.close(code, reason);
   } catch {
     try {
-      // A code or a reason that may be received and not sent.
+      // The code or the reason is one that can be received, but not sent.
       socket.close(1000);
     } catch {
       // The connection is gone, or the object has closed it.
@@ -493,7 +509,7 @@ export function closed(socket, code, reason) {
  */
 function checked(contract, [method, hash, payload, remaining, trace], call) {
   const known = contract.get(method);
-  // By their types first: what wasm cannot take would look like a trap.
+  // The types are checked first, because a value that wasm cannot take would look like a trap.
   const about = [
     typeof remaining === "number" ? remaining : Infinity,
     typeof trace === "string" && /^[0-9a-f]{32}$/.test(trace) ? trace : undefined,
@@ -504,7 +520,7 @@ function checked(contract, [method, hash, payload, remaining, trace], call) {
   return Promise.reject(failure("version_skew", "the method has another contract here"));
 }
 
-/** A call of a method of the Worker: 0 is the default one, and then come its named entrypoints. */
+/** Calls a method of the Worker. `entrypoint` 0 is its default class; the named entrypoints follow. */
 export function call(entrypoint, method, args, bytes = false, remaining = Infinity, trace = undefined) {
   try {
     const life = currentLife();
@@ -518,7 +534,7 @@ export function callRealgar(entrypoint, contract, ...args) {
   return checked(contract, args, (...args) => call(entrypoint, ...args));
 }
 
-/** An event of the Worker other than a request. It fails if its handler does. */
+/** Delivers an event of the Worker other than a request. It fails if the handler fails. */
 export async function event(name, event, ctx) {
   const life = currentLife();
   const handle = name === "queue" ? life.glue.realgarQueue : life.glue.realgarScheduled;
@@ -530,13 +546,13 @@ export async function event(name, event, ctx) {
   }
 }
 
-/** The Worker's HTTP handler. The public gets to know no more of a failure than its kind. */
+/** Handles an HTTP request to the Worker. Of a failure, the client learns only the kind. */
 export async function fetch(entrypoint, request, ctx) {
   try {
     const life = currentLife();
     const enter = (record, call) => {
       const task = life.glue.realgarFetch(record, call, entrypoint, request, ctx);
-      // Without the flag `enable_request_signal` there is none.
+      // Without the flag `enable_request_signal`, a request has no signal.
       if (task !== undefined) request.signal?.addEventListener("abort", () => life.cancel(record, task));
     };
     return await life.track(enter, (events += 2));

@@ -1,14 +1,16 @@
-// The back door of the local edge: what the platform does to objects, on demand. Never part of a deployment.
+// The administration Worker of the local edge: it does to objects, on demand, what the platform does. It is never part of a
+// deployment.
 //
-// POST /evict?class=SCRIPT/CLASS&name=NAME (or &id=ID) &webSockets=hibernate|close
-// POST /evict-all
-// POST /scheduled?script=NAME&cron=EXPRESSION&time=MILLISECONDS: answers with the outcome
-// POST /clock?advance=MILLISECONDS: of the simulators
-// POST /call?method=NAME with a list of arguments, as /evict: answers with {"ok"} or {"error"}
-// POST /alarm and /lose-alarm, as /evict: delivers the alarm, or forgets it
-// POST /advance?from=MILLISECONDS&to=MILLISECONDS with {"SCRIPT/CLASS": [ID, …]}: runs what falls due in these objects, and in those
-// they start, in order
-// POST /migrate?database=NAME with [{"name", "sql"}, …]: runs those that did not run yet
+// POST /evict?class=SCRIPT/CLASS&name=NAME (or &id=ID) &webSockets=hibernate|close: evicts an object
+// POST /evict-all: evicts all objects
+// POST /scheduled?script=NAME&cron=EXPRESSION&time=MILLISECONDS: fires a cron trigger, and answers with the outcome
+// POST /clock?advance=MILLISECONDS: advances the clocks of the simulators
+// POST /call?class=..&name=..&method=NAME with a list of arguments: calls a method; answers with {"ok"} or {"error"}
+// POST /alarm?class=..&name=..&now=MILLISECONDS: delivers the alarm of an object
+// POST /lose-alarm?class=..&name=..: deletes the alarm of an object
+// POST /advance?from=MILLISECONDS&to=MILLISECONDS with {"SCRIPT/CLASS": [ID, …]}: runs, in order, what falls due in these objects
+// and in those that they start
+// POST /migrate?database=NAME with [{"name", "sql"}, …]: runs the migrations that have not run yet
 
 import unsafe from "workerd:unsafe";
 
@@ -29,7 +31,7 @@ export default {
         const clocks = Object.entries(env).filter(([name]) => name.startsWith("clock:"));
         const advance = `http://clock/clock?advance=${searchParams.get("advance")}`;
         await Promise.all(clocks.map(([, clock]) => clock.fetch(advance, { method: "POST" })));
-        // A queue looks at the clock when it is called.
+        // A queue reads the clock only when it is called.
         const queues = Object.entries(env).filter(([name]) => name.startsWith("queue:"));
         await Promise.all(queues.map(([, queue]) => queue.fetch("http://queue/metrics")));
       } else if (pathname === "/call") {
@@ -52,7 +54,7 @@ export default {
   },
 };
 
-/** Compares as long for a value that is almost right as for any other. */
+/** The comparison takes as long for a value that is almost right as for any other. */
 function isKnown(sent, secret) {
   const [one, other] = [sent ?? "", secret].map((text) => new TextEncoder().encode(text));
   return one.byteLength === other.byteLength && crypto.subtle.timingSafeEqual(one, other);
@@ -77,7 +79,7 @@ async function call(object, method, args) {
   }
 }
 
-/** What JSON has no form for, in the nearest one. */
+/** Converts values for which JSON has no form to the nearest form. */
 function plain(value) {
   if (value instanceof ReadableStream) throw new Error("it returned a stream; read it through a Worker");
   const nearest = (_, value) => {
@@ -88,11 +90,11 @@ function plain(value) {
   return value === undefined ? null : JSON.parse(JSON.stringify(value, nearest));
 }
 
-/** How often an alarm may fail at one point of time, and be delivered at all. */
+/** How often alarms may fail at one point in time, and how often they may be delivered there at all. */
 const FAILURES_MAX = 7;
 const DELIVERIES_MAX = 10_000;
 
-/** Has time pass for the schedules of objects. It stops wherever one of them has something to do. */
+/** Lets time pass for the schedules of objects. The clock stops wherever one of the objects has something to do. */
 async function advance(env, from, to, ids) {
   const next = new Map();
   const stubs = new Map();
@@ -132,7 +134,7 @@ async function advance(env, from, to, ids) {
   await setClocks();
 }
 
-/** As wrangler does it, in its table: each file once, and the record of it in the same transaction. */
+/** Runs each file once, as wrangler does, and records it in wrangler's table in the same transaction. */
 async function migrate(database, files) {
   await database
     .prepare(

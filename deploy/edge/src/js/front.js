@@ -1,4 +1,4 @@
-// In front of a script that a developer runs: a line for each request. Never part of a deployment.
+// A Worker in front of a script that a developer runs. It logs a line for each request. It is never part of a deployment.
 
 export default {
   async fetch(request, { TARGET, SCRIPT }) {

@@ -1,4 +1,5 @@
-// Loaded before a script that is tested, to stand in for time and chance. Never part of a deployment.
+// This module is loaded before a script under test. It replaces the clock, and has objects evicted. It is never part of a
+// deployment.
 
 const { clock, evict } = JSON.parse("REALGAR_HOOKS");
 
@@ -19,7 +20,7 @@ if (clock !== null) {
       return globalThis.__realgarTestClock.now;
     }
 
-    /** Also what the platform makes. */
+    /** A date that the platform made is an instance too. */
     static [Symbol.hasInstance](value) {
       return value instanceof Real;
     }
@@ -30,7 +31,7 @@ function setClock(now) {
   if (globalThis.__realgarTestClock !== undefined) globalThis.__realgarTestClock.now = now;
 }
 
-/** The objects that were started since somebody asked, by class and id. */
+/** The objects that were started since `__realgarTestNext` was last called, by class and id. */
 let started = [];
 
 export function hooked(name, Base) {
@@ -40,18 +41,18 @@ export function hooked(name, Base) {
       started.push([name, ctx.id.toString()]);
     }
 
-    /** Delivers the alarm, as the platform does. */
+    /** Delivers the alarm at the time `now`, as the platform does. */
     async __realgarTestAlarm(now) {
       setClock(now);
       await this.alarm({ isRetry: false, retryCount: 0, scheduledTime: now });
     }
 
-    /** Forgets the platform's alarm, as should never happen. */
+    /** Deletes the platform's alarm. The platform should never lose one; a test can see what happens if it does. */
     async __realgarTestLoseAlarm() {
       await this.ctx.storage.deleteAlarm();
     }
 
-    /** When something runs next in this object, and which objects were started meanwhile. */
+    /** Returns when something runs next in this object, and which objects were started meanwhile. */
     __realgarTestNext(now) {
       setClock(now);
       const found = started;

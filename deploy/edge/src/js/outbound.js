@@ -1,5 +1,5 @@
-// Where the requests go that tested Workers make to the outside: a host that the test named goes where the test says, every other
-// one to the test's own answers. Never part of a deployment.
+// This Worker receives the requests that Workers under test make to the outside. A request to a host with a route goes where the
+// test says; any other goes to the test's own answers. It is never part of a deployment.
 
 export default {
   async fetch(request, { ROUTES, ANSWERS, INTERNET }) {

@@ -1,4 +1,4 @@
-// What workerd does not simulate, in as few lines as a test needs. Never part of a deployment.
+// Stand-ins for what workerd does not simulate, in as few lines as a test needs. They are never part of a deployment.
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 
@@ -9,7 +9,7 @@ export class Secret extends WorkerEntrypoint {
   }
 }
 
-/** Calls by key and window, of all limits. The platform counts approximately; this counts exactly. */
+/** The current window of each limit and key, with its calls. The platform counts approximately; this counts exactly. */
 const windows = new Map();
 
 /** A rate limit. */
@@ -28,7 +28,7 @@ export class RateLimit extends WorkerEntrypoint {
   }
 }
 
-/** A dataset of Analytics Engine: a point is a line of the log. */
+/** A dataset of Analytics Engine. Each data point becomes a line of the log. */
 export class Analytics extends WorkerEntrypoint {
   async fetch(request) {
     console.debug(`analytics: ${this.ctx.props.dataset}: ${await request.text()}`);

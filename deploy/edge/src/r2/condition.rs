@@ -1,14 +1,14 @@
-//! Whether the conditions of a read or write hold. They are those of HTTP (RFC 9110, section 13.2.2): an etag that is named says more
-//! than a time.
+//! Evaluates the conditions of a read or write. The rules are those of HTTP (RFC 9110, section 13.2.2): a condition on the etag
+//! takes precedence over one on the time.
 
 use super::{number, store::Meta, text};
 use serde_json::Value;
 
-/// Whether `condition`, which may be null, holds for what is there now.
+/// Whether `condition`, which may be null, holds for the current object. `meta` is `None` if there is no object.
 pub(super) fn holds(condition: &Value, meta: Option<&Meta>) -> bool {
     let (matches, differs) = (condition["etagMatches"].as_array(), condition["etagDoesNotMatch"].as_array());
     let (before, after) = (number(&condition["uploadedBefore"]), number(&condition["uploadedAfter"]));
-    // What is not there has no etag, and was not uploaded at any time.
+    // An object that does not exist has no etag, and no time of upload.
     let Some(meta) = meta else { return matches.is_none() && after.is_none() };
     let grain = if condition["secondsGranularity"].as_bool() == Some(true) { 1000 } else { 1 };
     let uploaded = meta.uploaded / grain;

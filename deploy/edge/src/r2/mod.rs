@@ -1,18 +1,18 @@
-//! R2, behind the protocol that workerd's R2 binding speaks to a service: HTTP, with the operation as JSON in a header (reads) or
-//! in front of the body (writes).
+//! A local R2, which speaks the protocol between workerd's R2 binding and its service. The protocol is HTTP: the operation is JSON,
+//! in a header for reads and in front of the body for writes.
 //!
-//! The protocol is workerd's `r2-api.capnp`, as JSON; the codes of errors are those of Cloudflare's API, and what is refused is what
-//! Miniflare refuses, whose rules come from R2's own gateway.
+//! The messages are those of workerd's `r2-api.capnp`, as JSON. The error codes are those of Cloudflare's API. What is refused is
+//! what Miniflare refuses; its rules come from R2's own gateway.
 
 mod condition;
 mod server;
 mod store;
 
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use realgar_wire::limits::{
     R2_CUSTOM_METADATA_SIZE_MAX as CUSTOM_METADATA_SIZE_MAX, R2_KEY_SIZE_MAX as KEY_SIZE_MAX, R2_LIST_MAX as LIST_MAX,
     R2_PART_SIZE_MIN as PART_SIZE_MIN,
 };
-use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use serde_json::{Value, json};
 use std::{
     borrow::Cow,
@@ -26,7 +26,7 @@ use store::{Algorithm, Blob, Bucket, Fields, Fresh, Meta, Upload};
 pub(crate) use server::R2;
 pub(crate) use store::md5;
 
-/// The header that says which bucket is meant. The configuration of workerd adds it.
+/// The header that names the bucket. workerd adds it to each request, because its configuration says so.
 pub(crate) const BUCKET_HEADER: &str = "x-realgar-bucket";
 const REQUEST_HEADER: &str = "cf-r2-request";
 
@@ -40,22 +40,22 @@ struct Store {
     buckets: Mutex<HashMap<String, SharedBucket>>,
 }
 
-/// What is asked for.
+/// An operation, as the headers of its request describe it.
 struct Operation {
     bucket: String,
-    /// The description of a read.
+    /// The JSON of a read. A write has it in the body.
     request: Option<String>,
-    /// How much of the body is the description of a write, in bytes.
+    /// The size of the JSON of a write at the start of the body, in bytes.
     size: usize,
 }
 
-/// What an operation answers.
+/// The answer to an operation.
 enum Answer {
     /// Metadata alone.
     Metadata(Value),
-    /// Metadata, and the bytes of an object, so many.
+    /// Metadata, the bytes of an object, and how many bytes there are.
     Object(Value, Box<dyn Read + Send>, u64),
-    /// An error, and the metadata of an object that a condition kept back.
+    /// An error, with the metadata of the object if a condition kept its bytes back.
     Refused(Refusal, Option<Value>),
 }
 
@@ -84,7 +84,7 @@ impl From<Refusal> for Answer {
 }
 
 impl Answer {
-    /// The disk, or a peer that does not keep to the protocol.
+    /// The answer when the disk fails, or when the peer does not keep to the protocol.
     fn failed(error: &io::Error) -> Self {
         Refusal { status: 500, code: 10001, message: format!("the local store failed: {error}").into() }.into()
     }
@@ -148,12 +148,12 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// A number, which Cap'n Proto's JSON writes as a text if it has 64 bits.
+/// Reads a number. The JSON of Cap'n Proto has numbers of 64 bits as strings.
 fn number(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// An object as the binding reads it.
+/// The metadata of an object in the JSON form that the binding reads.
 fn describe(meta: &Meta) -> Value {
     let mut value = json!({
         "name": meta.key,
@@ -193,12 +193,12 @@ fn read(bucket: &Mutex<Bucket>, operation: &Value) -> io::Result<Answer> {
     };
     let mut metadata = describe(meta);
     let Some((offset, length)) = range(&asked, meta.size) else { return Ok(BAD_RANGE.into()) };
-    // As R2 is reported to do, also where nobody asked for a range.
+    // R2 is reported to send the range even if nobody asked for one.
     metadata["range"] = json!({ "offset": offset.to_string(), "length": length.to_string() });
     Ok(Answer::Object(metadata, bucket.open_bytes(meta, offset, length)?, length))
 }
 
-/// The range in a header `Range`, where it is one alone: of others the whole object is the answer, as HTTP has it.
+/// The range in a `Range` header with one range. For any other header the answer is the whole object, as in HTTP.
 fn header_range(header: &str) -> Value {
     let parse = || {
         let (first, last) = header.trim().strip_prefix("bytes=")?.split_once('-')?;
@@ -213,7 +213,7 @@ fn header_range(header: &str) -> Value {
     parse().unwrap_or_default()
 }
 
-/// Where to read from, and how much.
+/// The offset and the length to read. `None` if the range is not satisfiable.
 fn range(range: &Value, size: u64) -> Option<(u64, u64)> {
     if let Some(suffix) = number(&range["suffix"]) {
         let length = suffix.min(size);
@@ -237,7 +237,7 @@ fn list(bucket: &Bucket, operation: &Value) -> Answer {
         let rest = &meta.key[prefix.len()..];
         let folded = if delimiter.is_empty() { None } else { rest.find(delimiter) };
         let folded = folded.map(|at| format!("{prefix}{}", &rest[..at + delimiter.len()]));
-        // A page before this one may have ended inside of it.
+        // An earlier page may have listed this prefix already, and ended inside of it.
         if folded.as_ref().is_some_and(|folded| prefixes.last() == Some(folded) || cursor.starts_with(folded.as_str()))
         {
             last.clone_from(&meta.key);
@@ -260,7 +260,7 @@ fn list(bucket: &Bucket, operation: &Value) -> Answer {
     Answer::Metadata(page)
 }
 
-/// An object in a list: what is asked for besides the rest, 0 for HTTP metadata and 1 for the user's.
+/// An object in a list. It has its HTTP metadata if `include` has 0, and its custom metadata if `include` has 1.
 fn listed(meta: &Meta, include: &[u64]) -> Value {
     let mut value = describe(meta);
     for (code, key) in [(0, "httpFields"), (1, "customFields")] {
@@ -304,7 +304,7 @@ fn write(bucket: &Mutex<Bucket>, operation: &Value, content: &mut dyn Read) -> i
     }
 }
 
-/// What an object gets besides its bytes, if its key and that are within the limits.
+/// The metadata that a new object gets from the operation, if its key and that metadata are within the limits.
 fn fields(operation: &Value) -> Result<Fields, Refusal> {
     if !(1..=KEY_SIZE_MAX).contains(&text(operation, "object").len()) {
         return Err(BAD_KEY);
@@ -337,7 +337,7 @@ fn put(bucket: &Mutex<Bucket>, operation: &Value, content: &mut dyn Read) -> io:
     }
     let key = text(operation, "object");
     let mut bucket = lock(bucket);
-    // Looked at and replaced in one go.
+    // The lock is held from here on, so that the condition still holds when the object is replaced.
     if !condition::holds(&operation["onlyIf"], bucket.get(key)) {
         return Ok(CONDITION_FAILED.into());
     }
@@ -345,7 +345,7 @@ fn put(bucket: &Mutex<Bucket>, operation: &Value, content: &mut dyn Read) -> io:
     Ok(Answer::Metadata(describe(&meta)))
 }
 
-/// Writes a body to disk, without holding the bucket: it may take as long as the client likes.
+/// Writes a body to disk. The bucket is not locked meanwhile, because a client may take as long as it likes.
 fn receive(bucket: &Mutex<Bucket>, algorithms: &[Algorithm], content: &mut dyn Read) -> io::Result<Fresh> {
     let path = lock(bucket).new_blob();
     Fresh::write(path, algorithms, content)
@@ -361,7 +361,7 @@ fn complete(bucket: &Mutex<Bucket>, operation: &Value) -> io::Result<Answer> {
     }
 }
 
-/// The parts that an upload is completed with, in the order of their numbers, whatever that of the list.
+/// The parts with which an upload is completed, in the order of their numbers. The order of the list does not matter.
 fn chosen(upload: &Upload, parts: &Value) -> Result<Vec<Blob>, Refusal> {
     let part = |part: &Value| Some((u32::try_from(number(&part["part"])?).ok()?, text(part, "etag").to_string()));
     let mut parts: Vec<(u32, String)> =

@@ -1,4 +1,4 @@
-//! The HTTP server around the store: bodies stream in both directions, and nothing waits for anybody else's.
+//! The HTTP server around the store. Bodies stream in both directions, and no request waits for the body of another one.
 
 use super::{Answer, Operation, Store};
 use crate::{
@@ -24,12 +24,7 @@ use std::{
     pin::Pin,
     sync::Arc,
 };
-use tokio::{
-    net::TcpListener,
-    runtime::Runtime,
-    sync::mpsc,
-    task::spawn_blocking,
-};
+use tokio::{net::TcpListener, runtime::Runtime, sync::mpsc, task::spawn_blocking};
 
 const SIZE_HEADER: &str = "cf-r2-metadata-size";
 const ERROR_HEADER: &str = "cf-r2-error";
@@ -46,7 +41,7 @@ pub(crate) struct R2 {
 }
 
 impl R2 {
-    /// Starts a store of the buckets in `folder`, for those who know `secret`.
+    /// Starts a store of the buckets in `folder`. It answers only requests that carry `secret`.
     pub(crate) fn start(folder: PathBuf, secret: &Secret, runtime: &Runtime) -> Result<Self, EdgeError> {
         let failed = |source| EdgeError::Io { action: "serve", path: folder.clone(), source };
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(failed)?;
@@ -56,7 +51,7 @@ impl R2 {
         Ok(Self { address })
     }
 
-    /// `127.0.0.1:PORT`.
+    /// The address of the store, `127.0.0.1:PORT`.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -64,14 +59,14 @@ impl R2 {
 
 async fn accept(listener: TcpListener, store: Arc<Store>, secret: Secret) {
     loop {
-        // A connection that is gone before it is accepted is nobody's trouble.
+        // An error means that the connection ended before it was accepted. Nothing is left to do for it.
         let Ok((connection, _)) = listener.accept().await else { continue };
         let (store, secret) = (store.clone(), secret.clone());
         let service = service_fn(move |request| {
             let (store, known) = (store.clone(), is_known(&request, &secret));
             async move { if known { serve(store, request).await } else { Ok(forbidden()) } }
         });
-        // workerd keeps connections for as long as it likes.
+        // There is no read timeout, because workerd keeps idle connections for as long as it likes.
         let served =
             http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(connection), service);
         tokio::spawn(served);
@@ -99,12 +94,12 @@ async fn serve(store: Arc<Store>, request: Request<Incoming>) -> Result<Response
         while let Some(frame) = body.frame().await {
             let chunk = match frame.map(Frame::into_data) {
                 Ok(Ok(data)) => Ok(data),
-                // Trailers.
+                // The frame holds trailers, which are no part of the content.
                 Ok(Err(_)) => continue,
                 Err(error) => Err(io::Error::other(error)),
             };
             let broken = chunk.is_err();
-            // Nobody wants the rest of what was refused.
+            // The send fails if the store refused the request. It then does not need the rest of the body.
             if sender.send(chunk).await.is_err() || broken {
                 break;
             }
@@ -123,7 +118,7 @@ async fn serve(store: Arc<Store>, request: Request<Incoming>) -> Result<Response
     Ok(response(answer.unwrap_or_else(|error| Answer::failed(&error))))
 }
 
-/// The body of a request, read where blocking is allowed.
+/// The body of a request, for a reader on a thread that may block.
 struct Upload {
     content: mpsc::Receiver<io::Result<Bytes>>,
     chunk: Bytes,
@@ -168,7 +163,7 @@ fn response(answer: Answer) -> Response<Body> {
     response
 }
 
-/// What a get answers. The disk is read when somebody wants more.
+/// The body of the answer to a get: the metadata, then the object. The disk is read only when the client asks for more.
 fn chunks(metadata: String, bytes: Box<dyn Read + Send>) -> Chunks {
     let object = stream::try_unfold(bytes, |mut bytes| async {
         let read = move || {

@@ -1,6 +1,7 @@
-//! Buckets on disk: one file of metadata for each object, and its bytes beside, in one file for each part.
+//! Buckets on disk. Each object has one file with its metadata; its bytes are in other files, one for each part.
 //!
-//! What an object is changes with one rename, so a kill leaves the old version or the new one. The keys are in memory.
+//! One rename replaces the metadata of an object, so a kill leaves either the old version or the new one. The metadata of all
+//! objects is also in memory.
 
 use md5::{Digest, Md5, digest::DynDigest};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// How a checksum is made. The numbers are those of the fields in workerd's protocol.
+/// The algorithm of a checksum. The numbers are those of the fields in workerd's protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Algorithm {
@@ -49,25 +50,25 @@ impl Algorithm {
     }
 }
 
-/// Everything that is known of an object.
+/// The metadata of an object.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Meta {
     pub(super) key: String,
     pub(super) version: String,
     pub(super) size: u64,
     pub(super) etag: String,
-    /// In milliseconds since 1970.
+    /// The time of the upload, in milliseconds since 1970.
     pub(super) uploaded: u64,
-    /// As hexadecimal digits: MD5, unless it was uploaded in parts, and what the upload named.
+    /// The checksums as hexadecimal digits: MD5, unless the object was uploaded in parts, and those that the upload named.
     #[serde(default)]
     pub(super) checksums: Vec<(Algorithm, String)>,
     pub(super) http_fields: serde_json::Value,
     pub(super) custom_fields: serde_json::Value,
-    /// The files with its bytes, and how many each has.
+    /// The names of the files with the object's bytes, each with the number of its bytes.
     pub(super) blobs: Vec<(String, u64)>,
 }
 
-/// What a new object gets besides its bytes.
+/// The HTTP metadata and the custom metadata of a new object.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Fields {
     pub(super) http: serde_json::Value,
@@ -84,13 +85,13 @@ pub(super) struct Blob {
     pub(super) checksums: Vec<(Algorithm, String)>,
 }
 
-/// A blob that is removed again unless something takes it.
+/// A new blob. Its file is removed when this is dropped, unless an object or an upload has taken it.
 pub(super) struct Fresh {
     pub(super) blob: Blob,
     path: Option<PathBuf>,
 }
 
-/// An upload in parts, under way.
+/// A multipart upload that is not completed yet.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Upload {
     pub(super) key: String,
@@ -120,7 +121,7 @@ impl Bucket {
         for upload in read_all::<Upload>(&folder.join("uploads"))? {
             used.extend(upload.parts.into_values().map(|blob| blob.name));
         }
-        // Of writes that a kill interrupted.
+        // A blob that nothing refers to comes from a write that a kill interrupted.
         for entry in fs::read_dir(folder.join("blobs"))? {
             let entry = entry?;
             if !entry.file_name().to_str().is_some_and(|name| used.contains(name)) {
@@ -137,7 +138,7 @@ impl Bucket {
         format!("{now:024x}{:08x}", self.count)
     }
 
-    /// Where to write bytes. Not while the bucket is locked: it may take as long as the client likes.
+    /// The path for a new blob. To be written while the bucket is not locked, because a client may take as long as it likes.
     pub(super) fn new_blob(&mut self) -> PathBuf {
         let name = self.fresh();
         self.folder.join("blobs").join(name)
@@ -184,8 +185,8 @@ impl Bucket {
         Ok(())
     }
 
-    /// Removes what `key` is not made of: an upload that is completed a second time names the blobs of its own object. Readers
-    /// that have a file open go on reading it.
+    /// Removes those of the blobs `names` that the object `key` does not consist of: an upload that is completed a second time
+    /// names the blobs of its own object. Readers that have a file open go on reading it.
     fn remove_blobs(&self, key: &str, names: impl Iterator<Item = String>) {
         let used = |name: &str| self.objects.get(key).is_some_and(|meta| meta.blobs.iter().any(|(own, _)| own == name));
         for name in names.filter(|name| !used(name)) {
@@ -228,7 +229,7 @@ impl Bucket {
         Ok(id)
     }
 
-    /// Adds a part. Returns whether there is such an upload.
+    /// Adds a part to an upload. Returns `false` if there is no such upload.
     pub(super) fn add_part(&mut self, key: &str, id: &str, number: u32, fresh: Fresh) -> io::Result<bool> {
         let Some(mut upload) = self.upload(key, id) else { return Ok(false) };
         let old = upload.parts.insert(number, fresh.blob.clone());
@@ -238,7 +239,7 @@ impl Bucket {
         Ok(true)
     }
 
-    /// Makes `blobs`, which are parts of `upload`, the object.
+    /// Completes `upload`: makes its parts `blobs` the object, and removes its other parts.
     pub(super) fn complete(&mut self, id: &str, mut upload: Upload, blobs: Vec<Blob>) -> io::Result<Meta> {
         let mut digest = Md5::new();
         for blob in &blobs {
@@ -281,13 +282,15 @@ impl Bucket {
         self.folder.join("uploads").join(id)
     }
 
-    /// A key may be longer than a file name, and of any characters.
+    /// The metadata file of an object. Its name is a hash, because a key may be longer than a file name and may have any
+    /// characters.
     fn object_path(&self, key: &str) -> PathBuf {
         self.folder.join("objects").join(md5(key.as_bytes()))
     }
 }
 
-/// The files of an object, one after the other. All are open from the start: what is deleted meanwhile can be read to its end.
+/// Reads the files of an object one after the other. All files are open from the start, so that an object which is deleted
+/// meanwhile can be read to its end.
 struct Parts(VecDeque<Take<File>>);
 
 impl Read for Parts {
@@ -303,7 +306,7 @@ impl Read for Parts {
 }
 
 impl Fresh {
-    /// Writes what `content` has to `path`, with MD5 and these checksums. What breaks off leaves nothing.
+    /// Writes `content` to `path`, and computes its MD5 and the checksums `algorithms`. If the content breaks off, no file is left.
     pub(super) fn write(path: PathBuf, algorithms: &[Algorithm], content: &mut dyn Read) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut file = File::create(&path)?;
@@ -346,7 +349,7 @@ fn read_all<T: serde::de::DeserializeOwned>(folder: &Path) -> io::Result<Vec<T>>
     let mut values = Vec::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        // A file without its last rename was never acknowledged.
+        // A file with an extension has not got its final name, so the write was never acknowledged.
         if path.extension().is_none() {
             let bad = |error: &dyn std::fmt::Display| {
                 io::Error::other(format!("`{}` cannot be read: {error}; it can only be removed", path.display()))
@@ -372,7 +375,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The bytes that [`hex`] wrote.
+/// The bytes of which [`hex`] wrote the digits.
 fn unhex(digits: &str) -> Vec<u8> {
     let pairs = digits.as_bytes().chunks_exact(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default());
     pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()

@@ -1,4 +1,4 @@
-//! The bindings of a script, as workerd knows them.
+//! The bindings of a script, in the text of workerd's configuration.
 
 use super::{
     assets_name,
@@ -8,13 +8,14 @@ use super::{
 use crate::Script;
 use realgar_wire::{Binding, BindingKind, ClassStorage};
 
-/// The values that nothing binds: a plain Worker binds no secrets, and finds them in its environment all the same.
+/// Bindings for values that no declared binding has. A plain Worker declares no secrets, but finds them in its environment all the
+/// same.
 pub(super) fn unbound(script: &Script) -> impl Iterator<Item = String> {
     let bound = |name: &String| script.manifest.bindings.iter().any(|binding| binding.name == *name);
     script.values.iter().filter(move |(name, _)| !bound(name)).map(|(name, value)| text(name, value))
 }
 
-/// The binding as workerd knows it. `None` for what is not simulated.
+/// The binding in the text of workerd's configuration. `None` for a kind that is not simulated.
 pub(super) fn binding(script: &Script, binding: &Binding) -> Option<String> {
     let name = &binding.name;
     Some(match &binding.kind {
@@ -84,7 +85,7 @@ pub(super) fn d1(name: &str, database: &str) -> String {
     )
 }
 
-/// A binding of type `kind` to a service that learns from `props` which resource is meant.
+/// A binding of type `kind` to a service. The service learns from `props` which resource is meant.
 pub(super) fn with_props(name: &str, kind: &str, service: &str, props: &serde_json::Value) -> String {
     let (name, service, props) = (quote(name), quote(service), quote(&props.to_string()));
     format!("(name = {name}, {kind} = (name = {service}, props = (json = {props})))")
@@ -100,7 +101,8 @@ pub(super) fn namespace(name: &str, class: &str, service: Option<&str>) -> Strin
     format!("(name = {}, durableObjectNamespace = (className = {}{service}))", quote(name), quote(class))
 }
 
-/// `key` decides which objects are the same: an id is a function of it and of the object's name.
+/// A Durable Object class. `key` is its unique key: an id is a function of the key and of the object's name, so the same key means
+/// the same objects.
 pub(super) fn class(name: &str, key: &str, storage: ClassStorage) -> String {
     let sql = storage.is_sqlite();
     format!("(className = {}, uniqueKey = {}, enableSql = {sql})", quote(name), quote(key))

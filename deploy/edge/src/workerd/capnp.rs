@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, path::Path};
 
-/// A Worker of the configuration: a script, or one of ours.
+/// A Worker of the configuration: a script, or a Worker of the edge's own.
 pub(super) struct WorkerText<'a> {
     pub(super) name: &'a str,
     pub(super) modules: Vec<String>,
@@ -15,7 +15,7 @@ pub(super) struct WorkerText<'a> {
     pub(super) outbound: &'a str,
 }
 
-/// The service that runs it.
+/// The service that runs the Worker.
 pub(super) fn worker(text: &WorkerText<'_>) -> String {
     let mut worker = String::new();
     let _ = write!(
@@ -40,7 +40,7 @@ pub(super) fn worker(text: &WorkerText<'_>) -> String {
     worker
 }
 
-/// A folder that Workers read and write.
+/// A service for a folder that Workers read and write.
 pub(super) fn disk(name: &str, path: &Path) -> String {
     format!("(name = {}, disk = (path = {}, writable = true))", quote(name), quote(&path.to_string_lossy()))
 }

@@ -1,5 +1,5 @@
-//! What stands in front of a script on this machine: for a test a clock that it advances and objects that it can reach into, for
-//! a developer labels on the lines of the log.
+//! The modules that stand in front of a script on this machine. For a test, they provide a clock that the test advances, and
+//! objects that it can reach into. For a developer, they put labels on the lines of the log.
 
 use realgar_wire::Manifest;
 use std::fmt::Write;
@@ -13,12 +13,12 @@ pub(crate) const CLOCK: &str = "RealgarTestClock";
 
 const SOURCE: &str = include_str!("../js/hooks.js");
 
-/// What stands in for time and chance in the scripts that are tested.
+/// What a test controls in its scripts: their time, and when objects are evicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hooks {
-    /// Where their clocks stand still, in milliseconds since 1970. `None` lets them go.
+    /// The time at which their clocks stand still, in milliseconds since 1970. With `None` the clocks run.
     pub clock_ms: Option<u64>,
-    /// Whether an object starts anew for every event.
+    /// Whether every event finds a new instance of its object.
     pub evict: bool,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn label_source(script: &str) -> String {
     LABEL_SOURCE.replace("\"REALGAR_SCRIPT\"", &serde_json::Value::from(script).to_string())
 }
 
-/// The source of [`MAIN`]: the script as it is, with the classes that `hooks` reach into, or that know their labels.
+/// The source of [`MAIN`]. It exports the script as it is, but with its classes wrapped: for hooks, or else for labels.
 pub(crate) fn main_source(manifest: &Manifest, hooks: bool) -> String {
     let script = serde_json::Value::from(format!("./{}", manifest.main_module)).to_string();
     let (wrapper, mut js) = if hooks {
@@ -52,10 +52,7 @@ pub(crate) fn main_source(manifest: &Manifest, hooks: bool) -> String {
     } else {
         ("labelled", format!("import {{ labelled }} from \"./{LABEL}\";\n"))
     };
-    let _ = write!(
-        js,
-        "import * as script from {script};\nexport * from {script};\nexport default script.default;\n"
-    );
+    let _ = write!(js, "import * as script from {script};\nexport * from {script};\nexport default script.default;\n");
     for object in &manifest.objects {
         let class = &object.class;
         let _ = writeln!(js, "export const {class} = {wrapper}(\"{class}\", script.{class});");

@@ -1,4 +1,4 @@
-//! The copies of scripts that run: a build may replace the original at any time, also by a version that does not start.
+//! The copies from which scripts run. The originals may be replaced by a build at any time, even by a version that does not start.
 
 use crate::{EdgeError, Script, error::io};
 use std::{
@@ -10,7 +10,7 @@ fn folder(data: &Path) -> PathBuf {
     data.join("versions")
 }
 
-/// Removes what an earlier run left.
+/// Removes the copies that an earlier run left.
 pub(crate) fn clear(data: &Path) -> Result<(), EdgeError> {
     let folder = folder(data);
     match fs::remove_dir_all(&folder) {
@@ -19,7 +19,7 @@ pub(crate) fn clear(data: &Path) -> Result<(), EdgeError> {
     }
 }
 
-/// Copies the modules of `script`.
+/// Copies the modules of `script`, and the folders of its bindings.
 pub(crate) fn copy(script: Script, data: &Path, version: u32) -> Result<Script, EdgeError> {
     let own = folder(data).join(format!("{}-{version}", script.name()));
     for module in &script.manifest.modules {
@@ -35,7 +35,8 @@ pub(crate) fn copy(script: Script, data: &Path, version: u32) -> Result<Script, 
     Ok(Script { folder: own, ..script })
 }
 
-/// The folders that bindings name. Those of a plain Worker, which are beside its modules, are used where they are.
+/// The folders that bindings name, relative to the script. A plain Worker's folders have absolute paths, and are used where they
+/// are.
 fn folders(script: &Script) -> impl Iterator<Item = &str> {
     let named = script.manifest.bindings.iter().filter_map(|binding| binding.kind.folder());
     named.filter(|folder| Path::new(folder).is_relative())
@@ -80,7 +81,7 @@ pub(crate) fn same(one: &Script, other: &Script) -> bool {
         && one.manifest.modules.iter().all(|module| content(one, &module.name) == content(other, &module.name))
 }
 
-/// Removes a copy. What cannot be removed is removed by the next run.
+/// Removes a copy. If that fails, the next run removes it.
 pub(crate) fn remove(script: &Script) {
     let _ = fs::remove_dir_all(&script.folder);
 }

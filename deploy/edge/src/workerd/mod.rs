@@ -17,57 +17,58 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 /// The service and socket of the administration Worker. No script can have this name.
 pub(crate) const ADMIN: &str = "realgar:admin";
-/// The services with what objects and databases store. No script can have these names either.
+/// The disk services with the data of objects and databases. No script can have these names either.
 const OBJECT_STORAGE: &str = "realgar:objects";
 const D1_STORAGE: &str = "realgar:d1-storage";
 const SIMULATOR_STORAGE: &str = "realgar:simulators";
 const KV_BLOBS: &str = "realgar:kv-blobs";
-/// With it a Worker can send other events than requests to a service.
+/// The compatibility flag with which a Worker can send events other than requests to a service.
 const EVENTS_FLAG: &str = "service_binding_extra_handlers";
-/// The folder of what objects store, in the data folder.
+/// The folder, in the data folder, with the databases of objects.
 pub(crate) const OBJECTS: &str = "objects";
 /// The folder of the D1 databases.
 pub(crate) const D1: &str = "d1";
-/// The folder of what the other simulators store.
+/// The folder with the data of the other simulators.
 pub(crate) const SIMULATORS: &str = "simulators";
 /// The folder of the R2 buckets.
 pub(crate) const R2: &str = "r2";
 /// The folder of the values in KV.
 pub(crate) const BLOBS: &str = "kv-blobs";
 
-/// The compatibility flags that bring `AsyncLocalStorage`, the smallest first.
+/// The compatibility flags that provide `AsyncLocalStorage`. The one that adds the least comes first.
 const ALS_FLAGS: [&str; 2] = ["nodejs_als", "nodejs_compat"];
 
 const FRONT_SOURCE: &str = include_str!("../js/front.js");
 const ADMIN_SOURCE: &str = include_str!("../js/admin.js");
-/// What a workerd is started for.
+/// The purpose for which a workerd is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Serve,
-    /// To see whether the scripts start. They get no sockets; the administration Worker has one always.
+    /// To see whether the scripts start. They get no sockets; the administration Worker always has one.
     Rehearse,
-    /// To run migrations: none of the scripts runs, nor what would call them.
+    /// To run migrations. Neither the scripts run, nor anything that would call them.
     Migrate,
 }
 
-/// What the configuration is made of.
+/// The values from which workerd's configuration is rendered.
 pub(crate) struct Config<'a> {
     pub(crate) scripts: &'a [Script],
     /// Which data belongs to which class.
     pub(crate) namespaces: &'a Namespaces,
     pub(crate) data: &'a Path,
     pub(crate) mode: Mode,
-    /// Where the store of R2 listens.
+    /// The address of the R2 store.
     pub(crate) r2: &'a str,
-    /// What the administration Worker and the store of R2 want to see of whoever calls them.
+    /// The secret that callers of the administration Worker and of the R2 store have to send.
     pub(crate) secret: &'a str,
-    /// Who answers the scripts' own requests to the outside, and the hosts that are let through. Without it all of them are.
+    /// The server that answers the scripts' own requests to the outside, and the hosts that are let through. With `None`, all hosts
+    /// are let through.
     pub(crate) outbound: Option<(SocketAddr, &'a BTreeMap<String, Option<String>>)>,
-    /// What a test puts in front of the scripts.
+    /// The clock and the evictions that a test controls.
     pub(crate) hooks: Option<Hooks>,
-    /// Whether lines of the log say which Worker and object they are from. Not together with `hooks`.
+    /// Whether each line of the log names the Worker and the object that wrote it. Not to be combined with `hooks`.
     pub(crate) labels: bool,
-    /// Whether each request is told of.
+    /// Whether each request is reported.
     pub(crate) requests: bool,
 }
 
@@ -113,8 +114,8 @@ impl Config<'_> {
         )
     }
 
-    /// Every class of every script is bound, so that its objects can be evicted; every script, so that it can be sent events;
-    /// and every database, so that migrations can run.
+    /// The administration Worker. It is bound to every class of every script, to evict objects; to every script, to send it events;
+    /// and to every database, to run migrations.
     fn admin_service(&self) -> String {
         let mut bindings = Vec::new();
         for binding in self.scripts.iter().flat_map(|script| &script.manifest.bindings) {
@@ -186,7 +187,7 @@ impl Config<'_> {
     }
 }
 
-/// What the administration Worker binds of a script.
+/// The bindings with which the administration Worker reaches a script, its classes and its queues.
 fn script_targets(script: &Script) -> Vec<String> {
     let name = script.name();
     let mut bindings = vec![service(&format!("script:{name}"), name)];
@@ -200,13 +201,13 @@ fn script_targets(script: &Script) -> Vec<String> {
     bindings
 }
 
-/// What sets the clock of a script.
+/// The binding with which the administration Worker sets the clock of a script.
 fn hook_target(script: &Script) -> String {
     let (name, service, class) = (quote(&format!("time:{}", script.name())), quote(script.name()), quote(hooks::CLOCK));
     format!("(name = {name}, service = (name = {service}, entrypoint = {class}))")
 }
 
-/// The static files of a script, in front of it.
+/// The service that serves the static files of a script. It stands in front of the script.
 fn assets_service(script: &Script) -> Option<String> {
     let directory = assets(script)?;
     let path = script.folder.join(directory);
@@ -238,7 +239,7 @@ fn requests_name(script: &Script) -> String {
     format!("realgar:requests:{}", script.name())
 }
 
-/// What tells of each request to a script.
+/// The service in front of a script that reports each request.
 fn requests_service(script: &Script) -> String {
     worker(&WorkerText {
         name: &requests_name(script),
@@ -262,4 +263,3 @@ fn module_text(folder: &Path, module: &Module) -> String {
     let path = folder.join(&module.name);
     format!("(name = {}, {kind} = embed {})", quote(&module.name), quote(&path.to_string_lossy()))
 }
-

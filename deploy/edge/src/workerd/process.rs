@@ -21,7 +21,7 @@ use std::{
 /// How long workerd may take to end by itself. Requests under way have that long to finish.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long workerd may take to serve. A script that never ends at its top level would take for ever.
+/// How long workerd may take until it serves. With an endless loop at the top level of a script it would never serve.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The file descriptor on which workerd reports, in the child.
@@ -32,7 +32,7 @@ const CONTROL_FD: i32 = 3;
 pub struct LogLine {
     /// `log`, `info`, `warn`, `error`, `debug`.
     pub level: String,
-    /// Where it comes from, if the edge labels lines and a Worker wrote it.
+    /// The origin of the line, if the edge labels lines and a Worker wrote this one.
     pub source: Option<Source>,
     /// The text.
     pub message: String,
@@ -43,7 +43,7 @@ pub struct LogLine {
 pub struct Source {
     /// The script.
     pub script: String,
-    /// The class of the object and its name, or its id where it has no name.
+    /// The class of the object, and its name, or its id if it has no name.
     pub object: Option<(String, String)>,
 }
 
@@ -62,24 +62,24 @@ pub struct ServedRequest {
     pub time_ms: u64,
 }
 
-/// What workerd printed, taken apart.
+/// A line that workerd printed, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Printed {
     Log(LogLine),
     Request(ServedRequest),
-    /// What workerd tells of its own work and is of no use to a developer.
+    /// A message about workerd's own work that is of no use to a developer.
     Chatter,
 }
 
 impl LogLine {
-    /// Something to know, which stops nothing.
+    /// A warning of the edge itself.
     pub(crate) fn warning(message: String) -> Self {
         Self { level: "warn".into(), source: None, message }
     }
 }
 
 impl Printed {
-    /// workerd logs one JSON object a line. Any other line is a complaint of its own.
+    /// Parses a line. workerd logs one JSON object a line; any other line is a complaint of workerd itself.
     fn parse(line: &str) -> Self {
         let json: Option<serde_json::Value> = serde_json::from_str(line).ok();
         let field = |name: &str| Some(json.as_ref()?.get(name)?.as_str()?.to_string());
@@ -100,8 +100,8 @@ impl Printed {
     }
 }
 
-/// Parts of lines with which workerd alarms nobody but the developer: an alarm that fell due while nothing ran is delivered
-/// late, which is what should happen.
+/// Texts that mark a line as [`Printed::Chatter`]. With these lines workerd reports an alarm that fell due while nothing ran. Such
+/// an alarm is delivered late, which is right, so the lines would only alarm the developer.
 const CHATTER: [&str; 2] = ["DEBUG_ALARM", "alarm overdue"];
 
 /// The label that `label.js` puts in front of a message, and the message.
@@ -109,15 +109,16 @@ fn labelled(message: &str) -> Option<(Source, &str)> {
     let rest = message.strip_prefix('\u{1}')?;
     let end = rest.find(['\u{1}', '\u{2}'])?;
     let (label, text) = rest.split_at(end);
-    // Behind a label of its own there is a space of the formatter's.
-    let text = text.strip_prefix('\u{1}').or_else(|| text.strip_prefix("\u{2} ")).or_else(|| text.strip_prefix('\u{2}'))?;
+    // If the label is an argument of its own, `console` has put a space behind it.
+    let text =
+        text.strip_prefix('\u{1}').or_else(|| text.strip_prefix("\u{2} ")).or_else(|| text.strip_prefix('\u{2}'))?;
     let mut label: Vec<String> = serde_json::from_str(label).ok()?;
     let object = if label.len() == 3 { label.pop().zip(label.pop()).map(|(name, class)| (class, name)) } else { None };
     Some((Source { script: label.pop()?, object }, text))
 }
 
 impl ServedRequest {
-    /// Reads what `front.js` tells.
+    /// Parses the message that `front.js` logs.
     fn parse(text: &str) -> Option<Self> {
         let (script, method, path, status, time_ms) = serde_json::from_str(text).ok()?;
         Some(Self { script, method, path, status, time_ms })
@@ -144,7 +145,7 @@ impl Sockets {
     }
 }
 
-/// Who is told what a workerd does.
+/// The callbacks that are told what a workerd does.
 #[derive(Clone)]
 pub(crate) struct Sinks {
     pub(crate) log: LogSink,
@@ -157,21 +158,16 @@ pub(crate) struct Sinks {
 pub(crate) struct Process {
     pid: Pid,
     ended: Receiver<()>,
-    /// Set before the process is told to end: until then its end is a surprise.
+    /// Set before the process is told to end. If the process ends earlier, its end is unexpected and is reported.
     stopping: Arc<AtomicBool>,
-    /// The threads that pass on what it prints.
+    /// The threads that pass on what the process prints.
     output: Vec<thread::JoinHandle<()>>,
 }
 
 impl Process {
-    /// Starts workerd, and returns when it listens on every socket.
-    /// If it later ends by itself, the log says so and `ended` is called.
-    pub(crate) fn spawn(
-        workerd: &Path,
-        config: &Path,
-        sockets: &Sockets,
-        sinks: &Sinks,
-    ) -> Result<Self, EdgeError> {
+    /// Starts workerd, and returns when it listens on every socket. If the process later ends by itself, that is logged, and the
+    /// callback `ended` is called.
+    pub(crate) fn spawn(workerd: &Path, config: &Path, sockets: &Sockets, sinks: &Sinks) -> Result<Self, EdgeError> {
         let Sinks { log, ended, .. } = sinks;
         let (control, report) = std::io::pipe().map_err(io("make a pipe for", workerd))?;
         let mut command = Command::new(workerd);
@@ -183,7 +179,7 @@ impl Process {
             descriptors.push(FdMapping { parent_fd: OwnedFd::from(listener), child_fd });
         }
         command.arg(config).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A group of its own: Ctrl-C in a terminal is for us, and we end workerd in order.
+        // workerd gets a process group of its own, so that Ctrl-C in a terminal reaches only us, and we end workerd in order.
         command.process_group(0);
         command.fd_mappings(descriptors).map_err(|error| EdgeError::Io {
             action: "hand sockets to",
@@ -201,7 +197,7 @@ impl Process {
             process.kill();
             None
         };
-        // From here on a line is a log line only.
+        // From here on, lines go to the log only, and are no longer kept.
         let kept = lock(&kept).take().unwrap_or_default();
         let text = || kept.iter().map(|line| line.message.trim_end()).collect::<Vec<_>>().join("\n");
         match process {
@@ -249,7 +245,7 @@ impl Process {
 
     fn end(self, signal: Signal, patience: Duration) {
         self.stopping.store(true, Ordering::SeqCst);
-        // Nobody is sent a signal for a process that is gone: its number may be somebody else's by now.
+        // A process that is gone is not sent a signal: its id may belong to another process by now.
         if self.runs() {
             let _ = kill_process(self.pid, signal);
             if self.ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
@@ -263,17 +259,17 @@ impl Process {
     }
 }
 
-/// Whether a process listens.
+/// Whether workerd listens on its sockets.
 #[derive(PartialEq, Eq)]
 enum Serving {
     Yes,
-    /// It ended before that.
+    /// The process ended before it listened.
     No,
-    /// It takes too long.
+    /// The process still runs, but takes too long.
     Unknown,
 }
 
-/// Waits until workerd has reported as many sockets.
+/// Waits until workerd has reported that it listens on this number of sockets.
 fn serves(control: PipeReader, sockets: usize) -> Serving {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
@@ -284,7 +280,7 @@ fn serves(control: PipeReader, sockets: usize) -> Serving {
     told.recv_timeout(START_TIMEOUT).unwrap_or(Serving::Unknown)
 }
 
-/// Passes on what workerd prints, and keeps it until the process serves.
+/// Reads what workerd prints. Until the process serves, lines of the log are kept; after that they are passed on.
 fn forward(
     pipe: Option<impl Read + Send + 'static>,
     kept: &Arc<Mutex<Option<Vec<LogLine>>>>,
@@ -349,9 +345,14 @@ mod tests {
     fn a_line_says_where_it_comes_from_if_it_has_a_label() {
         assert_eq!(parse("plain"), line(None, "plain"));
         assert_eq!(parse("\u{1}[\"api\"]\u{1}a\u{1}b"), line(Some(("api", None)), "a\u{1}b"));
-        assert_eq!(parse("\u{1}[\"api\",\"A\",\"ada\"]\u{2} { a: 1 }"), line(Some(("api", Some(("A", "ada")))), "{ a: 1 }"));
+        assert_eq!(
+            parse("\u{1}[\"api\",\"A\",\"ada\"]\u{2} { a: 1 }"),
+            line(Some(("api", Some(("A", "ada")))), "{ a: 1 }")
+        );
         assert_eq!(parse("\u{1}no label"), line(None, "\u{1}no label"));
-        for chatter in ["DEBUG_ALARM: Moving alarm later", "SQLite alarm overdue, running despite AlarmManager mismatch"] {
+        for chatter in
+            ["DEBUG_ALARM: Moving alarm later", "SQLite alarm overdue, running despite AlarmManager mismatch"]
+        {
             assert_eq!(parse(&format!("NOSENTRY {chatter}")), Printed::Chatter);
         }
         let complaint = Printed::Log(LogLine { level: "error".into(), source: None, message: "*** abort".into() });
@@ -360,13 +361,8 @@ mod tests {
 
     #[test]
     fn a_request_is_told_with_its_status_and_time() {
-        let expected = ServedRequest {
-            script: "api".into(),
-            method: "GET".into(),
-            path: "/a?b".into(),
-            status: 200,
-            time_ms: 3,
-        };
+        let expected =
+            ServedRequest { script: "api".into(), method: "GET".into(), path: "/a?b".into(), status: 200, time_ms: 3 };
         assert_eq!(parse("\u{3}[\"api\",\"GET\",\"/a?b\",200,3]"), Printed::Request(expected));
     }
 }

@@ -1,5 +1,5 @@
-//! The Workers of ours and of workerd's that stand in for the platform: D1, KV, queues, cron triggers, small kinds, and what is
-//! outside.
+//! The services that stand in for the platform: the simulators that come with workerd for D1, KV, queues and cron triggers, the
+//! shims for small kinds of bindings, and the services for R2 and for requests to the outside.
 
 use super::{
     Config, EVENTS_FLAG, OBJECT_STORAGE, SIMULATOR_STORAGE,
@@ -12,21 +12,22 @@ use realgar_wire::{BindingKind, ClassStorage, Consumer};
 const SHIMS_SOURCE: &str = include_str!("../js/shims.js");
 const OUTBOUND_SOURCE: &str = include_str!("../js/outbound.js");
 
-/// The date that the Workers of this crate are written for.
+/// The compatibility date that the Workers of this crate are written for.
 pub(super) const OWN_DATE: &str = "2026-04-21";
 
 /// A simulator that comes with workerd.
 pub(super) struct Simulator {
     pub(super) service: &'static str,
     module: &'static str,
-    /// The class that stores, and the binding it has.
+    /// The Durable Object class that stores the data, and the name of the simulator's binding to it.
     class: &'static str,
     binding: &'static str,
 }
 
 pub(super) const D1_SIMULATOR: Simulator =
     Simulator { service: "realgar:d1", module: "d1.js", class: "D1Database", binding: "DATABASE" };
-pub(super) const KV: Simulator = Simulator { service: "realgar:kv", module: "kv.js", class: "KVNamespace", binding: "SHARD" };
+pub(super) const KV: Simulator =
+    Simulator { service: "realgar:kv", module: "kv.js", class: "KVNamespace", binding: "SHARD" };
 pub(super) const QUEUES: Simulator =
     Simulator { service: "realgar:queues", module: "queues.js", class: "QueueShard", binding: "SHARD" };
 pub(super) const CRON: Simulator =
@@ -35,13 +36,12 @@ pub(super) const CRON: Simulator =
 /// The simulators whose clock a test can advance.
 pub(super) const CLOCKS: [&str; 3] = [KV.service, QUEUES.service, CRON.service];
 
-/// The kinds that workerd does not simulate: see `shims.js`.
+/// The service for kinds of bindings that workerd does not simulate: see `shims.js`.
 pub(super) const SHIMS: &str = "realgar:shims";
 
-
-/// The network.
+/// The service that reaches the network.
 pub(super) const INTERNET: &str = "realgar:internet";
-/// What stands in front of it in tests.
+/// The service that stands in front of the network in tests: see `outbound.js`.
 const OUTBOUND: &str = "realgar:outbound";
 /// The server of a test that answers outgoing requests.
 const OUTBOUND_ANSWERS: &str = "realgar:outbound-answers";
@@ -66,7 +66,7 @@ impl Config<'_> {
         })
     }
 
-    /// A service for each bucket: all lead to one store, which learns from a header which bucket is meant.
+    /// A service for each bucket. All of them lead to one store, which learns from a header which bucket is meant.
     pub(super) fn buckets(&self) -> Vec<String> {
         let bindings = self.scripts.iter().flat_map(|script| &script.manifest.bindings);
         let mut buckets: Vec<&String> = bindings
@@ -115,9 +115,10 @@ impl Config<'_> {
         self.simulator(&CRON, SIMULATOR_STORAGE, &bindings)
     }
 
-    /// The service that the scripts' `fetch` goes to, and what it needs.
+    /// The service that the scripts' `fetch` goes to, and the services that this one needs.
     pub(super) fn outbound(&self) -> Vec<String> {
-        // The platform reaches no private address; a developer's other services have no others.
+        // On the platform a Worker reaches no private addresses. Here it may, because a developer's other services have no public
+        // ones.
         let internet = format!(
             "(name = {}, network = (allow = [\"public\", \"private\"], tlsOptions = (trustBrowserCas = true)))",
             quote(INTERNET)
@@ -179,4 +180,3 @@ pub(super) fn shims() -> String {
         outbound: INTERNET,
     })
 }
-

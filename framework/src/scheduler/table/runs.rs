@@ -1,6 +1,8 @@
 //! What a wake does with rows: it begins runs of events, and writes how they end.
 
-use super::{ALARM, ALARM_RETRY, BATCH, Care, INTERRUPTIONS_MAX, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, read_all};
+use super::{
+    ALARM, ALARM_RETRY, BATCH, Care, INTERRUPTIONS_MAX, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, read_all,
+};
 use crate::{
     Alarm, Error, Result,
     codec::{self, rows::Packed},

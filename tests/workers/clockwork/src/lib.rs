@@ -1,8 +1,8 @@
 //! Objects with a schedule: one with typed events and an alarm of its own, and one that works its events off in its alarm.
 
 use realgar::{
-    Alarm, Cron, Cursor, Event, Missed, Namespace, OnAlarm, OnEvent, Overlap, Retry, Schedule, ScheduleSettings, When, cron,
-    now_ms, prelude::*, sleep,
+    Alarm, Cron, Cursor, Event, Missed, Namespace, OnAlarm, OnEvent, Overlap, Retry, Schedule, ScheduleSettings, When,
+    cron, now_ms, prelude::*, sleep,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

@@ -14,9 +14,11 @@ struct Two {
 
 /// What each question is answered.
 pub(crate) async fn run(database: &D1Client) -> Result<Value> {
-    for statement in
-        ["CREATE TABLE tx (s TEXT, j TEXT)", "CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT)", "CREATE TABLE big (i INTEGER)"]
-    {
+    for statement in [
+        "CREATE TABLE tx (s TEXT, j TEXT)",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, name TEXT)",
+        "CREATE TABLE big (i INTEGER)",
+    ] {
         database.execute(statement, ()).await?;
     }
     database.execute("INSERT INTO tx VALUES (?, json_object('n', ?))", (7, 7)).await?;

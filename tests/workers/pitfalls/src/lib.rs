@@ -117,14 +117,13 @@ impl Pit {
         let tuple: (Vec<u8>,) = sql.query_one("SELECT x'00ff' AS b", ())?;
         let option: Option<Vec<u8>> = sql.query_one("SELECT x'00ff' AS b", ())?;
         let all: Vec<Vec<u8>> = sql.query("SELECT x'01' AS b UNION ALL SELECT x''", ())?;
-        let loose: Vec<Loose> =
-            sql.query("SELECT 1 AS a UNION ALL SELECT 0.5 UNION ALL SELECT 'x' UNION ALL SELECT x'02' UNION ALL SELECT NULL", ())?;
+        let loose: Vec<Loose> = sql.query(
+            "SELECT 1 AS a UNION ALL SELECT 0.5 UNION ALL SELECT 'x' UNION ALL SELECT x'02' UNION ALL SELECT NULL",
+            (),
+        )?;
         let listed: Vec<i64> = sql.query_one("SELECT 1 AS a, 2 AS b", ())?;
         let named: Named = sql.query_one("SELECT 7 AS a", ())?;
-        Ok(format!(
-            "{bytes:?} {array:?} {newtype:?} {tuple:?} {option:?} {all:?} {loose:?} {listed:?} {}",
-            named.a
-        ))
+        Ok(format!("{bytes:?} {array:?} {newtype:?} {tuple:?} {option:?} {all:?} {loose:?} {listed:?} {}", named.a))
     }
 
     pub fn comments(&self) -> Result<Vec<i64>> {
@@ -205,12 +204,7 @@ impl Worker for Pitfalls {
     fn init(cx: &mut Init) -> Self {
         let zipped = || async { ([(header::CONTENT_ENCODING, "gzip")], ZIPPED.to_vec()) };
         let router = Router::new().route("/axum/zipped", get(zipped)).route("/axum/plain", get(|| async { "plain" }));
-        Pitfalls {
-            files: cx.bind(&FILES),
-            database: cx.bind(&DB),
-            router,
-            pits: cx.bind(Pit::from::<Pitfalls>()),
-        }
+        Pitfalls { files: cx.bind(&FILES), database: cx.bind(&DB), router, pits: cx.bind(Pit::from::<Pitfalls>()) }
     }
 
     async fn fetch(&self, request: Request, _cx: &Context) -> Result<Response> {

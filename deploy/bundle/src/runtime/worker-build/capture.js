@@ -1,4 +1,4 @@
-// Keeps hold of the wasm instance that worker-build's bundle makes for itself. Evaluated before that bundle.
+// Keeps the exports of the wasm instance that worker-build's bundle makes for itself. This module is evaluated before that bundle.
 
 export const captured = { exports: undefined };
 

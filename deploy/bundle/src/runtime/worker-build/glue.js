@@ -1,5 +1,5 @@
-// worker-build's bundle in the form of our own glue: `instantiate` makes a fresh instance the current one. The glue in the
-// bundle has its state at module level, so unlike ours it is shared by all instances, one after the other.
+// Gives worker-build's bundle the form of our own glue: `instantiate` makes a fresh instance the current one. Unlike our glue, the
+// glue in the bundle has its state at module level, so all instances share it, one after the other.
 
 import { captured } from "./capture.js";
 import * as built from "./build/index.js";
@@ -10,7 +10,7 @@ export function instantiate(host) {
   // The imports of the wasm find the host by this name.
   globalThis.__realgar = host;
   if (used) {
-    // This is how the bundle is told to replace its instance: at the next construction of one of its classes.
+    // The bundle replaces its instance when this flag is set and one of its classes is constructed.
     globalThis.__worker_init_state.criticalError = true;
     new built.RealgarObject();
   }

@@ -1,0 +1,8 @@
+use realgar::prelude::*;
+
+#[worker]
+pub struct Api;
+
+realgar::export!(Api);
+
+fn main() {}
