@@ -1,19 +1,19 @@
-// What the wasm asks of JavaScript that depends on no instance. `js.rs` beside the folder of this file is the other side.
+// The functions that the wasm calls and that depend on no instance. `src/js.rs` is the other side.
 
 import { env } from "cloudflare:workers";
-// This module, as what it exports: for `install`.
+// This module itself: `install` passes on what it exports.
 import * as host from "./host.js";
 
-/** How much of a stream is read at once, in bytes: a little more than a producer sends at once, which may be an item over its
+/** How much of a stream is read at once, in bytes: a little more than a producer sends at once, whose last item may exceed its
  *  limit. A plain reader gets 4 KiB, at a fraction of the speed. */
 const READ_SIZE_MAX = 260 << 10;
-/** How much is read at first. It grows with what arrives, as the chunks of a producer do. */
+/** The size of the first read of a stream, in bytes. Reads grow with what arrives, as the chunks of a producer do. */
 const READ_SIZE_MIN = 2 << 10;
 const READ_GROWTH = 4;
 
 const ROLLED_BACK = Symbol("rolled back");
 
-// What the wasm calls by these names. A release has those that the program calls.
+// The wasm calls the functions below by these names. A release has only those that the program calls.
 
 export const binding = (name) => env[name];
 
@@ -27,21 +27,21 @@ export function param(value) {
   params.push(value);
 }
 
-/** A cursor that is not read to its end has not run to its end. */
+/** Runs a statement. It reads the cursor to its end, because the statement has not run to its end before. */
 export function execute(sql, statement, count, low, high) {
   const cursor = exec(sql, statement, given(count), low, high);
   cursor.toArray();
   return cursor.rowsWritten;
 }
 
-/** The statement of a schedule that runs most. */
+/** Inserts an event. It is a function of its own because this is the statement that a schedule runs most. */
 export function eventInsert(sql, statement, id, seq, due, payload) {
   sql.exec(statement, id, seq, due, payload);
 }
 
 export const clockIsFrozen = () => globalThis.__realgarTestClock !== undefined;
 
-/** It is stored with what the object writes beside it, and no response leaves before that: nobody has to wait. */
+/** Sets the alarm. It is stored with what the object writes beside it, and no response leaves before that: nobody has to wait. */
 export function setAlarm(storage, time) {
   storage.setAlarm(time).catch((error) => console.error(`Realgar: the alarm could not be set: ${error?.message ?? error}`));
 }
@@ -70,7 +70,7 @@ export const autoResponse = (request, response) => new WebSocketRequestResponseP
 
 export function fixedLength(stream, length) {
   const { readable, writable } = new FixedLengthStream(length);
-  // Whoever reads sees it fail.
+  // Whoever reads `readable` sees the failure.
   stream.pipeTo(writable).catch(() => {});
   return readable;
 }
@@ -81,7 +81,7 @@ export const cancel = (reader) => reader.cancel();
 
 export function discard(value) {
   const stream = value instanceof Response ? value.body : value;
-  // It may have been sent away already.
+  // The cancellation fails if the stream was sent away already.
   if (stream instanceof ReadableStream) stream.cancel().catch(() => {});
 }
 
@@ -123,7 +123,7 @@ export function sleep(milliseconds) {
   return Object.assign(promise, parts);
 }
 
-/** Whoever waits for it is told, so that its number is free again. */
+/** Stops a timer. Whoever waits for its promise is told, so that the number of the promise is free again. */
 export function stopSleep({ timer, resolve }) {
   clearTimeout(timer);
   resolve();
@@ -142,14 +142,14 @@ export function transactionSync(storage, run) {
 /** The parameters of the statement that is run next. */
 let params = [];
 
-/** The last `count` of them. There may be more, of an instance that died before it ran a statement. */
+/** Takes the last `count` parameters. There may be more, of an instance that died before it ran a statement. */
 function given(count) {
   const last = params.length === count ? params : params.slice(params.length - count);
   params = [];
   return last;
 }
 
-/** The columns and rows of a query: as text, unless there are values that it does not have. */
+/** The columns and rows of a query: packed as text, or as a list of lists if there are values that the text cannot hold. */
 export function query(sql, statement, count, low, high) {
   const params = given(count);
   const cursor = exec(sql, statement, params, low, high);
@@ -165,16 +165,16 @@ export function query(sql, statement, count, low, high) {
   return rounded.size > 0 ? exactly((statement) => exec(sql, statement, params, low, high), statement, table, rounded) : table;
 }
 
-/** Whether it may be an integer that the runtime has rounded: it hands all numbers out as floats. */
+/** Whether a value may be an integer that the runtime has rounded: the runtime hands all numbers out as floats. */
 const isRounded = (value) => typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
 
 /**
- * A table again, with large integers as they are stored, by a query around the query. Of a statement that writes, which cannot stand there,
- * the table as it is.
+ * Reads a table again, with large integers as they are stored, by a query around the query. A statement that writes cannot stand
+ * in another query, so its table is returned as it is.
  */
 function exactly(run, statement, table, rounded) {
   const names = table[0].map((_, index) => `c${index}`);
-  // With what tells an integer from a text.
+  // A prefix tells an integer from a text.
   const columns = names.map((name, index) =>
     rounded.has(index) ? `CASE typeof(${name}) WHEN 'integer' THEN 'i' || ${name} WHEN 'text' THEN 't' || ${name} ELSE ${name} END` : name,
   );
@@ -194,17 +194,17 @@ function exactly(run, statement, table, rounded) {
 }
 
 /**
- * Runs a statement. The runtime takes floats only, so parameters that are integers, and come as numbers or, large ones, as text, go to a
- * `CAST`. Those are the bits of `low`, and from the fiftieth on, of `high`.
+ * Runs a statement. The runtime takes numbers as floats only, so a `CAST` is put around each parameter that is an integer. Such a
+ * parameter comes as a number or, if it is large, as text. The bits of `low`, and from index 50 on of `high`, say which they are.
  */
 function exec(sql, statement, params, low, high) {
   return sql.exec(low === 0 && high === 0 ? alone(statement) : casting(statement, low, high), ...params);
 }
 
-/** A statement without a comment at its end: behind a semicolon the runtime takes it for another statement. */
+/** A statement without a comment at its end: the runtime takes a comment behind a semicolon for another statement. */
 const alone = (statement) => (/--|\/\*/.test(statement) ? bare(statement) : statement);
 
-/** For D1, which takes floats only too. */
+/** The same casts for D1, which also takes numbers as floats only. */
 export const casted = (statement, low, high) => (low === 0 && high === 0 ? statement : casting(statement, low, high));
 
 /** How many forms of a statement are kept. */
@@ -218,21 +218,22 @@ function casting(statement, low, high) {
   const key = high === 0 ? low : `${low} ${high}`;
   let text = known.get(key);
   if (text === undefined) {
-    // What is NULL in one call is an integer in another: there may be as many forms of a statement as calls.
+    // A parameter that is NULL in one call is an integer in another: there may be as many forms of a statement as calls.
     if (known.size === FORMS_MAX) known.clear();
     known.set(key, (text = withCasts(alone(statement), low, high)));
   }
   return text;
 }
 
-/** How many bits there are in a half. */
+/** How many parameters have their bits in `low`; those after them have theirs in `high`. */
 const HALF = 50;
 
 /** Texts, quoted names, comments, words, and parameters of SQL. */
 const TOKENS =
   /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?(?:\*\/|$)|\?\d*|[:@#$](?:[\w$\u0080-\uffff]|::)+(?:\([^)\s]*\))?|[\w$\u0080-\uffff]+|[^\s;]/g;
 
-/** Parameters are numbered as SQLite does. The sign takes from the cast what would make a comparison convert the other side. */
+/** Puts the casts into a statement. Parameters are numbered as SQLite does. The `+` takes the affinity from the cast, by which a
+ *  comparison would convert the other side. */
 function withCasts(statement, low, high) {
   const isInteger = (index) => Math.floor(index < HALF ? low / 2 ** index : high / 2 ** (index - HALF)) % 2 === 1;
   const named = new Map();
@@ -249,7 +250,7 @@ function withCasts(statement, low, high) {
   });
 }
 
-/** A statement without what may follow it. */
+/** A statement without the semicolons and comments that may follow it. */
 function bare(statement) {
   let end = 0;
   for (const { 0: token, index } of statement.matchAll(TOKENS)) {
@@ -258,10 +259,10 @@ function bare(statement) {
   return statement.slice(0, end);
 }
 
-/** The numbers of what was packed last. */
+/** The numbers of the rows that were packed last. */
 let packed = [];
 
-/** The values of rows as `codec/rows.rs` reads them; `undefined` if one is nothing for that. */
+/** The values of rows, packed as `codec/rows.rs` reads them; `undefined` if a value has no such form. */
 function pack(rows) {
   let text = "";
   packed = [];
@@ -273,7 +274,7 @@ function pack(rows) {
   return text;
 }
 
-/** The first `count` values of one. */
+/** The first `count` values of a row, packed. */
 function packRow(row, count) {
   let text = "";
   for (let column = 0; column < count; column++) {
@@ -314,10 +315,10 @@ export function sockets(state, tag) {
   return all.filter((socket) => socket.readyState === WebSocket.READY_STATE_OPEN);
 }
 
-/** What holds bytes and nothing else. */
+/** The types that hold bytes and nothing else. */
 const BYTES = [Uint8Array, ArrayBuffer, Uint8ClampedArray, DataView];
 
-/** What a value is, in the order of `Kind` in `framework/src/codec/decode.rs`. */
+/** The kind of a value, as a number in the order of `Kind` in `framework/src/codec/decode.rs`. */
 export function kind(value) {
   switch (typeof value) {
     case "undefined": return 0;
@@ -339,12 +340,12 @@ export function kind(value) {
   return prototype === Object.prototype || prototype === null || value instanceof Error ? 10 : 11;
 }
 
-/** Where a row of an event has, as JSON, the columns that few have. */
+/** The index of the column that holds, as JSON, the columns that few events have. */
 const REST = 3;
 
 /**
- * What a wake of an object has done with its events in this turn and not yet told the database: which it tries, and which are done. It is
- * here, because it has to be told if the instance that works them off dies meanwhile.
+ * What a wake of an object has done with its events in this turn and has not told the database yet: which event it tries, and
+ * which are done. It is kept in JavaScript, because the database has to be told even if the wasm instance dies meanwhile.
  */
 export class Ledger {
   #ledgers;
@@ -357,7 +358,7 @@ export class Ledger {
   #triedAt;
   #done = [];
 
-  /** `ledgers` has it while there is something to write. The statements are in `scheduler/table/runs.rs`. */
+  /** `ledgers` has this ledger while there is something to write. The statements are in `scheduler/table/runs.rs`. */
   constructor(ledgers, sql, read, tryOne, removeAll) {
     this.#ledgers = ledgers;
     this.#sql = sql;
@@ -366,7 +367,7 @@ export class Ledger {
     this.#remove = removeAll;
   }
 
-  /** The first events that are due at `time`. Of each the first is its id, the second its number, and the last its payload. */
+  /** The first events that are due at `time`. A row begins with the id of the event and its number, and ends with its payload. */
   read(time, limit) {
     this.#rows = this.#sql.exec(this.#read, time, limit).raw().toArray();
     let text = "";
@@ -386,7 +387,7 @@ export class Ledger {
     return text;
   }
 
-  /** The event at `index` of what was read last is tried. Returns its payload; nothing if that was not read, or is no JSON. */
+  /** Notes that the event at `index` of the last read is tried. Returns its payload; nothing if it was not read, or is no JSON. */
   try(index, time) {
     this.#ledgers.add(this);
     this.#tried = this.#rows[index];
@@ -398,7 +399,7 @@ export class Ledger {
     }
   }
 
-  /** What is tried has ended: it is `done`, or the database was told in another way. */
+  /** Notes that the event that was tried has ended: it is `done`, or the database was told its outcome in another way. */
   end(done) {
     if (done) this.#done.push(this.#tried[0]);
     this.#tried = undefined;
@@ -427,7 +428,7 @@ export class Reader {
   #reader;
   #buffer = new ArrayBuffer(READ_SIZE_MIN);
 
-  /** `readers` has it until it is cancelled. */
+  /** `readers` has this reader until it is cancelled. */
   constructor(readers, stream) {
     if (!(stream instanceof ReadableStream)) throw new TypeError("expected a stream");
     this.#readers = readers;
@@ -455,8 +456,8 @@ export class Reader {
 }
 
 /**
- * Offers the wasm of a plain workers-rs Worker what it needs to call others. There is one instance, and no recovery of ours.
- * `settled(number, fulfilled, value)` says that a promise it waits for is settled.
+ * Offers the wasm of a plain workers-rs Worker what it needs to call others. Such a Worker has one instance, which Realgar does not
+ * replace when it dies. `settled(number, fulfilled, value)` says that a promise for which the wasm waits is settled.
  */
 export function install(settled) {
   const readers = new Set();

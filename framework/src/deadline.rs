@@ -1,8 +1,8 @@
 //! Deadlines: how long a call may take, with everything that it calls in turn.
 //!
-//! A deadline is part of the call that has it. What is called below gets what is left of it, so that the last hop gives up when
-//! the first one does. It travels as a duration: two machines need not agree what time it is. So the time on the way is not
-//! counted; that which an object takes to start is.
+//! A deadline is part of a call. The calls that are made inside of it get what is left of it, so that the last hop gives up when
+//! the first one does. A deadline travels as a duration, because two machines need not agree what time it is. So the time on the
+//! way is not counted, but the time that an object takes to start is.
 
 use crate::sleep;
 use std::{
@@ -15,7 +15,7 @@ use std::{
 };
 
 thread_local! {
-    /// When what is being polled has to be done, in milliseconds since 1970.
+    /// The deadline of what is being polled, in milliseconds since 1970. Infinite if there is none.
     static CURRENT: Cell<f64> = const { Cell::new(f64::INFINITY) };
 }
 
@@ -31,10 +31,10 @@ impl fmt::Display for Elapsed {
     }
 }
 
-/// Runs `future`, and drops it if it takes longer than `limit`. Calls of RPC methods inside of it carry what is left, and so do
-/// theirs; whichever deadline is nearest counts. A transaction that has begun runs to its end and is then rolled back. A call that
-/// returns a stream has met its deadline once the stream is there: what the producer then does has none, and ends when the stream
-/// is dropped.
+/// Runs `future`, and drops it if it takes longer than `limit`. RPC calls inside of it carry what is left of the time, and so do
+/// the calls that those make; the nearest deadline counts. A transaction that has begun runs to its end and is then rolled back. A
+/// call that returns a stream has met its deadline once the stream is there: its producer then has no deadline, and ends when the
+/// stream is dropped.
 ///
 /// ```no_run
 /// # use realgar::{deadline, Result};
@@ -45,7 +45,7 @@ impl fmt::Display for Elapsed {
 /// ```
 ///
 /// # Errors
-/// When it takes longer. What a call did until then is done.
+/// When `future` takes longer. What a call did until then is not undone.
 pub async fn deadline<F: Future>(limit: Duration, future: F) -> Result<F::Output, Elapsed> {
     let at = now() + limit.as_millis() as f64;
     until(at, future).await.ok_or(Elapsed { limit })
@@ -68,18 +68,18 @@ pub(crate) async fn until<F: Future>(at: f64, future: F) -> Option<F::Output> {
 /// What is left of the nearest deadline, in milliseconds; infinite where there is none.
 pub(crate) fn remaining() -> f64 {
     match CURRENT.get() {
-        // Without asking JavaScript for the time.
+        // Without a deadline, JavaScript is not asked for the time.
         never if never.is_infinite() => f64::INFINITY,
         at => (at - now()).max(0.0),
     }
 }
 
-/// What has this long left has to be done then.
+/// The deadline of what has `remaining` milliseconds left.
 pub(crate) fn at(remaining: f64) -> f64 {
     now() + remaining
 }
 
-/// When what is being polled has to be done.
+/// The deadline of what is being polled.
 pub(crate) fn current() -> f64 {
     CURRENT.get()
 }

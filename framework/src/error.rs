@@ -14,7 +14,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Something the program said itself.
+    /// An error that the program made itself, as text.
     #[error("{0}")]
     Message(String),
     /// The runtime threw an exception.

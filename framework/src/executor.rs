@@ -1,7 +1,7 @@
-//! Runs the calls that wait.
+//! The executor, which polls the calls that wait for something.
 //!
-//! Not with `spawn_local` of wasm-bindgen: there a promise that settles costs a microtask more, until what it woke is polled.
-//! Here [`settled`] polls it before it returns to the event loop, which is where it is called from.
+//! wasm-bindgen's `spawn_local` is not used: with it, a promise that settles costs one more microtask until the task that it woke
+//! is polled. Here the event loop calls [`settled`], which polls that task before it returns.
 
 use crate::promise;
 use std::{
@@ -23,17 +23,17 @@ type Task = Pin<Box<dyn Future<Output = ()>>>;
 struct Tasks {
     slots: Vec<Slot>,
     free: Vec<u32>,
-    /// What is to be polled next.
+    /// The tasks that are to be polled next.
     ready: Vec<u32>,
-    /// Whether anything is going to see to `ready`.
+    /// Whether it is arranged that the tasks in `ready` are polled.
     scheduled: bool,
 }
 
 struct Slot {
-    /// `None` while it is polled, and where there is none.
+    /// `None` while the task is being polled, and in a free slot.
     task: Option<Task>,
     queued: bool,
-    /// Of every task that has this number in turn: being woken for nothing harms nobody.
+    /// The waker of every task that has this number in turn. A task that is woken for nothing takes no harm.
     waker: Waker,
 }
 
@@ -58,7 +58,7 @@ impl Tasks {
         })
     }
 
-    /// Has the task polled. Returns whether that is still to be arranged.
+    /// Has the task polled. Returns whether the caller still has to arrange that.
     fn queue(&mut self, number: u32) -> bool {
         if mem::replace(&mut self.slots[number as usize].queued, true) {
             return false;
@@ -71,7 +71,7 @@ impl Tasks {
 /// Polls `task` at once, and again whenever it is woken. Returns its number if it waits.
 pub(crate) fn run(mut task: impl Future<Output = ()> + Unpin + 'static) -> Option<u32> {
     let number = TASKS.with_borrow_mut(Tasks::add);
-    // Most are done by now, without having been in a box.
+    // Most tasks are done after this poll, and are never put in a box.
     if poll_once(number, Pin::new(&mut task)) {
         TASKS.with_borrow_mut(|tasks| tasks.free.push(number));
         return None;
@@ -111,8 +111,8 @@ fn wake(number: u32) {
     }
 }
 
-/// Polls what is ready now. What that makes ready comes after the promises that have settled meanwhile: a task that wakes itself
-/// to let others go on must not keep them waiting.
+/// Polls the tasks that are ready now. Tasks that become ready meanwhile are polled after the promises that have settled by then: a
+/// task that wakes itself to let others go on must not keep them waiting.
 pub(crate) fn poll_ready() {
     let ready = TASKS.with_borrow_mut(|tasks| {
         tasks.scheduled = false;

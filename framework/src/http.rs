@@ -20,11 +20,11 @@ use worker::{Body, EncodeBody, Request, Response};
 ///
 /// The body of a response with `Content-Encoding` is sent as it is: whoever set the header has encoded it.
 ///
-/// axum wants handlers whose futures are `Send`. What awaits a call, or anything else of JavaScript, is so inside of
-/// `worker::send::SendFuture`, or with `#[worker::send]` on the handler.
+/// axum requires handlers whose futures are `Send`. A future that awaits a call, or anything else of JavaScript, is `Send` inside
+/// of `worker::send::SendFuture`, or with `#[worker::send]` on the handler.
 ///
 /// # Errors
-/// When the request or the response has no form of the other kind, or the service fails.
+/// When the request or the response cannot be converted, or the service fails.
 pub async fn serve<S, B>(mut service: S, request: Request) -> Result<Response>
 where
     S: Service<::http::Request<Body>, Response = ::http::Response<B>>,
@@ -35,11 +35,11 @@ where
     let failed = |error: S::Error| Error::Message(error.to_string());
     std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(failed)?;
     let mut response = service.call(request).await.map_err(failed)?;
-    // A service encodes the body that it says is encoded; the platform would do so once more.
+    // A service that says that the body is encoded has encoded it itself; the platform would do so once more.
     let encoded = response.headers().contains_key(::http::header::CONTENT_ENCODING);
     let asked = response.extensions_mut().remove::<EncodeBody>();
     let encode_body = asked.unwrap_or(if encoded { EncodeBody::Manual } else { EncodeBody::Automatic });
-    // The base crate's conversions forget it, so it is said of both forms.
+    // The base crate's conversions forget this setting, so it is set on both forms of the response.
     response.extensions_mut().insert(encode_body);
     Ok(Response::from(worker::response_to_wasm(response)?).with_encode_body(encode_body))
 }

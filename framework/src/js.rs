@@ -8,7 +8,7 @@ use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen]
 extern "C" {
-    /// Ends the call `record` well.
+    /// Ends the call `record` with a result.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn settle(record: &JsValue, value: &JsValue);
 
@@ -16,11 +16,11 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn fail(record: &JsValue, code: &str, message: &str, path: Option<&str>, data: &JsValue);
 
-    /// Says what the panic hook saw; the abort that follows has no text.
+    /// Reports the message that the panic hook saw; the abort that follows has no text.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn panicked(call: u32, message: &str);
 
-    /// Says that this instance cannot go on.
+    /// Reports that this instance has aborted and cannot go on.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn aborted(call: u32);
 
@@ -57,7 +57,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn log(level: &str, line: &str);
 
-    /// What a value is, for the decoder and its messages: see [`crate::codec`].
+    /// The kind of a value, for the decoder and its messages: see [`crate::codec`].
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn kind(value: &JsValue) -> u32;
 
@@ -65,7 +65,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn bytes(value: &JsValue) -> js_sys::Uint8Array;
 
-    /// Whether a string has no half of a surrogate pair in it, which UTF-8 cannot say.
+    /// Whether a string has no half of a surrogate pair in it, which UTF-8 cannot represent.
     #[wasm_bindgen(js_namespace = __realgar, js_name = wellFormed)]
     pub(crate) fn well_formed(value: &JsValue) -> bool;
 
@@ -81,8 +81,8 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar, js_name = waitUntil)]
     pub(crate) fn wait_until(context: &JsValue) -> JsValue;
 
-    /// A `ReadableStream` of what `producer` produces. `number` is what [`stream_ready`] knows it by, `call` the call that
-    /// opened it, `format` that of its frames.
+    /// A `ReadableStream` of the chunks that `producer` produces. [`stream_ready`] identifies it by `number`. `call` is the call
+    /// that opened it, and `format` the format of its frames.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn stream(producer: crate::stream::StreamHandle, number: u32, call: u32, format: u32) -> JsValue;
 
@@ -90,16 +90,16 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar, js_name = streamReady)]
     pub(crate) fn stream_ready(number: u32);
 
-    /// A reader of a `ReadableStream`. Throws where the value is none, or has a reader already.
+    /// A reader of a `ReadableStream`. Throws if the value is not one, or has a reader already.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
     pub(crate) fn reader(stream: &JsValue) -> Result<JsValue, JsValue>;
 
-    /// Has [`crate::promise::promise_settled`] called with `number` when the next chunk is there, a `Uint8Array` that is valid until
-    /// the next read; `undefined` at the end.
+    /// Has [`crate::promise::promise_settled`] called with `number` when the next chunk is there. The chunk is a `Uint8Array` that
+    /// is valid until the next read, or `undefined` at the end.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn read(reader: &JsValue, number: u32);
 
-    /// Says that nobody reads any more.
+    /// Cancels a stream, because nobody reads it any more.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn cancel(reader: &JsValue);
 
@@ -107,7 +107,8 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn numbers() -> Vec<f64>;
 
-    /// The next parameter of the statement that is run next. A list of JavaScript values would cost two crossings for each.
+    /// Hands over the next parameter of the statement that is run next. A list of JavaScript values would cost two crossings for
+    /// each.
     #[wasm_bindgen(js_namespace = __realgar, js_name = param)]
     pub(crate) fn param_number(value: f64);
 
@@ -117,7 +118,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn param(value: &JsValue);
 
-    /// The statement for D1: parameters that are integers go to a `CAST`. See [`SqlParams`].
+    /// The statement for D1, with a `CAST` around each parameter that is an integer. See [`SqlParams`].
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn casted(statement: &str, low: f64, high: f64) -> JsValue;
 
@@ -137,11 +138,12 @@ extern "C" {
         payload: &str,
     ) -> Result<(), JsValue>;
 
-    /// With the statements that read what is due, that say that one event is tried, and that delete those that are done.
+    /// Makes a ledger that uses these statements: one that reads the due events, one that notes that an event is being tried, and
+    /// one that deletes the events that are done.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn ledger(sql: &JsValue, read: &str, try_one: &str, remove_all: &str) -> Ledger;
 
-    /// What a wake has done with events and not yet told the database: `Ledger` in `host.js`.
+    /// What a wake has done with events and has not told the database yet: `Ledger` in `host.js`.
     #[derive(Debug)]
     pub(crate) type Ledger;
 
@@ -149,15 +151,16 @@ extern "C" {
     #[wasm_bindgen(method, catch)]
     pub(crate) fn read(this: &Ledger, time: f64, limit: u32) -> Result<String, JsValue>;
 
-    /// The event at `index` of what was read last is tried. Returns its payload; `undefined` if that was not read, or is no JSON.
+    /// Notes that the event at `index` of those that were read last is being tried. Returns its payload; `undefined` if the payload
+    /// was not read, or is not JSON.
     #[wasm_bindgen(method, js_name = "try")]
     pub(crate) fn try_event(this: &Ledger, index: u32, time: f64) -> JsValue;
 
-    /// What is tried has ended: it is `done`, or was told the database in another way.
+    /// Notes that the event that was being tried has ended: it is `done`, or the database was told its outcome in another way.
     #[wasm_bindgen(method)]
     pub(crate) fn end(this: &Ledger, done: bool);
 
-    /// Whether it has something to write of the event with this id.
+    /// Whether the ledger has something to write about the event with this id.
     #[wasm_bindgen(method)]
     pub(crate) fn knows(this: &Ledger, id: &str) -> bool;
 
@@ -176,12 +179,12 @@ extern "C" {
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = setAlarm)]
     pub(crate) fn set_alarm(storage: &JsValue, time: f64) -> Result<(), JsValue>;
 
-    /// The open sockets of the object `state`, with the tag `tag` if it is one.
+    /// The open sockets of the object `state`; only those with the tag `tag`, unless it is `undefined`.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
     pub(crate) fn sockets(state: &JsValue, tag: &JsValue) -> Result<js_sys::Array, JsValue>;
 
-    /// Sends `message` to the open sockets of the object `state` that have the tag `tag`, if it is one, and are not `except`. Returns to how
-    /// many.
+    /// Sends `message` to the open sockets of the object `state`, except to `except`; only to those with the tag `tag`, unless it
+    /// is `undefined`. Returns to how many sockets.
     #[wasm_bindgen(catch, js_namespace = __realgar)]
     pub(crate) fn broadcast(
         state: &JsValue,
@@ -190,15 +193,15 @@ extern "C" {
         message: &JsValue,
     ) -> Result<u32, JsValue>;
 
-    /// A pair of a request and the response that the platform has for it.
+    /// A request, and the response with which the platform answers it.
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = autoResponse)]
     pub(crate) fn auto_response(request: &str, response: &str) -> Result<JsValue, JsValue>;
 
-    /// What the query of a request's URL has by this name; `null` if it has none.
+    /// The value of the parameter `name` in the query of a request's URL; `null` if there is none.
     #[wasm_bindgen(js_namespace = __realgar, js_name = queryParam)]
     pub(crate) fn query_param(request: &worker::web_sys::Request, name: &str) -> JsValue;
 
-    /// Says that nobody reads a value that may be a stream, or a response with one.
+    /// Cancels a value that nobody is going to read, if it is a stream or a response with one.
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn discard(value: &JsValue);
 
@@ -212,12 +215,12 @@ extern "C" {
         trace: Option<&str>,
     ) -> Result<JsValue, JsValue>;
 
-    /// The same stream, known to have `length` bytes. It fails if it has not.
+    /// The same stream, known to have `length` bytes. It fails if it has another length.
     #[wasm_bindgen(catch, js_namespace = __realgar, js_name = fixedLength)]
     pub(crate) fn fixed_length(stream: &JsValue, length: f64) -> Result<JsValue, JsValue>;
 
-    /// What the contract of this build says of method `method` behind `binding`: its hash, where the two sides may exchange
-    /// bytes, or `undefined`.
+    /// The hash of the contract that this build has of the method `method` behind `binding`, if the two sides may exchange bytes;
+    /// otherwise `undefined`.
     #[wasm_bindgen(js_namespace = __realgar, js_name = contract)]
     fn raw_contract(binding: &JsValue, method: &JsValue) -> JsValue;
 
@@ -225,7 +228,7 @@ extern "C" {
     #[wasm_bindgen(js_namespace = __realgar)]
     pub(crate) fn sleep(milliseconds: f64) -> JsValue;
 
-    /// Stops the timer behind such a promise, which then resolves.
+    /// Stops the timer behind a promise that [`sleep`] returned. The promise then resolves.
     #[wasm_bindgen(js_namespace = __realgar, js_name = stopSleep)]
     pub(crate) fn stop_sleep(promise: &JsValue);
 
@@ -239,14 +242,14 @@ extern "C" {
 }
 
 thread_local! {
-    /// The names and statements that were used.
+    /// The names and statements that were used, as JavaScript strings.
     static NAMES: RefCell<Known<JsValue>> = const { RefCell::new(Known(Vec::new())) };
-    /// The lists of names that were used.
+    /// The lists of names that were used, as JavaScript lists.
     static LISTS: RefCell<Known<js_sys::Array>> = const { RefCell::new(Known(Vec::new())) };
 }
 
-/// What was made of constants, for the life of the instance, in the order of their addresses and lengths. A program has few, and this is a
-/// tenth of a hash map's code.
+/// The JavaScript values that were made of constants, for the life of the instance, in the order of the constants' addresses and
+/// lengths. A program has few, and a sorted list is a tenth of a hash map's code.
 struct Known<T: 'static>(Vec<((usize, usize), &'static T)>);
 
 impl<T> Known<T> {
@@ -263,7 +266,8 @@ impl<T> Known<T> {
     }
 }
 
-/// `text` as a JavaScript string. Made once: the runtime takes longer to decode a name than to look a method up by it.
+/// `text` as a JavaScript string. The string is made once: the runtime takes longer to decode a name than to look a method up by
+/// it.
 fn name(text: &'static str) -> &'static JsValue {
     NAMES.with_borrow_mut(|names| names.of(text.as_bytes(), || JsValue::from_str(text)))
 }
@@ -273,7 +277,7 @@ pub(crate) fn define(target: &js_sys::Object, property: &'static str, value: &Js
     raw_define(target, name(property), value);
 }
 
-/// Makes an own property whose name is not known before.
+/// Makes an own property whose name is not known at compile time.
 pub(crate) fn define_any(target: &js_sys::Object, property: &str, value: &JsValue) {
     raw_define(target, &property.into(), value);
 }
@@ -380,14 +384,14 @@ pub(crate) fn invoke2(
     raw_invoke2(target, name(method), first, second)
 }
 
-/// Whether a message has this text in it, which is not empty. The search of the standard library is fast in long messages, and 700 bytes of
-/// code.
+/// Whether `text`, which is not empty, is in a message. The search of the standard library would be faster in long messages, but it
+/// is 700 bytes of code.
 #[inline(never)]
 pub(crate) fn says(message: &str, text: &str) -> bool {
     message.as_bytes().windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// What the platform says of a method that is not there.
+/// Whether a message is the one with which the platform reports a method that does not exist.
 #[inline(never)]
 pub(crate) fn is_method_missing(message: &str) -> bool {
     says(message, "does not implement the method")

@@ -194,7 +194,7 @@ pub use realgar_macros::export;
 /// | `name = ".."` | a method | its name on the wire |
 /// | `native` | a method, a block, a trait | values travel as plain JavaScript values, also between Rust and Rust: for types that postcard would corrupt, and for peers in JavaScript |
 /// | `idempotent` | a method | it may run twice: a call that failed on the way is repeated where the platform suggests it |
-/// | `exclusive` | a method of an object | a call waits until the object's exclusive methods that were called before it have ended |
+/// | `exclusive` | a method of an object | a call waits until the object's exclusive methods that were called before have ended |
 /// | `for = Counter` | a trait | the trait is what callers know of `Counter`; `#[rpc] impl CounterRpc for CounterLive` implements it |
 ///
 /// While a method awaits, the object handles other events. The platform holds them back only while storage is read. After an

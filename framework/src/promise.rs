@@ -1,7 +1,8 @@
 //! Awaiting a JavaScript promise.
 //!
-//! Not with `JsFuture`, which makes two closures for each promise and registers them for finalisation: here the entry module
-//! gets a number, and calls one export with it. It is what makes a call from Rust as fast as one from JavaScript.
+//! `JsFuture` is not used, because it makes two closures for each promise and registers them for finalisation. Here the entry
+//! module gets a number, and calls one export with it when the promise is settled. This makes a call from Rust as fast as one from
+//! JavaScript.
 
 use crate::{executor, js};
 use std::{
@@ -47,7 +48,7 @@ impl Slots {
         mem::replace(&mut self.list[number as usize], Slot::Free)
     }
 
-    /// Returns whom to wake, or the result if nobody wants it.
+    /// Keeps the result of a promise. Returns the waker to wake; or the result, if nobody wants it.
     fn settle(&mut self, number: u32, result: Result<JsValue, JsValue>) -> (Option<Waker>, Slot) {
         let Some(slot) = self.list.get_mut(number as usize) else { return (None, Slot::Free) };
         match mem::replace(slot, Slot::Settled(result)) {
@@ -59,7 +60,7 @@ impl Slots {
 }
 
 impl Slot {
-    /// Ends a stream that nobody is going to read.
+    /// Cancels a stream that nobody is going to read.
     fn discard(self) {
         if let Self::Settled(Ok(value)) = self
             && value.is_object()
@@ -69,7 +70,8 @@ impl Slot {
     }
 }
 
-/// The result of a promise. Dropping it leaves the promise to itself; a stream that it comes to is cancelled.
+/// The future of a promise's result. Dropping it does not stop the promise; if the promise's result is a stream, the stream is then
+/// cancelled.
 #[derive(Debug)]
 pub(crate) struct Settled {
     /// `None` once the result was taken.
@@ -81,7 +83,7 @@ pub(crate) fn settled(promise: &JsValue) -> Settled {
     settled_by(|number| js::wait(promise, number))
 }
 
-/// Awaits what `begin` has JavaScript report under a number.
+/// Awaits a result that JavaScript reports under a number, which `begin` gets.
 pub(crate) fn settled_by(begin: impl FnOnce(u32)) -> Settled {
     let number = SLOTS.with_borrow_mut(Slots::add);
     begin(number);
@@ -96,7 +98,7 @@ impl Future for Settled {
         let mut replaced = None;
         let state = SLOTS.with_borrow_mut(|slots| {
             if let Slot::Waiting(waker) = &mut slots.list[number as usize] {
-                // Always the latest: a call is polled by more than one task in its life.
+                // The waker is always the latest one: a call is polled by more than one task in its life.
                 replaced = waker.replace(cx.waker().clone());
                 return Poll::Pending;
             }
@@ -106,7 +108,7 @@ impl Future for Settled {
                 Slot::Free | Slot::Waiting(_) | Slot::Abandoned => Poll::Pending,
             }
         });
-        // Not while the slots are borrowed: it may have been the last to hold a task, whose end may run anything.
+        // Dropped while the slots are not borrowed: the waker may be the last to hold a task, whose end may run anything.
         drop(replaced);
         state
     }
@@ -127,7 +129,7 @@ impl Drop for Settled {
 /// A number that no promise has.
 const NEXT_TURN: u32 = u32::MAX;
 
-/// Has the executor poll what is ready as soon as the event loop comes to it.
+/// Makes the executor poll the tasks that are ready, as soon as the event loop comes to it.
 pub(crate) fn next_turn() {
     js::wait(&js_sys::Promise::resolve(&JsValue::UNDEFINED), NEXT_TURN);
 }
@@ -140,7 +142,7 @@ pub fn promise_settled(number: u32, fulfilled: bool, value: JsValue) {
     }
     let result = if fulfilled { Ok(value) } else { Err(value) };
     let (waker, unwanted) = SLOTS.with_borrow_mut(|slots| slots.settle(number, result));
-    // Not while the slots are borrowed: waking may run anything.
+    // Done while the slots are not borrowed, because waking may run anything.
     unwanted.discard();
     if let Some(waker) = waker {
         executor::settled(|| waker.wake());

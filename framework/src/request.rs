@@ -1,12 +1,12 @@
-//! What the base crate's request lacks.
+//! What the base crate's [`Request`] lacks.
 
 use crate::js;
 use worker::Request;
 
-/// More of a [`Request`].
+/// Additional methods of a [`Request`].
 pub trait RequestExt {
-    /// The first value of this name in the query of the URL, decoded; `None` if there is none. The URL is read by JavaScript: the parser that
-    /// [`Request::url`] and [`Request::query`] bring is 73 KB of a compressed bundle.
+    /// The first value of the parameter `name` in the query of the URL, decoded; `None` if there is none. JavaScript reads the URL,
+    /// because the parser that [`Request::url`] and [`Request::query`] bring takes 73 KB of a compressed bundle.
     ///
     /// ```no_run
     /// # use realgar::prelude::*;

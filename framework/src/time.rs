@@ -11,8 +11,8 @@ use std::{
 };
 use wasm_bindgen::JsValue;
 
-/// What time it is, in milliseconds since 1970. On the platform it stands still while the program computes, and moves on when it has waited
-/// for something (Cloudflare, "Security model"). A test may stand in for it.
+/// The current time, in milliseconds since 1970. On the platform, the clock stands still while the program computes, and moves on
+/// when it has waited for something (Cloudflare, "Security model"). A test may stand in for the clock.
 #[must_use]
 pub fn now_ms() -> u64 {
     js_sys::Date::now() as u64
@@ -20,7 +20,7 @@ pub fn now_ms() -> u64 {
 
 /// Waits for `duration`, rounded to whole milliseconds. Dropping it stops the timer.
 ///
-/// A Durable Object that waits stays in memory, and is billed for it; work for later belongs into an alarm.
+/// A Durable Object that waits stays in memory, and is billed for it: work for later belongs in an alarm.
 pub fn sleep(duration: Duration) -> Sleep {
     let timer = js::sleep(duration.as_millis() as f64);
     Sleep { settled: settled(&timer), timer, ended: false }

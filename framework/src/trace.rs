@@ -7,7 +7,7 @@ use std::{
     rc::Rc,
 };
 
-/// What a call is of.
+/// What logs say of a call.
 #[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "only logs look at all of it"))]
 #[derive(Debug)]
 pub(crate) struct Scope {
@@ -17,7 +17,7 @@ pub(crate) struct Scope {
     pub(crate) object: Option<Rc<str>>,
     /// The method, or the event.
     pub(crate) method: &'static str,
-    /// The same for everything that one event from outside caused.
+    /// The id of the trace. It is the same for everything that one event from outside caused.
     pub(crate) trace: Rc<str>,
 }
 
@@ -26,7 +26,7 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Scope>>> = const { RefCell::new(None) };
 }
 
-/// Whether anybody asks for scopes. They cost a little, so that otherwise there are none.
+/// Whether scopes are recorded. They cost a little, so they are recorded only if somebody asks for them.
 pub(crate) fn enabled() -> bool {
     ENABLED.get()
 }
@@ -36,12 +36,13 @@ pub(crate) fn current_trace() -> Option<Rc<str>> {
     CURRENT.with_borrow(|current| current.as_ref().map(|scope| scope.trace.clone()))
 }
 
-/// What is being polled, if anybody asks.
+/// The scope of the call that is being polled, if scopes are recorded.
 pub(crate) fn current() -> Option<Rc<Scope>> {
     CURRENT.with_borrow(Clone::clone)
 }
 
-/// What a future was made inside of: the deadline, and the call that logs name. For what runs as a task of its own.
+/// What a future was made inside of: the deadline, and the scope, which logs name. It is for a future that runs as a task of its
+/// own.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
     scope: Option<Rc<Scope>>,
@@ -49,18 +50,18 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Those of what is being polled.
+    /// The surroundings of the call that is being polled.
     pub(crate) fn current() -> Self {
         Self { scope: current(), deadline: deadline::current() }
     }
 
-    /// Those of a stream that is opened here. It has no deadline: the call that has one is answered as soon as the stream is there,
-    /// and from then on it is the consumer who says when it ends.
+    /// The surroundings of a stream that is opened here. It has no deadline: a call with a deadline is answered as soon as the
+    /// stream is there, and from then on the consumer says when the stream ends.
     pub(crate) fn of_stream() -> Self {
         Self { scope: current(), deadline: f64::INFINITY }
     }
 
-    /// Runs `body` inside of them.
+    /// Runs `body` inside of these surroundings.
     pub(crate) fn around<T>(&self, body: impl FnOnce() -> T) -> T {
         within(self.scope.as_ref(), || deadline::within(self.deadline, body))
     }
@@ -75,7 +76,7 @@ pub(crate) fn within<T>(scope: Option<&Rc<Scope>>, body: impl FnOnce() -> T) -> 
     result
 }
 
-/// A trace that begins here: 32 hexadecimal digits, as W3C's "Trace Context" has them.
+/// The id of a new trace: 32 hexadecimal digits, as W3C's "Trace Context" has them.
 pub(crate) fn fresh() -> Rc<str> {
     let digits = || format!("{:08x}", (js_sys::Math::random() * 4_294_967_296.0) as u32);
     (0..4).map(|_| digits()).collect::<String>().into()
@@ -105,10 +106,10 @@ mod subscriber {
     /// Sends events of the crate `tracing`, at `level` and above, to the Worker's log: a line of JSON each, with its fields and
     /// those of the spans around it, and with the class, object, method and trace of the call.
     ///
-    /// To be called in `Worker::init` and `DurableObject::init`. Later calls change nothing.
+    /// Call this in `Worker::init` and `DurableObject::init`. Later calls change nothing.
     pub fn init_tracing(level: LevelFilter) {
         ENABLED.set(true);
-        // Another one is set already, and stays.
+        // This fails if another subscriber is set already, which then stays.
         let _ = tracing::subscriber::set_global_default(Registry::default().with(Lines.with_filter(level)));
     }
 

@@ -12,10 +12,10 @@ const TAGS_MAX: usize = 10;
 const TAG_LENGTH_MAX: usize = 256;
 /// The most bytes of the reason that a close has (RFC 6455, section 5.5).
 const REASON_SIZE_MAX: usize = 123;
-/// What a close says of a message that does not fit (RFC 6455, section 7.4.1).
+/// The code of a close because of a message that does not fit (RFC 6455, section 7.4.1).
 const INVALID_PAYLOAD: u16 = 1007;
 
-/// An object whose clients send messages. Without it, messages are dropped.
+/// An object that handles the messages of its clients. Without this trait, messages are dropped.
 ///
 /// ```no_run
 /// # use realgar::prelude::*;
@@ -59,16 +59,16 @@ const INVALID_PAYLOAD: u16 = 1007;
 /// # }
 /// ```
 pub trait OnMessage: LiveObject {
-    /// What a message is: [`WebSocketMessage`], `String`, `Vec<u8>`, or [`Json`]. A client whose message is none is closed with
-    /// code 1007 and the reason; no other one notices.
+    /// The type of a message: [`WebSocketMessage`], `String`, `Vec<u8>`, or [`Json`]. If a client's message does not fit the type,
+    /// its socket is closed with code 1007 and the reason; other clients do not notice.
     type Message: FromMessage;
 
     /// Handles a message. An error is logged, and the socket stays open.
     fn message(&self, socket: WebSocket, message: Self::Message) -> impl Future<Output = Result<()>>;
 }
 
-/// An object that is told when a client closes its socket. The close is answered when this is done, unless it has closed the socket
-/// itself, with a code of its own; without this trait it is answered at once.
+/// An object that is told when a client closes its socket. The close is answered when the handler is done, unless the handler has
+/// closed the socket itself, with its own code. Without this trait, a close is answered at once.
 pub trait OnClose: LiveObject {
     /// Handles the close. The socket is no longer among those of the object.
     fn close(&self, socket: WebSocket, close: Close) -> impl Future<Output = Result<()>>;
@@ -83,11 +83,11 @@ pub trait OnError: LiveObject {
 /// Why a socket was closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Close {
-    /// The code: 1000 is the ordinary end, 1005 stands for none, 1006 for a connection that was lost.
+    /// The code: 1000 is the ordinary end, 1005 means that there was no code, and 1006 that the connection was lost.
     pub code: u16,
-    /// What the client says of it.
+    /// The reason that the client gave.
     pub reason: String,
-    /// Whether both sides agreed to it.
+    /// Whether both sides agreed to close.
     pub clean: bool,
 }
 
@@ -100,21 +100,21 @@ pub enum WebSocketMessage {
     Binary(Vec<u8>),
 }
 
-/// What a message can be taken for.
+/// A type that a message can be decoded as.
 #[diagnostic::on_unimplemented(
     message = "a message of a WebSocket is no `{Self}`",
     note = "take it as `WebSocketMessage`, `String` or `Vec<u8>`; or as `Json<{Self}>`, if it is text with JSON in it"
 )]
 pub trait FromMessage: Sized {
-    /// Takes it.
+    /// Decodes a message.
     ///
     /// # Errors
-    /// Why it is none, in words for the client.
+    /// Why the message does not fit the type, in words for the client.
     fn from_message(message: WebSocketMessage) -> Result<Self, String>;
 }
 
-/// A message, or an answer, that is text with JSON in it. Its numbers are those of JavaScript: 2.0 is 2, and an integer beyond 2^53 - 1 is an
-/// error where the type has an integer, and rounded where it takes anything, such as `serde_json::Value`.
+/// A message, or an answer, that is JSON text. Its numbers are those of JavaScript: 2.0 is 2. An integer beyond 2^53 - 1 is an
+/// error if the type has an integer there, and rounded if the type accepts anything, as `serde_json::Value` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -160,8 +160,8 @@ impl WebSockets {
         Self { state }
     }
 
-    /// Accepts a socket: returns it, and the response that hands the other end to the client. It can be found by its tags, and
-    /// stays open while the object hibernates.
+    /// Accepts a socket. Returns the object's end of it, and the response that hands the other end to the client. The socket can be
+    /// found by its tags, and stays open while the object hibernates.
     ///
     /// # Errors
     /// When there are more than 10 tags, one of more than 256 characters, or more sockets than an object can have (32,768).
@@ -189,14 +189,14 @@ impl WebSockets {
         self.list(&JsValue::UNDEFINED)
     }
 
-    /// Those that were accepted with this tag.
+    /// The open sockets that were accepted with this tag.
     #[must_use]
     pub fn tagged(&self, tag: &str) -> Vec<WebSocket> {
         self.list(&tag.into())
     }
 
     fn list(&self, tag: &JsValue) -> Vec<WebSocket> {
-        // Only an object that was reset has none to tell of.
+        // The list fails only for an object that was reset.
         let sockets = js::sockets(&self.state, tag).unwrap_or_default();
         sockets.iter().map(|raw| WebSocket::new(raw, self.state.clone())).collect()
     }
@@ -207,11 +207,11 @@ impl WebSockets {
         Broadcast { sockets: self, tag: JsValue::UNDEFINED, except: JsValue::UNDEFINED }
     }
 
-    /// Has the platform answer the message `request` with `response`, without waking the object; `None` ends that. Both have at
+    /// Makes the platform answer the message `request` with `response`, without waking the object. `None` ends that. Both have at
     /// most 2,048 characters.
     ///
     /// # Errors
-    /// When one is longer.
+    /// When `request` or `response` is longer.
     pub fn set_auto_response(&self, pair: Option<(&str, &str)>) -> Result<()> {
         let set = match pair {
             None => js::invoke0(&self.state, "setWebSocketAutoResponse"),
@@ -222,7 +222,7 @@ impl WebSockets {
     }
 }
 
-/// A message on its way to many sockets.
+/// A message that is sent to many sockets.
 #[derive(Clone, Debug)]
 pub struct Broadcast<'a> {
     sockets: &'a WebSockets,
@@ -231,19 +231,19 @@ pub struct Broadcast<'a> {
 }
 
 impl Broadcast<'_> {
-    /// Only to those with this tag.
+    /// Sends only to the sockets with this tag.
     #[must_use]
     pub fn tagged(self, tag: &str) -> Self {
         Self { tag: tag.into(), ..self }
     }
 
-    /// To all but this one.
+    /// Sends to all sockets but this one.
     #[must_use]
     pub fn except(self, socket: &WebSocket) -> Self {
         Self { except: socket.raw.clone(), ..self }
     }
 
-    /// Sends text, and returns to how many. One that is closing is left out, and keeps none of the others from getting it.
+    /// Sends text, and returns to how many sockets. A socket that is closing is left out; the others get the message all the same.
     pub fn text(self, text: &str) -> usize {
         self.send(&text.into())
     }
@@ -253,7 +253,7 @@ impl Broadcast<'_> {
         self.send(&Uint8Array::from(bytes).into())
     }
 
-    /// Sends JSON as text. It is written once.
+    /// Sends JSON as text, and returns to how many sockets. `value` is serialised once for all of them.
     ///
     /// # Errors
     /// Where `value` has no exact form in JSON.
@@ -262,7 +262,7 @@ impl Broadcast<'_> {
     }
 
     fn send(&self, message: &JsValue) -> usize {
-        // As in `list`.
+        // As in `list`, this fails only for an object that was reset.
         js::broadcast(&self.sockets.state, &self.tag, &self.except, message).unwrap_or(0) as usize
     }
 }
@@ -274,7 +274,7 @@ pub struct WebSocket {
     state: JsValue,
 }
 
-/// An attachment, with the name of its type, so that what another version attached is told apart.
+/// An attachment, with the name of its type. The name shows whether another version attached a value of another type.
 #[derive(Serialize, Deserialize)]
 struct Attached<T> {
     #[serde(rename = "type")]
@@ -289,9 +289,9 @@ impl WebSocket {
 
     /// Sends text.
     ///
-    /// It is queued, and this returns at once. The platform does not show how much a slow client still has to take (workerd's issue 988),
-    /// so nothing here can wait for it: where much is sent to one client, let it say how far it is, and send no more than some messages
-    /// ahead of that.
+    /// The text is queued, and this returns at once. The platform does not show how much a slow client still has to receive
+    /// (workerd's issue 988), so nothing here can wait for it. If you send much to one client, let the client say how far it is,
+    /// and stay only some messages ahead of that.
     ///
     /// # Errors
     /// When the socket is closed.
@@ -319,11 +319,11 @@ impl WebSocket {
         js::invoke1(&self.raw, "send", message).map(drop).map_err(Error::from_js)
     }
 
-    /// Closes it, with a code of 1000 to 4999 that may be sent (not 1004, 1005, 1006, 1015), and a reason of at most
+    /// Closes the socket, with a code of 1000 to 4999 that may be sent (not 1004, 1005, 1006, 1015), and a reason of at most
     /// 123 bytes.
     ///
     /// # Errors
-    /// When the code or the reason is none of these.
+    /// When the code or the reason is not allowed.
     pub fn close(&self, code: u16, reason: &str) -> Result<()> {
         if reason.len() > REASON_SIZE_MAX {
             return Err(
@@ -333,21 +333,21 @@ impl WebSocket {
         js::invoke2(&self.raw, "close", &code.into(), &reason.into()).map(drop).map_err(Error::from_js)
     }
 
-    /// Keeps `value` with the socket, in place of what was kept: it outlives hibernation, not the connection. At most 16,384 bytes,
-    /// as JavaScript stores it (Cloudflare's "WebSockets" page).
+    /// Attaches `value` to the socket, in place of the earlier attachment. It outlives hibernation, but not the connection. It has
+    /// at most 16,384 bytes, as JavaScript stores it (Cloudflare's "WebSockets" page).
     ///
     /// # Errors
-    /// When it is larger, or has no form in JavaScript.
+    /// When the value is larger, or has no form in JavaScript.
     pub fn attach<T: Serialize>(&self, value: &T) -> Result<()> {
         let attached = codec::to_js(&Attached { ty: type_name::<T>().into(), value })?;
         let attach = js::invoke1(&self.raw, "serializeAttachment", &attached);
         attach.map(drop).map_err(|error| format!("cannot attach to the WebSocket: {}", Error::from_js(error)).into())
     }
 
-    /// What is kept with it.
+    /// The socket's attachment, if it has one.
     ///
     /// # Errors
-    /// When it is no `T`, because another type or version was attached.
+    /// When the attachment is not a `T`, because another type or version was attached.
     pub fn attachment<T: DeserializeOwned>(&self) -> Result<Option<T>> {
         let raw = js::invoke0(&self.raw, "deserializeAttachment").map_err(Error::from_js)?;
         if raw.is_null() || raw.is_undefined() {
@@ -360,7 +360,7 @@ impl WebSocket {
         Ok(Some(codec::from_js(&js::field(&raw, "value")).map_err(|error| error.inside("attachment"))?))
     }
 
-    /// The tags that it was accepted with.
+    /// The tags that the socket was accepted with.
     #[must_use]
     pub fn tags(&self) -> Vec<String> {
         let tags = js::invoke1(&self.state, "getTags", &self.raw).map(|tags| Array::from(&tags));
@@ -380,10 +380,10 @@ impl WebSocket {
         Some(time.dyn_ref::<js_sys::Date>()?.get_time() as u64)
     }
 
-    /// Closes it because of a message that does not fit.
+    /// Closes the socket because of a message that does not fit its type.
     fn refuse(&self, problem: &str) {
         let end = (0..=REASON_SIZE_MAX.min(problem.len())).rev().find(|end| problem.is_char_boundary(*end));
-        // It may be closing already.
+        // This fails if the socket is closing already.
         let _ = js::invoke2(&self.raw, "close", &INVALID_PAYLOAD.into(), &problem[..end.unwrap_or(0)].into());
     }
 }
@@ -399,7 +399,7 @@ pub enum SocketEvent {
     Error(JsValue),
 }
 
-/// The message as `M`, unless its socket was closed because it is none.
+/// Decodes a message as an `M`. If it does not fit, the socket is closed, and there is no message to handle.
 pub(crate) fn message<M: FromMessage>(socket: &WebSocket, raw: &JsValue) -> Option<M> {
     let message = match raw.as_string() {
         Some(text) => WebSocketMessage::Text(text),

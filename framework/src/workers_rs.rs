@@ -18,8 +18,8 @@
 //! }
 //! ```
 //!
-//! There is no manifest of ours: the binding is in the Worker's own `wrangler.toml`. Values travel as plain JavaScript values, and
-//! methods whose result or argument is a stream can be read from and not written to.
+//! There is no manifest of ours: the binding is in the Worker's own `wrangler.toml`. Values travel as plain JavaScript values. A
+//! stream that a method returns can be read, but a stream cannot be passed as an argument.
 
 use crate::{Bindable, Namespace, NamespaceBinding, ObjectClass, ServiceBinding, WorkerClass, promise};
 use wasm_bindgen::prelude::*;
@@ -43,7 +43,7 @@ pub fn service<W: WorkerClass>(binding: &'static str) -> W::Stub {
     ServiceBinding::<W>::new().named(binding).client()
 }
 
-/// Makes the two sides know each other, once.
+/// Installs the JavaScript side, and hands it the callback for settled promises. This happens once.
 fn attach() {
     thread_local! {
         static SETTLED: Closure<dyn FnMut(u32, bool, JsValue)> = {

@@ -1,4 +1,5 @@
-//! `cron!`: a cron expression in a time zone that exists. What the expression says is checked by the constant it becomes.
+//! `cron!`: a cron expression with a time zone, which this macro checks. The expression itself is checked by the constant that it
+//! becomes.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -58,7 +59,7 @@ fn expand(model: &Model) -> TokenStream {
     let Model { expression, zone, krate } = model;
     let zone = zone.as_ref().map_or_else(|| quote!("UTC"), |zone| quote!(#zone));
     let span = expression.span();
-    // An item, because a constant block is looked at only when code is generated.
+    // The constant is an item, because a `const` block is evaluated only when code is generated.
     quote_spanned! {span=> {
         const CRON: #krate::Cron = #krate::Cron::checked(#expression, #zone);
         CRON

@@ -5,15 +5,16 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote};
 use syn::{Ident, ItemStruct, Path, Visibility};
 
-/// The struct, taken apart.
+/// The parsed struct and its options.
 struct Model {
-    /// Nothing is wrong but options that are not known: without them it is a class all the same, and whatever names it has no second error.
+    /// Whether nothing is wrong except options that could not be parsed, such as unknown ones. Without them the struct is a class
+    /// all the same, so code that names it has no second error.
     whole: bool,
     item: ItemStruct,
     krate: TokenStream,
     class: String,
     stub: Ident,
-    /// The class it implements, if that is another type.
+    /// The class that the struct implements, if that is another type.
     of: Option<Path>,
     /// Whether each object has a wasm instance of its own.
     isolated: bool,
@@ -27,7 +28,7 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
             quote!(#expanded #errors)
         }
         Some(model) => {
-            // The stub type too, so that code which names it has no second error.
+            // The stub type is generated too, so that code which names it has no second error.
             let (item, stub, errors) = (&model.item, stub(&model), errors.into_compile_errors());
             quote!(#item #stub #errors)
         }
@@ -152,7 +153,7 @@ fn expand(model: &Model) -> TokenStream {
     }
 }
 
-/// The export that tells the linker that a module with small stacks may be wanted. It does nothing.
+/// The export that tells the linker that a module with small stacks may be needed. It does nothing.
 fn isolation_export(model: &Model) -> TokenStream {
     let symbol = names::isolation_symbol(&format!("{} {}", model.class, model.item.to_token_stream()));
     quote! {
@@ -164,7 +165,7 @@ fn isolation_export(model: &Model) -> TokenStream {
     }
 }
 
-/// What callers know: the class, how to bind it, and its stub.
+/// The part that callers know: the class, how to bind it, and its stub.
 fn identity(model: &Model) -> TokenStream {
     let Model { item, krate, class, stub: stub_name, .. } = model;
     let name = &item.ident;
@@ -203,7 +204,7 @@ fn stub(model: &Model) -> TokenStream {
     stub_type(&item.vis, krate, stub, &format!("A reference to one `{class}` object: its methods as calls."))
 }
 
-/// A type that methods are called on.
+/// A stub type, on which callers call the methods of a class.
 pub(crate) fn stub_type(visibility: &Visibility, krate: &TokenStream, stub: &Ident, doc: &str) -> TokenStream {
     quote! {
         #[doc = #doc]

@@ -1,4 +1,4 @@
-//! One collector for all mistakes of one macro call.
+//! Collects all mistakes in one macro call.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -24,7 +24,7 @@ impl Errors {
         }
     }
 
-    /// Takes over what another collector found.
+    /// Takes over the mistakes of another collector.
     pub(crate) fn append(&mut self, other: Self) {
         if let Some(error) = other.first {
             self.push(error);
@@ -39,7 +39,7 @@ impl Errors {
         self.first.is_none()
     }
 
-    /// All of them as `compile_error!`s.
+    /// All mistakes as `compile_error!`s.
     pub(crate) fn into_compile_errors(self) -> TokenStream {
         self.first.map(|error| error.to_compile_error()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! `export!`: the only thing that puts anything into the export table of the wasm.
+//! `export!`: puts the entry points of the program into the export table of the wasm. No other macro exports anything that ships.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -12,7 +12,7 @@ use syn::{
 /// `export!(Api)`, or with `objects(CounterLive)`, or with `crate = path`.
 struct Model {
     worker: Type,
-    /// What implements the classes that the Worker hosts, where those are only a contract.
+    /// The implementations of the classes that the Worker hosts, if these are only contracts.
     objects: Option<Vec<Path>>,
     /// The named entrypoints of the script.
     entrypoints: Vec<Path>,

@@ -136,7 +136,7 @@ pub(crate) fn isolation_symbol(source: &str) -> String {
     symbol("isolated", source)
 }
 
-/// Two of one name would not link, so the package and the source are in it.
+/// A symbol of the kind `what`. Two symbols of the same name would not link, so a hash of the package and the source is part of it.
 fn symbol(what: &str, source: &str) -> String {
     let package = |name| std::env::var(name).unwrap_or_default();
     let text = format!("{} {} {source}", package("CARGO_PKG_NAME"), package("CARGO_PKG_VERSION"));

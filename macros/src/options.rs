@@ -10,16 +10,16 @@ use syn::{
     punctuated::Punctuated,
 };
 
-/// What was given. Each macro says which of them it knows.
+/// The options that were given. Each macro says which options it knows.
 #[derive(Default)]
 pub(crate) struct Options {
     /// `name = ".."`
     pub(crate) name: Option<LitStr>,
     /// `native`
     pub(crate) native: bool,
-    /// `idempotent`, where it is
+    /// `idempotent`, as the place where it was given
     pub(crate) idempotent: Option<Path>,
-    /// `exclusive`, where it is
+    /// `exclusive`, as the place where it was given
     pub(crate) exclusive: Option<Path>,
     /// `of = path`
     pub(crate) of: Option<Path>,

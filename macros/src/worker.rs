@@ -10,18 +10,19 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{ItemStruct, LitStr, Path, spanned::Spanned};
 
-/// The struct, taken apart.
+/// The parsed struct and its options.
 struct Model {
-    /// Nothing is wrong but options that are not known: without them it is a class all the same, and whatever names it has no second error.
+    /// Whether nothing is wrong except options that could not be parsed, such as unknown ones. Without them the struct is a class
+    /// all the same, so code that names it has no second error.
     whole: bool,
     item: ItemStruct,
     krate: TokenStream,
     class: String,
     script: String,
     hosts: Vec<Path>,
-    /// The Worker it implements, if that is another type.
+    /// The Worker that the struct implements, if that is another type.
     of: Option<Path>,
-    /// The Worker whose script it is a named class of.
+    /// The Worker in whose script the struct is a named entrypoint.
     entrypoint_of: Option<Path>,
     /// What became of classes that it hosted before.
     changes: Vec<Change>,
@@ -37,7 +38,7 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
             quote!(#expanded #errors)
         }
         Some(model) => {
-            // The stub type too, so that code which names it has no second error.
+            // The stub type is generated too, so that code which names it has no second error.
             let (item, stub, errors) = (&model.item, stub(&model), errors.into_compile_errors());
             quote!(#item #stub #errors)
         }
@@ -107,7 +108,7 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
     })
 }
 
-/// Statements about classes stand where `hosts(..)` stands, and name classes.
+/// Checks that statements about classes are where `hosts(..)` is, and that they name classes.
 fn check_history(options: &Options, errors: &mut Errors) {
     let elsewhere = match (&options.of, &options.entrypoint_of) {
         (Some(_), _) => Some("the Worker that `of` names says what became of its classes"),
@@ -183,7 +184,7 @@ fn expand(model: &Model) -> TokenStream {
     }
 }
 
-/// What callers know: the script, what it hosts, how to bind it, and its stub.
+/// The part that callers know: the script, the classes it hosts, how to bind it, and its stub.
 fn identity(model: &Model) -> TokenStream {
     let Model { item, krate, class, script, hosts, entrypoint_of, .. } = model;
     let (name, stub_name, stub) = (&item.ident, stub_name(&item.ident), stub(model));
@@ -228,7 +229,8 @@ fn identity(model: &Model) -> TokenStream {
     }
 }
 
-/// What became of the classes that the Worker hosted before. Nothing where it says nothing: the trait has defaults.
+/// The statements about classes that the Worker hosted before. Without statements nothing is generated, because the trait has
+/// defaults.
 fn history(model: &Model) -> TokenStream {
     let Model { krate, changes, migrations, .. } = model;
     let migrations = migrations.iter().map(|file| {

@@ -157,7 +157,7 @@ pub enum BuildError {
     /// The module, or the output of a tool, is of a form that this version does not know.
     #[error("{what}: {reason}")]
     Unexpected {
-        /// What was expected, or failed.
+        /// What is unexpected.
         what: &'static str,
         /// How it differs.
         reason: String,

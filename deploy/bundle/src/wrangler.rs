@@ -25,7 +25,7 @@ pub(crate) fn render(manifest: &Manifest, package: &Package, options: &BuildOpti
 
 fn bindings(manifest: &Manifest) -> String {
     let mut toml = String::new();
-    // Variables are collected first, because they share one section.
+    // The variables are collected in a table, because all of them share the section `[vars]`.
     let (mut vars, mut sections) = (toml::Table::new(), Vec::new());
     for binding in &manifest.bindings {
         section(binding, &mut vars, &mut sections);

@@ -118,7 +118,7 @@ fn binding(declaration: &Declaration, own_script: &str) -> Result<Binding, Strin
     let properties = declaration.properties.iter().map(|(key, property)| (key.to_string(), value(*property)));
     let fields: serde_json::Map<String, serde_json::Value> = head.into_iter().chain(properties).collect();
     let mut binding: Binding = serde_json::from_value(fields.into()).map_err(|error| error.to_string())?;
-    // Its own objects are local, whichever way they are named.
+    // The objects of the own script are local, even if the binding names the script.
     if let BindingKind::DurableObjectNamespace { script, .. } = &mut binding.kind
         && script.as_deref() == Some(own_script)
     {

@@ -1,4 +1,4 @@
-//! What generated code calls. Not for people: it may change in any release.
+//! The functions that generated code calls. They are not for people, and may change in any release.
 //!
 //! Generated code is data plus one call into a function of this module, so that what happens is written, documented and
 //! tested here.
@@ -26,7 +26,7 @@ pub use object::{
 };
 pub use realgar_wire as wire;
 
-/// What `#[worker]` says of classes that it hosted before.
+/// How the classes that a Worker hosted before have changed, as `#[worker]` says.
 pub type ClassChanges = Vec<realgar_wire::ClassChange>;
 pub use reply::{
     Fallible, IsResult, NoResult, Refusal, Reply, argument, assert_no_result, call, call_fallible, call_stream,

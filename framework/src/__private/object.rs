@@ -1,4 +1,4 @@
-//! The tables of a class: what it can do, found by looking at which traits its type implements.
+//! The tables of a class: what the platform can call on it, found by looking at which traits its type implements.
 
 use super::{Reply, turns::Turns};
 use crate::{
@@ -20,9 +20,10 @@ pub struct Method<T> {
     pub name: &'static str,
     /// How many parameters it has.
     pub parameters: u32,
-    /// If it waits for the other exclusive ones of its object: [`super::exclusive`]. A program without such methods does not ship it.
+    /// For an exclusive method, the function that makes it wait for the object's other exclusive methods: [`super::exclusive`]. A
+    /// program without such methods does not ship that function.
     pub exclusive: Option<fn(&Turns, Reply) -> Reply>,
-    /// Decodes the arguments and runs it.
+    /// Decodes the arguments and runs the method.
     pub call: fn(Rc<T>, Arguments) -> Reply,
 }
 
@@ -34,8 +35,8 @@ impl<T> std::fmt::Debug for Method<T> {
 
 /// The methods of `T`. `#[rpc]` implements it.
 pub trait Rpc: Live {
-    /// A call refers to a method by its index here. Only callables: whatever describes them must stay out of reach of the
-    /// shipped module.
+    /// A call refers to a method by its index in this list. The list has only callables: descriptions of methods must stay out of
+    /// reach of the shipped module.
     const METHODS: &'static [Method<Self>];
 }
 
@@ -54,7 +55,7 @@ pub trait Contract {
     /// Its methods, for the manifest.
     fn describe() -> Vec<realgar_wire::Method>;
 
-    /// Its methods, for whoever calls them.
+    /// Its methods, for callers in other programs.
     fn interface() -> realgar_wire::Interface;
 }
 
@@ -85,17 +86,17 @@ pub struct ObjectTable<T: 'static> {
     pub methods: &'static [Method<T>],
     /// Its HTTP handler.
     pub fetch: Option<fn(Rc<T>, Request) -> Reply>,
-    /// Its alarm.
+    /// Its handler of the alarm.
     pub alarm: Option<fn(Rc<T>, Alarm) -> Handling>,
-    /// Its handler of events, and how they run.
+    /// Its handler of scheduled events, and the settings of its schedule.
     pub event: Option<EventHandler<T>>,
-    /// What wakes it for one of these.
+    /// The functions that wake it for an alarm or an event.
     pub waking: Option<Waking>,
-    /// Its handlers of WebSockets: of messages,
+    /// Its handler of messages on WebSockets.
     pub message: Option<SocketHandler<T>>,
-    /// of closes,
+    /// Its handler of closes of WebSockets.
     pub close: Option<SocketHandler<T>>,
-    /// of failures.
+    /// Its handler of failures of WebSockets.
     pub error: Option<SocketHandler<T>>,
 }
 
@@ -115,9 +116,9 @@ impl<T> std::fmt::Debug for ObjectTable<T> {
 pub struct WorkerTable<T: 'static> {
     /// Its methods.
     pub methods: &'static [Method<T>],
-    /// Its handlers of other events.
+    /// Its handler of cron triggers.
     pub scheduled: Option<Handler<T>>,
-    /// For queues.
+    /// Its handler of messages of queues.
     pub consume: Option<Consumer<T>>,
 }
 
@@ -144,7 +145,7 @@ impl<T> Probe<T> {
 
 /// `T` has methods.
 pub trait RpcPresent<T> {
-    /// Them.
+    /// The methods.
     fn methods(&self) -> &'static [Method<T>];
 }
 
@@ -166,7 +167,7 @@ impl<T: 'static> RpcAbsent<T> for &Probe<T> {}
 
 /// Class `C` has methods.
 pub trait ContractPresent<C> {
-    /// Them, for the manifest.
+    /// The methods, for the manifest.
     fn describe_methods(&self) -> Vec<realgar_wire::Method>;
 }
 
@@ -211,7 +212,7 @@ impl<T: Fetch> FetchPresent<T> for Probe<T> {
 
 /// `T` answers no HTTP requests.
 pub trait FetchAbsent<T> {
-    /// It does not.
+    /// No HTTP handler.
     fn fetch(&self) -> Option<fn(Rc<T>, Request) -> Reply> {
         None
     }
@@ -316,7 +317,7 @@ macro_rules! socket_handlers {
     )*) => {$(
         #[doc = concat!("`T` implements `", stringify!($trait), "`.")]
         pub trait $present<T> {
-            /// How.
+            /// The handler of this event of a socket.
             fn $method(&self) -> Option<SocketHandler<T>>;
             /// The names of the handlers this stands for.
             fn $describe(&self) -> Vec<String>;
@@ -339,11 +340,11 @@ macro_rules! socket_handlers {
 
         #[doc = concat!("`T` does not implement `", stringify!($trait), "`.")]
         pub trait $absent<T: 'static> {
-            /// Not.
+            /// No handler of this event of a socket.
             fn $method(&self) -> Option<SocketHandler<T>> {
                 None
             }
-            /// None.
+            /// No names of handlers.
             fn $describe(&self) -> Vec<String> {
                 Vec::new()
             }
@@ -378,9 +379,9 @@ socket_handlers! {
 
 /// The objects that a Worker hosts, as nested pairs: `(A, (B, ()))`.
 pub trait ObjectList: 'static {
-    /// Appends what makes factories, in order.
+    /// Appends the functions that make the factories of the objects, in order.
     fn factories(list: &mut Vec<fn() -> Rc<dyn Factory>>);
-    /// Appends what describes them, in order, and what their init phases declare.
+    /// Appends the descriptions of the objects, in order, and the declarations of their init phases.
     #[doc(hidden)]
     fn describe(description: &mut realgar_wire::Description, record: &mut Record);
 }
@@ -408,7 +409,7 @@ impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
     }
 }
 
-/// What is wrong where `T` serves another number of methods than its contract has.
+/// The mistake, if `T` serves another number of methods than its contract has.
 pub(crate) fn unserved<T>(contract: &[realgar_wire::Method], served: usize) -> Option<String> {
     let name = std::any::type_name::<T>();
     let name = name.rsplit("::").next().unwrap_or(name);
@@ -424,7 +425,7 @@ pub(crate) fn unserved<T>(contract: &[realgar_wire::Method], served: usize) -> O
 /// Phase 2, running.
 type Making = Pin<Box<dyn Future<Output = Result<Rc<dyn Instance>>>>>;
 
-/// Makes instances of one class: its Phase 1 has run.
+/// Makes instances of one class, whose Phase 1 has run.
 pub trait Factory {
     /// The name of the class.
     fn class(&self) -> &'static str;
@@ -467,7 +468,7 @@ impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
         let table = T::table();
         let instantiate = self.instantiate.clone();
         Box::pin(async move {
-            // Before Phase 2, which may schedule something.
+            // The schedule starts before Phase 2, which may schedule something.
             if let Some(waking) = table.waking {
                 let settings = table.event.map_or_else(ScheduleSettings::new, |(_, settings)| settings);
                 let handled = Handled { events: table.event.is_some(), alarm: table.alarm.is_some() };
@@ -480,7 +481,7 @@ impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
     }
 }
 
-/// An object beside its table.
+/// An object, with the table of its class.
 struct Hosted<T: LiveObject> {
     object: Rc<T>,
     table: ObjectTable<T>,
@@ -564,15 +565,15 @@ where
 )]
 pub trait EntrypointOf<W> {}
 
-/// Called by the code `#[durable_object]` and `#[worker]` generate: one list of several.
+/// Called by the code `#[durable_object]` and `#[worker]` generate: joins several lists of handlers into one.
 pub fn joined<const N: usize>(lists: [Vec<String>; N]) -> Vec<String> {
     let mut all: Vec<String> = lists.into_iter().flatten().collect();
-    // The alarm may be there for two reasons.
+    // The alarm is in the lists twice if the class handles both alarms and events.
     all.dedup();
     all
 }
 
-/// `T` runs by the clock.
+/// `T` handles cron triggers.
 pub trait ScheduledPresent<T> {
     /// How.
     fn scheduled(&self) -> Option<Handler<T>>;
@@ -595,7 +596,7 @@ impl<T: Scheduled> ScheduledPresent<T> for Probe<T> {
     }
 }
 
-/// `T` does not run by the clock.
+/// `T` handles no cron triggers.
 pub trait ScheduledAbsent<T: 'static> {
     /// Not.
     fn scheduled(&self) -> Option<Handler<T>> {
@@ -609,7 +610,7 @@ pub trait ScheduledAbsent<T: 'static> {
 
 impl<T: 'static> ScheduledAbsent<T> for &Probe<T> {}
 
-/// How a Worker works off messages.
+/// How a Worker handles the messages of queues.
 pub struct Consumer<T> {
     pub(crate) handle: Handler<T>,
     /// The name of the type of messages.
@@ -622,7 +623,7 @@ impl<T> std::fmt::Debug for Consumer<T> {
     }
 }
 
-/// `T` works off messages.
+/// `T` handles the messages of queues.
 pub trait ConsumePresent<T> {
     /// How.
     fn consume(&self) -> Option<Consumer<T>>;
@@ -646,7 +647,7 @@ impl<T: Consume> ConsumePresent<T> for Probe<T> {
     }
 }
 
-/// `T` does not work off messages.
+/// `T` handles no messages of queues.
 pub trait ConsumeAbsent<T: 'static> {
     /// Not.
     fn consume(&self) -> Option<Consumer<T>> {

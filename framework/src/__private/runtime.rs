@@ -46,7 +46,7 @@ struct Program {
 pub struct WorkerEntry {
     start: fn() -> Rc<dyn AnyWorker>,
     started: OnceCell<Rc<dyn AnyWorker>>,
-    /// The name of a method.
+    /// Returns the name of the method with this index.
     method: fn(u32) -> &'static str,
 }
 
@@ -68,9 +68,9 @@ impl WorkerEntry {
 
 /// The named entrypoints of a script, as nested pairs: `(A, (B, ()))`.
 pub trait WorkerList: 'static {
-    /// Appends what starts them, in order.
+    /// Appends an entry for each entrypoint, in order.
     fn entries(list: &mut Vec<WorkerEntry>);
-    /// Appends what describes them, in order, and what their init phases declare.
+    /// Appends the descriptions of the entrypoints, in order, and the declarations of their init phases.
     fn describe(description: &mut realgar_wire::Description, record: &mut Record);
 }
 
@@ -107,7 +107,7 @@ impl Program {
         if let Some(started) = self.started_objects.borrow().get(class).cloned().flatten() {
             return Some(started);
         }
-        // Not borrowed here: Phase 1 is the user's code.
+        // Nothing is borrowed here, because Phase 1 is the user's code.
         let started = self.objects.get(class)?();
         self.started_objects.borrow_mut()[class] = Some(started.clone());
         Some(started)
@@ -184,8 +184,8 @@ impl std::fmt::Debug for ObjectHandle {
 
 #[wasm_bindgen(js_class = RealgarObject)]
 impl ObjectHandle {
-    /// Calls the method with this index. With `bytes`, the only argument is the bytes of all of them, and the result is
-    /// bytes too. It has `remaining` milliseconds.
+    /// Calls the method with this index. With `bytes`, `arguments` has one element, the bytes of all arguments, and the result is
+    /// bytes too. The call has `remaining` milliseconds to end.
     #[expect(clippy::too_many_arguments, reason = "one crossing into wasm instead of several")]
     pub fn call(
         &self,
@@ -250,8 +250,8 @@ impl ObjectHandle {
     }
 }
 
-/// Makes an instance of class `class`: Phase 1, if it did not run yet in this wasm instance, and Phase 2. Settles with an
-/// [`ObjectHandle`]. `death` is why the wasm instance died that the object was in before.
+/// Makes an instance of class `class`: runs Phase 1, if it did not run yet in this wasm instance, and Phase 2. Settles with an
+/// [`ObjectHandle`]. `death` says why the wasm instance died that held the object before, if it died.
 #[wasm_bindgen(js_name = realgarObject)]
 pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue, death: Option<String>) {
     let state = State::new(state, death);
@@ -277,7 +277,8 @@ pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue, death
     );
 }
 
-/// Answers an HTTP request to the Worker. Returns what to [`cancel`] if its client goes away before there is an answer.
+/// Answers an HTTP request to the Worker. Returns the number of the task to [`cancel`] if the client goes away before there is an
+/// answer.
 #[wasm_bindgen(js_name = realgarFetch)]
 pub fn fetch(
     record: JsValue,
@@ -289,7 +290,7 @@ pub fn fetch(
     on_worker(record, call, entrypoint, "fetch", None, |worker| worker.fetch(request.into(), Context::new(context)))
 }
 
-/// Drops a call that waits, as part of itself.
+/// Drops the waiting task `task` of the call `call`. A panic while it is dropped is that call's.
 #[wasm_bindgen(js_name = realgarCancel)]
 pub fn cancel(call: u32, task: u32) {
     within(call, || executor::cancel(task));
@@ -366,11 +367,11 @@ pub(crate) fn current_call() -> u32 {
     CURRENT.get()
 }
 
-/// Runs `begin` and the future it returns as part of call `call`, which `scope` describes to whoever asks. Returns the number of
-/// its task if it waits.
+/// Runs `begin` and the future it returns as part of call `call`, which `scope` describes for logs. Returns the number of the
+/// call's task if it waits.
 fn start(record: JsValue, call: u32, scope: impl FnOnce() -> Scope, begin: impl FnOnce() -> Reply) -> Option<u32> {
     let Reply(future) = within(call, begin);
-    // Only now: Phase 1, which may have run in `begin`, says whether anybody asks.
+    // Asked only now: Phase 1, which may have run in `begin`, decides whether scopes are recorded.
     let scope = trace::enabled().then(|| Rc::new(scope()));
     executor::run(Call { record, call, scope, future })
 }

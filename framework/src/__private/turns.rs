@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// The calls of exclusive methods. The first one has its turn.
+/// The queue of calls of exclusive methods. The first one in the queue has its turn.
 #[derive(Clone, Debug, Default)]
 pub struct Turns {
     queue: Rc<Queue>,
@@ -45,7 +45,7 @@ impl Turn {
         let own = waiting.iter_mut().find(|(number, _)| *number == self.number);
         let replaced = own.and_then(|(_, waker)| waker.replace(cx.waker().clone()));
         drop(waiting);
-        // Not while the queue is borrowed: it may be the last to hold a task.
+        // Dropped while the queue is not borrowed: the waker may be the last to hold a task, whose end may run anything.
         drop(replaced);
         Poll::Pending
     }

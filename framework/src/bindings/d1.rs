@@ -20,8 +20,8 @@ impl D1Database {
         Self { name, migrations: None }
     }
 
-    /// With migrations: the `.sql` files in `folder`, relative to the `Cargo.toml`, run once each, in the order of their names,
-    /// before a version that has them serves.
+    /// Adds migrations: the `.sql` files in `folder`, relative to the `Cargo.toml`. Each runs once, in the order of the file names,
+    /// before a version of the Worker that has them serves requests.
     #[must_use]
     pub const fn migrations(self, folder: &'static str) -> Self {
         Self { migrations: Some(folder), ..self }
@@ -56,8 +56,8 @@ impl D1Client {
         Ok(changes(&settled(js::invoke0(&bound, "run")).await?))
     }
 
-    /// All rows of a query. A row is what it is for [`crate::Sql::query`]: a struct with a field for each column, a tuple, or, of one
-    /// column, its value.
+    /// All rows of a query. A row is decoded as by [`crate::Sql::query`]: into a struct with a field for each column, into a tuple,
+    /// or, if it has one column, into its value.
     ///
     /// # Errors
     /// What the database reports, or the row and column that does not fit `T`; two columns of one name in a struct; an integer
@@ -65,7 +65,7 @@ impl D1Client {
     pub async fn query<T: DeserializeOwned>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let bound = bind(&lookup(self.binding)?, statement, params.into_values())?;
         let with_names = object([("columnNames", Some(JsValue::TRUE))]);
-        // As lists: in objects a column would hide another one of its name.
+        // Rows arrive as lists: in an object, a column would hide another one of the same name.
         let rows = settled(js::invoke1(&bound, "raw", &with_names)).await?;
         sql::decode_table(rows.unchecked_ref(), statement)
     }

@@ -1,4 +1,4 @@
-//! Workers KV: values by keys, read everywhere and written seldom.
+//! Workers KV: a key-value store for values that are read everywhere and written seldom.
 
 use super::{lookup, object, settled};
 use crate::{Bindable, Declaration, Result, codec, js};
@@ -42,12 +42,12 @@ pub struct KvClient {
     binding: &'static str,
 }
 
-/// How long a value stays, and what is kept beside it.
+/// How long a value stays, and its metadata.
 #[derive(Clone, Debug, Default)]
 pub struct KvPut {
-    /// It is gone after this long, at least 60 s.
+    /// The value expires after this long, at least 60 s.
     pub ttl: Option<Duration>,
-    /// Kept beside the value, and listed with its key.
+    /// The metadata, which is stored beside the value and listed with its key.
     pub metadata: Option<serde_json::Value>,
 }
 
@@ -56,9 +56,9 @@ pub struct KvPut {
 pub struct KvList {
     /// Only keys that start with this.
     pub prefix: String,
-    /// At most so many, and at most 1,000, which is the default.
+    /// How many keys to list. The most, and the default, is 1,000.
     pub limit: Option<u32>,
-    /// Where the page before ended.
+    /// The [`KvPage::cursor`] of the page before.
     pub cursor: Option<String>,
 }
 
@@ -77,10 +77,10 @@ pub struct KvPage {
 pub struct KvKey {
     /// The key.
     pub name: String,
-    /// When its value goes, in seconds since 1970.
+    /// When its value expires, in seconds since 1970.
     #[serde(default)]
     pub expiration: Option<u64>,
-    /// What is kept beside its value.
+    /// The metadata of its value.
     #[serde(default)]
     pub metadata: Option<serde_json::Value>,
 }
@@ -112,7 +112,7 @@ impl KvClient {
         Ok(Some(codec::json::parse(&text).map_err(|error| error.inside(key))?))
     }
 
-    /// The value of `key` as text, with what is kept beside it.
+    /// The value of `key` as text, with its metadata.
     ///
     /// # Errors
     /// What the platform reports, or where the metadata is not an `M`.

@@ -11,7 +11,7 @@ pub(crate) mod vars;
 use crate::{Error, Result, js, promise};
 use wasm_bindgen::JsValue;
 
-/// What the environment has under `name`.
+/// The binding `name` of the environment.
 pub(crate) fn lookup(name: &'static str) -> Result<JsValue> {
     match js::binding(name) {
         missing if missing.is_undefined() => Err(Error::MissingBinding { name: name.into() }),

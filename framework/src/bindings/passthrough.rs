@@ -1,5 +1,5 @@
-//! Resources that are declared here and used through JavaScript: those whose interface is large, changes often, or is another
-//! crate's.
+//! Resources that are declared here and used through JavaScript, because their interface is large, changes often, or belongs to
+//! another crate.
 
 use super::lookup;
 use crate::{Bindable, Declaration, Property, Result};
@@ -7,7 +7,7 @@ use wasm_bindgen::JsValue;
 
 /// A resource of any kind, as a value. The constructors name the kinds that Cloudflare has; [`Resource::new`] takes any other.
 ///
-/// What it is bound to is not simulated locally: [`RawBinding::get`] says so.
+/// Such a resource is not simulated locally: [`RawBinding::get`] says so.
 ///
 /// ```no_run
 /// # use realgar::{Init, RawBinding, Resource};
@@ -29,7 +29,7 @@ impl Resource {
         Self { name, kind, property: None }
     }
 
-    /// With a property, as Cloudflare's API calls it.
+    /// Sets a property, by the name that Cloudflare's API has for it.
     #[must_use]
     pub const fn with(self, key: &'static str, value: Property) -> Self {
         Self { property: Some((key, value)), ..self }
@@ -88,23 +88,25 @@ impl Bindable for Resource {
     }
 }
 
-/// A binding as JavaScript has it: the client of [`Resource`], and what to build the client of an own [`Bindable`] on.
+/// A binding as JavaScript has it. It is the client of [`Resource`], and the base on which to build the client of a [`Bindable`] of
+/// your own.
 #[derive(Clone, Copy, Debug)]
 pub struct RawBinding {
     name: &'static str,
 }
 
 impl RawBinding {
-    /// The binding of this name. Nothing is looked up yet, so that Phase 1 may make it.
+    /// The binding with this name. It is not looked up yet, so that Phase 1 may call this.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self { name }
     }
 
-    /// What the environment has under the name. Not for Phase 1.
+    /// Looks the binding up in the environment. Phase 1 must not call this.
     ///
     /// # Errors
-    /// When it has nothing: the Worker was deployed without its manifest, or the local edge does not simulate it.
+    /// When the environment has no such binding: the Worker was deployed without its manifest, or the local edge does not simulate
+    /// it.
     pub fn get(&self) -> Result<JsValue> {
         lookup(self.name)
     }

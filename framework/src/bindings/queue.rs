@@ -1,4 +1,4 @@
-//! Queues: messages that another event works off.
+//! Queues: messages that are handled later, by another event.
 
 use super::{lookup, object, settled};
 use crate::{Bindable, Declaration, Error, Result, codec, js};
@@ -10,8 +10,8 @@ use wasm_bindgen::JsValue;
 
 /// A queue of `T`s, as a value: `static JOBS: Queue<Job> = Queue::new("jobs");`.
 ///
-/// A Worker that sends binds it. A Worker that works messages off says so with [`crate::Init::consume`], and implements
-/// [`crate::Consume`].
+/// A Worker that sends messages binds the queue. A Worker that handles them declares that with [`crate::Init::consume`], and
+/// implements [`crate::Consume`].
 pub struct Queue<T> {
     name: &'static str,
     message: PhantomData<fn() -> T>,
@@ -76,7 +76,7 @@ impl<T> fmt::Debug for QueueClient<T> {
 }
 
 impl<T: Serialize> QueueClient<T> {
-    /// Sends a message. When this returns, it is stored.
+    /// Sends a message. When this returns, the message is stored.
     ///
     /// # Errors
     /// What the platform reports, or where the message has no exact form in JSON.
@@ -84,10 +84,10 @@ impl<T: Serialize> QueueClient<T> {
         self.send_after(message, Duration::ZERO).await
     }
 
-    /// Sends a message that is delivered after `delay`, of whole seconds and at most 24 hours.
+    /// Sends a message that is delivered after `delay`, which is in whole seconds and at most 24 hours.
     ///
     /// # Errors
-    /// As [`QueueClient::send`], and where the delay is none of these.
+    /// As [`QueueClient::send`], and when the delay is not in whole seconds or is longer.
     pub async fn send_after(&self, message: &T, delay: Duration) -> Result<()> {
         let options = object([("contentType", Some("json".into())), ("delaySeconds", seconds(delay)?)]);
         settled(js::invoke2(&lookup(self.binding)?, "send", &json(message)?, &options)).await.map(drop)
@@ -114,14 +114,14 @@ fn seconds(delay: Duration) -> Result<Option<JsValue>> {
     Ok((delay > Duration::ZERO).then(|| (delay.as_secs() as f64).into()))
 }
 
-/// A message as JavaScript writes it out as JSON. An integer that would be rounded is an error.
+/// The JavaScript value of a message's JSON form. An integer that JavaScript would round is an error.
 fn json<T: Serialize>(message: &T) -> Result<JsValue> {
     let mut text = Vec::new();
     codec::json::append(&mut text, message)?;
     js_sys::JSON::parse(&String::from_utf8_lossy(&text)).map_err(Error::from_js)
 }
 
-/// How messages are delivered. What is not set is the platform's default.
+/// How messages are delivered. An option that is not set has the platform's default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConsumerOptions {
     /// The most messages in a batch, 1 to 100; by default 10.
@@ -130,9 +130,9 @@ pub struct ConsumerOptions {
     pub max_batch_timeout: Option<u8>,
     /// How often a message is delivered again, at most 100; by default 3.
     pub max_retries: Option<u8>,
-    /// How many seconds after a failure.
+    /// How many seconds after a failure a message is delivered again.
     pub retry_delay: Option<u32>,
-    /// How many batches are worked off at once.
+    /// How many batches are handled at the same time.
     pub max_concurrency: Option<u8>,
     /// The queue for messages that failed too often. Without one they are dropped.
     pub dead_letter_queue: Option<&'static str>,
@@ -163,7 +163,7 @@ impl<T: DeserializeOwned> MessageBatch<T> {
         messages.iter().map(|raw| Message { raw, message: PhantomData }).collect()
     }
 
-    /// Has all messages that were not asked about delivered again, as an error of the handler does.
+    /// Has all messages delivered again that were neither acknowledged nor retried, as an error of the handler does.
     pub fn retry_all(&self) {
         let _ = js::invoke0(&self.raw, "retryAll");
     }
@@ -189,28 +189,28 @@ impl<T: DeserializeOwned> Message<T> {
         js::field(&self.raw, "attempts").as_f64().unwrap_or(1.0) as u32
     }
 
-    /// What it says.
+    /// The content of the message.
     ///
     /// # Errors
-    /// Where it is not a `T`. A message that will never be one is best acknowledged, and reported.
+    /// When the content is not a `T`. A message that will never be one is best acknowledged and reported.
     pub fn body(&self) -> Result<T> {
         Ok(codec::from_js(&js::field(&self.raw, "body"))?)
     }
 
-    /// Says that it is done with, also if the handler fails later.
+    /// Acknowledges the message: it is not delivered again, even if the handler fails later.
     pub fn ack(&self) {
         let _ = js::invoke0(&self.raw, "ack");
     }
 
-    /// Has it delivered again.
+    /// Has the message delivered again.
     pub fn retry(&self) {
         let _ = js::invoke0(&self.raw, "retry");
     }
 
-    /// Has it delivered again after `delay`, of whole seconds and at most 24 hours.
+    /// Has the message delivered again after `delay`, which is in whole seconds and at most 24 hours.
     ///
     /// # Errors
-    /// Where the delay is none of these.
+    /// When the delay is not in whole seconds or is longer.
     pub fn retry_after(&self, delay: Duration) -> Result<()> {
         let options = object([("delaySeconds", seconds(delay)?)]);
         js::invoke1(&self.raw, "retry", &options).map(drop).map_err(Error::from_js)

@@ -35,19 +35,19 @@ impl Bindable for R2Bucket {
     }
 }
 
-/// The client of an R2 bucket. A key has at most 1,024 bytes, an object 5 TiB, and what is put at once 5 GiB (Cloudflare's "R2
-/// limits").
+/// The client of an R2 bucket. A key has at most 1,024 bytes, an object 5 TiB, and an object that is put in a single call 5 GiB
+/// (Cloudflare's "R2 limits").
 #[derive(Clone, Copy, Debug)]
 pub struct R2Client {
     binding: &'static str,
 }
 
-/// What is known of an object.
+/// The metadata of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct R2Object {
     /// Its key.
     pub key: String,
-    /// Which of all versions of the key it is.
+    /// The id of this version of the key's object.
     pub version: String,
     /// How many bytes it has.
     pub size: u64,
@@ -57,11 +57,11 @@ pub struct R2Object {
     pub uploaded_ms: u64,
     /// What an HTTP response with it says.
     pub http: R2HttpMetadata,
-    /// What was kept beside it.
+    /// Custom metadata, which the program stored with the object.
     pub custom: BTreeMap<String, String>,
 }
 
-/// What an HTTP response with an object says.
+/// The headers of an HTTP response with an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct R2HttpMetadata {
@@ -82,47 +82,47 @@ pub struct R2HttpMetadata {
     pub cache_control: Option<String>,
 }
 
-/// Which version of an object is meant. What is not set does not matter.
+/// A condition on the object that is stored. A field that is not set does not matter.
 #[derive(Clone, Debug, Default)]
 pub struct R2Condition {
-    /// The one with this etag.
+    /// The object has this etag.
     pub etag_matches: Option<String>,
-    /// Any but the one with this etag; `"*"` is any that exists.
+    /// The object does not have this etag. `"*"` stands for the etag of any object that exists.
     pub etag_does_not_match: Option<String>,
-    /// One that was put before.
+    /// The object was put before this time.
     pub uploaded_before: Option<SystemTime>,
-    /// One that was put after.
+    /// The object was put after this time.
     pub uploaded_after: Option<SystemTime>,
 }
 
 /// What to read of an object.
 #[derive(Clone, Debug, Default)]
 pub struct R2Get {
-    /// These bytes only.
+    /// Reads only this part of the object.
     pub range: Option<R2Range>,
-    /// Only if this holds.
+    /// Reads the object only if this condition holds.
     pub only_if: R2Condition,
 }
 
 /// A part of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum R2Range {
-    /// These bytes.
+    /// The bytes in this range.
     Bytes(Range<u64>),
-    /// From this byte on.
+    /// All bytes from this one on.
     From(u64),
-    /// So many at the end.
+    /// This many bytes at the end.
     Suffix(u64),
 }
 
-/// What to keep beside an object.
+/// The metadata to store with an object, and the condition for storing it.
 #[derive(Clone, Debug, Default)]
 pub struct R2Put {
     /// What an HTTP response with it says.
     pub http: R2HttpMetadata,
-    /// Anything else, at most 8 KiB.
+    /// Custom metadata, at most 8 KiB.
     pub custom: BTreeMap<String, String>,
-    /// Only if this holds for what is there now.
+    /// Puts the object only if this condition holds for the object that is there now.
     pub only_if: R2Condition,
 }
 
@@ -131,14 +131,14 @@ pub struct R2Put {
 pub enum R2Found {
     /// The object.
     Object(R2Body),
-    /// An object for which the condition does not hold.
+    /// The metadata of an object for which the condition does not hold.
     Kept(R2Object),
 }
 
 /// An object with its bytes, which have not arrived yet.
 #[derive(Debug)]
 pub struct R2Body {
-    /// What is known of it.
+    /// The metadata of the object.
     pub object: R2Object,
     raw: JsValue,
     /// Whether a range was asked for.
@@ -150,13 +150,13 @@ pub struct R2Body {
 pub struct R2List {
     /// Only keys that start with this.
     pub prefix: String,
-    /// Keys that have this after the prefix are listed as one, up to it.
+    /// Keys that contain this delimiter after the prefix are grouped by their text up to it, and each group is listed once.
     pub delimiter: Option<String>,
-    /// At most so many, and at most 1,000, which is the default.
+    /// How many objects to list. The most, and the default, is 1,000.
     pub limit: Option<u32>,
-    /// Where the page before ended.
+    /// The [`R2Page::cursor`] of the page before.
     pub cursor: Option<String>,
-    /// With the metadata of each object.
+    /// Whether to list the metadata of each object.
     pub with_metadata: bool,
 }
 
@@ -165,14 +165,14 @@ pub struct R2List {
 pub struct R2Page {
     /// The objects, in the order of their keys.
     pub objects: Vec<R2Object>,
-    /// What keys have in common up to the delimiter.
+    /// The groups of keys: the text that their keys have in common, up to the delimiter.
     pub prefixes: Vec<String>,
     /// Where the next page starts; `None` on the last one.
     pub cursor: Option<String>,
 }
 
 impl R2Client {
-    /// What is known of the object `key`.
+    /// The metadata of the object `key`.
     ///
     /// # Errors
     /// What the platform reports.
@@ -214,7 +214,8 @@ impl R2Client {
         self.put_raw(key, &Uint8Array::from(bytes).into(), options).await
     }
 
-    /// Puts the body of a request as it arrives, without collecting it. It must say how long it is (`Content-Length`).
+    /// Puts the body of a request as it arrives, without collecting it. The request must say how long its body is
+    /// (`Content-Length`).
     ///
     /// # Errors
     /// What the platform reports; the length is not known; or the body broke off: then nothing was put.
@@ -226,7 +227,7 @@ impl R2Client {
         }
     }
 
-    /// Puts what another object has, of this bucket or another, without collecting it.
+    /// Puts the bytes of another object, of this bucket or another, without collecting them.
     ///
     /// # Errors
     /// What the platform reports; or the body broke off: then nothing was put.
@@ -289,7 +290,7 @@ impl R2Client {
         })
     }
 
-    /// Starts an upload in parts. All parts but the last have one size, at least 5 MiB.
+    /// Starts an upload in parts. All parts but the last have the same size, at least 5 MiB.
     ///
     /// # Errors
     /// What the platform reports.
@@ -382,24 +383,24 @@ impl R2Body {
     /// All bytes.
     ///
     /// # Errors
-    /// When they break off.
+    /// When the bytes break off.
     pub async fn bytes(self) -> Result<Vec<u8>> {
         let buffer = settled(js::invoke0(&self.raw, "arrayBuffer")).await?;
         Ok(js::bytes(&buffer).to_vec())
     }
 
-    /// All of it as text; what is no UTF-8 is replaced.
+    /// All bytes as text. Bytes that are not UTF-8 are replaced.
     ///
     /// # Errors
-    /// When it breaks off.
+    /// When the bytes break off.
     pub async fn text(self) -> Result<String> {
         Ok(codec::from_js(&settled(js::invoke0(&self.raw, "text")).await?)?)
     }
 
-    /// Which of the object's bytes these are, where a range was asked for.
+    /// Which of the object's bytes these are, if a range was asked for.
     #[must_use]
     pub fn range(&self) -> Option<Range<u64>> {
-        // The platform may say so of a whole object too.
+        // The platform may report a range for a whole object, too.
         if !self.is_range {
             return None;
         }
@@ -410,7 +411,8 @@ impl R2Body {
         Some(offset..number("length").map_or(size, |length| offset + length))
     }
 
-    /// A response with the bytes as they arrive, with what the object says of them; with status 206 where they are a range.
+    /// A response that passes the bytes on as they arrive, with headers from the object's metadata. Its status is 206 if the bytes
+    /// are a range.
     ///
     /// # Errors
     /// When a header cannot be written.
@@ -423,7 +425,7 @@ impl R2Body {
             builder = builder.with_status(206).with_header("content-range", &bytes)?;
         }
         if http.content_encoding.is_some() {
-            // What is stored is encoded already.
+            // The stored bytes are encoded already.
             builder = builder.with_encode_body(EncodeBody::Manual);
         }
         for (name, value) in [
@@ -441,7 +443,7 @@ impl R2Body {
     }
 }
 
-/// An upload in parts, under way. What is not completed is removed by the platform after seven days.
+/// An upload in parts that is under way. The platform removes an upload that is not completed after seven days.
 #[derive(Clone, Debug)]
 pub struct R2Upload {
     raw: JsValue,
@@ -458,13 +460,13 @@ pub struct R2Part {
 }
 
 impl R2Upload {
-    /// What to resume it with.
+    /// The id with which to resume the upload.
     #[must_use]
     pub fn id(&self) -> String {
         js::string_field(&self.raw, "uploadId").unwrap_or_default()
     }
 
-    /// Uploads part `number`, from 1 on. In any order, and again where it failed.
+    /// Uploads part `number`, from 1 on. Parts may be uploaded in any order, and again after a failure.
     ///
     /// # Errors
     /// What the platform reports.
@@ -473,7 +475,7 @@ impl R2Upload {
         Ok(codec::from_js(&settled(part).await?)?)
     }
 
-    /// Makes the parts an object.
+    /// Completes the upload: its parts become an object.
     ///
     /// # Errors
     /// What the platform reports, such as a part that is missing.
@@ -482,7 +484,7 @@ impl R2Upload {
         R2Object::new(&object)?.ok_or_else(|| "the upload made no object".into())
     }
 
-    /// Gives it up.
+    /// Gives up the upload.
     ///
     /// # Errors
     /// What the platform reports.

@@ -17,7 +17,7 @@ pub struct RateLimit {
     period: Period,
 }
 
-/// The time in which calls are counted. The platform has these two.
+/// The period in which calls are counted. The platform offers these two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Period {
     /// 10 seconds.
@@ -51,7 +51,7 @@ impl Bindable for RateLimit {
     }
 }
 
-/// Asks a rate limit.
+/// The client of a rate limit.
 #[derive(Clone, Copy, Debug)]
 pub struct RateLimitClient {
     binding: &'static str,
@@ -95,7 +95,7 @@ impl Bindable for AnalyticsDataset {
     }
 }
 
-/// Writes data points.
+/// The client of a dataset, which writes data points.
 #[derive(Clone, Copy, Debug)]
 pub struct AnalyticsClient {
     binding: &'static str,
@@ -105,7 +105,7 @@ pub struct AnalyticsClient {
 /// limits").
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DataPoint<'a> {
-    /// What the point is sampled by.
+    /// The index by which the point is sampled.
     pub index: Option<&'a str>,
     /// Its numbers.
     pub doubles: &'a [f64],
@@ -114,7 +114,7 @@ pub struct DataPoint<'a> {
 }
 
 impl AnalyticsClient {
-    /// Writes a point. It is on its way when this returns; nothing says whether it arrived.
+    /// Writes a point. When this returns, the point is on its way; the platform does not report whether it arrived.
     ///
     /// # Errors
     /// When the point is over a limit.
@@ -156,7 +156,7 @@ impl Bindable for Assets {
     }
 }
 
-/// Reads static assets.
+/// The client of the static assets.
 #[derive(Clone, Copy, Debug)]
 pub struct AssetsClient {
     binding: &'static str,
@@ -174,14 +174,14 @@ impl AssetsClient {
     }
 }
 
-/// What is known of the running version, as a value: `static VERSION: VersionMetadata = VersionMetadata::new("VERSION");`.
+/// The metadata of the running version, as a value: `static VERSION: VersionMetadata = VersionMetadata::new("VERSION");`.
 #[derive(Clone, Copy, Debug)]
 pub struct VersionMetadata {
     name: &'static str,
 }
 
 impl VersionMetadata {
-    /// Bound under this name.
+    /// The metadata of the running version, bound under this name.
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
         Self { name }
@@ -200,7 +200,7 @@ impl Bindable for VersionMetadata {
     }
 }
 
-/// Reads what is known of the running version.
+/// The client that reads the metadata of the running version.
 #[derive(Clone, Copy, Debug)]
 pub struct VersionMetadataClient {
     binding: &'static str,
@@ -211,7 +211,7 @@ pub struct VersionMetadataClient {
 pub struct Version {
     /// Its id.
     pub id: String,
-    /// What it was tagged with when it was uploaded.
+    /// The tag that it got when it was uploaded.
     pub tag: String,
     /// When it was uploaded, as an ISO date.
     pub timestamp: String,

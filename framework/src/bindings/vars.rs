@@ -19,7 +19,7 @@ impl<T: FromStr> Var<T> {
         Self { name, default: None, ty: PhantomData }
     }
 
-    /// What it is unless a deployment sets it.
+    /// Sets the default value, which the variable has unless a deployment sets it.
     #[must_use]
     pub const fn or(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
@@ -46,17 +46,17 @@ impl<T: FromStr> Bindable for Var<T> {
     }
 }
 
-/// Reads a variable.
+/// The client of a variable.
 pub struct VarClient<T> {
     name: &'static str,
     ty: PhantomData<fn() -> T>,
 }
 
 impl<T: FromStr<Err: fmt::Display>> VarClient<T> {
-    /// Its value.
+    /// The value of the variable.
     ///
     /// # Errors
-    /// When it is not set, or its text is not a `T`.
+    /// When the variable is not set, or its text is not a `T`.
     pub fn get(&self) -> Result<T> {
         let text = lookup(self.name)?.as_string().unwrap_or_default();
         text.parse().map_err(|error| Error::Message(format!("the variable `{}` is {text:?}: {error}", self.name)))
@@ -77,7 +77,7 @@ impl<T: DeserializeOwned> JsonVar<T> {
         Self { name, default: None, ty: PhantomData }
     }
 
-    /// What it is unless a deployment sets it, as JSON.
+    /// Sets the default value, as JSON, which the variable has unless a deployment sets it.
     #[must_use]
     pub const fn or(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
@@ -96,17 +96,17 @@ impl<T: DeserializeOwned> Bindable for JsonVar<T> {
     }
 }
 
-/// Reads configuration.
+/// The client of a variable with JSON.
 pub struct JsonVarClient<T> {
     name: &'static str,
     ty: PhantomData<fn() -> T>,
 }
 
 impl<T: DeserializeOwned> JsonVarClient<T> {
-    /// Its value.
+    /// The value of the variable.
     ///
     /// # Errors
-    /// When it is not set, or where it is not a `T`.
+    /// When the variable is not set, or its value is not a `T`.
     pub fn get(&self) -> Result<T> {
         Ok(codec::from_js(&lookup(self.name)?).map_err(|error| error.inside(self.name))?)
     }
@@ -166,7 +166,7 @@ impl Bindable for StoreSecret {
     }
 }
 
-/// Reads a secret.
+/// The client of a secret.
 #[derive(Clone, Copy, Debug)]
 pub struct SecretClient {
     name: &'static str,
@@ -174,10 +174,10 @@ pub struct SecretClient {
 }
 
 impl SecretClient {
-    /// Its value.
+    /// The text of the secret.
     ///
     /// # Errors
-    /// When it is not set.
+    /// When the secret is not set.
     pub async fn get(&self) -> Result<SecretText> {
         let binding = lookup(self.name)?;
         let value = if self.store { settled(js::invoke0(&binding, "get")).await? } else { binding };
@@ -186,7 +186,7 @@ impl SecretClient {
     }
 }
 
-/// A secret. It does not show itself: only [`SecretText::expose`] does.
+/// The text of a secret. Its `Debug` output does not show it; only [`SecretText::expose`] does.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretText(String);
 

@@ -4,7 +4,7 @@ use super::CodecError;
 use postcard::ser_flavors::Flavor;
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Appends `value`. What was written of a value that cannot be is for the caller to take back.
+/// Appends `value`. If that fails, the caller has to take back what was written of it.
 pub(crate) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
     postcard::serialize_with_flavor(value, Tail(buffer)).map_err(|error| unwritten(&error))
 }
@@ -44,7 +44,7 @@ pub(crate) fn take<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Code
     postcard::take_from_bytes(bytes).map_err(|error| unread(&error))
 }
 
-// Not the texts of postcard's errors: with one of them, all would ship.
+// postcard's own error texts are not used: if one were, all of them would ship.
 
 #[cold]
 fn unwritten(error: &postcard::Error) -> CodecError {

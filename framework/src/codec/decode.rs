@@ -1,7 +1,7 @@
 //! JavaScript values, and the rows of a database, to serde's data model.
 //!
-//! What a type's `Deserialize` is compiled for, it is compiled for once: there is one decoder, one kind of map and one of sequence, whatever
-//! they are made of. And what is done for each type is little; the rest takes `dyn Expected` and is there once for all of them.
+//! Each `Deserialize` impl is monomorphised once: there is one decoder, one kind of map and one of sequence, whatever they read
+//! from. Little code is compiled for each type; the rest takes `dyn Expected`, and exists once for all types.
 
 use super::{
     CodecError, DEPTH_MAX, SAFE_INTEGER_MAX,
@@ -12,7 +12,7 @@ use js_sys::{Array, Uint8Array};
 use serde::de::{self, DeserializeSeed, Expected, Visitor};
 use wasm_bindgen::{JsCast, JsValue};
 
-/// What a value is. The numbers are those that `kind` in `host.js` returns.
+/// The kind of a JavaScript value. The numbers are those that `kind` in `host.js` returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Nothing,
@@ -71,13 +71,13 @@ pub(super) struct Decoder<'a> {
     around: Around,
 }
 
-/// What it decodes.
+/// The value that a decoder decodes.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
     Js(&'a JsValue),
     /// A property name. JavaScript has no other keys in plain objects, so numbers and booleans are read from the text.
     Name(&'a str),
-    /// An element of bytes.
+    /// One element of a sequence of bytes.
     Byte(u8),
     /// A value of a row that was packed.
     Cell(Cell<'a>),
@@ -85,14 +85,14 @@ pub(super) enum Source<'a> {
     Row(&'a Row<'a>),
 }
 
-/// What a value is inside of.
+/// The context that a value is decoded in.
 #[derive(Clone, Copy, Default)]
 struct Around {
-    /// How many containers there are.
+    /// How many containers are around the value.
     depth: u32,
-    /// Whether they are the rows of a database, where 0 and 1 are booleans.
+    /// Whether the value is in a row of a database, where 0 and 1 are booleans.
     rows: bool,
-    /// Whether they are from JSON, which has no `BigInt`.
+    /// Whether the value is from JSON, which has no `BigInt`.
     json: bool,
 }
 
@@ -100,7 +100,7 @@ struct Around {
 enum Integer {
     Unsigned(u64),
     Signed(i64),
-    /// One with so many digits that it has neither form.
+    /// The digits of an integer that fits neither.
     Wide(String),
 }
 
@@ -137,7 +137,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// For what is inside this value, which is a container.
+    /// The context of the contents of this value, which is a container.
     fn inside(self) -> Result<Around, CodecError> {
         if self.around.depth == DEPTH_MAX {
             return Err(CodecError::too_deep());
@@ -160,7 +160,7 @@ impl<'a> Decoder<'a> {
         CodecError::new(format!("expected {expected}, got {found}"))
     }
 
-    /// What `read` makes of that value.
+    /// Reads the only value of a row that has one column, with `read`.
     fn of_only<T>(
         self,
         expected: &dyn Expected,
@@ -243,7 +243,7 @@ impl<'a> Decoder<'a> {
     fn float(self, expected: &dyn Expected) -> Result<f64, CodecError> {
         let found = match self.source {
             Source::Js(value) => match value.as_f64() {
-                // A column is what it is, however large one of its values: the program takes it as a float.
+                // A column of floats may hold a large integer, which is not a `Number` here: the program gets it as a float.
                 None if self.around.rows => self.integer(expected).ok().and_then(as_float),
                 number => number,
             },
@@ -273,7 +273,8 @@ impl<'a> Decoder<'a> {
         found.ok_or_else(|| self.unexpected(expected))
     }
 
-    /// `length` is that of a tuple: one of as many elements as the row has columns is the row, and any other may be its value.
+    /// Reads a sequence. `length` is that of a tuple. A tuple with as many elements as the row has columns is the row itself; any
+    /// other sequence may be the value of the row's only column.
     fn sequence(self, length: Option<usize>, expected: &dyn Expected) -> Result<Items<'a>, CodecError> {
         if let Some(only) = self.only().filter(|only| length != Some(1) && only.is_list()) {
             return only.sequence(length, expected);
@@ -301,14 +302,15 @@ impl<'a> Decoder<'a> {
         Ok(Items { around: self.inside()?, list, length, next: 0 })
     }
 
-    /// The entries of a value that is for a struct with these `fields`, or for a map. Those of a struct may be in a list.
+    /// The entries of a value that is read as a struct with these `fields`, or as a map. The fields of a struct may also be in a
+    /// list.
     fn map(self, fields: Option<&'static [&'static str]>, expected: &dyn Expected) -> Result<Contents<'a>, CodecError> {
         let entries = match (self.source, self.kind()) {
             (_, Some((Kind::Array, value))) if fields.is_some() => {
                 return self.items(List::Array(value.unchecked_ref::<Array>().clone())).map(Contents::Items);
             }
             (_, Some((kind @ (Kind::Object | Kind::Map), value))) => {
-                // None where it lacks some, or has what the struct does not know and may deny.
+                // `js::fields` returns `None` if the object lacks some fields, or has others, which the struct may deny.
                 let known = fields.filter(|_| kind == Kind::Object);
                 match known.and_then(|fields| Some((fields, js::fields(value, fields)?))) {
                     Some((fields, values)) => Entries::Fields(fields, values),
@@ -342,7 +344,7 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Whether U+FFFD is in a text. Most texts have nothing that begins like it, and are looked through fast.
+/// Whether U+FFFD is in a text. Most texts do not even have its first byte, which is found out fast.
 fn has_replacement(text: &str) -> bool {
     const REPLACEMENT: &str = "\u{fffd}";
     text.as_bytes().contains(&REPLACEMENT.as_bytes()[0]) && js::says(text, REPLACEMENT)
@@ -415,8 +417,8 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
             Anything::Integer => self.deserialize_i128(visitor),
             Anything::Float => self.deserialize_f64(visitor),
             Anything::Text => self.deserialize_string(visitor),
-            // Also bytes: serde keeps values of tagged and untagged types for a second look, and then refuses kept bytes to
-            // a `Vec<u8>`, while types of bytes take a kept sequence.
+            // Bytes are a sequence, too: serde keeps values of tagged and untagged types for a second look. It then refuses kept
+            // bytes to a `Vec<u8>`, while types of bytes take a kept sequence.
             Anything::Sequence => self.deserialize_seq(visitor),
             Anything::Map => self.deserialize_map(visitor),
             Anything::Other => Err(self.unexpected(&visitor)),
@@ -428,7 +430,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         visitor.visit_bool(value)
     }
 
-    // Of many bytes each comes here.
+    // Called for each byte of a sequence of bytes, so that path is short.
     fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         if let Source::Byte(value) = self.source { visitor.visit_u8(value) } else { self.deserialize_u64(visitor) }
     }
@@ -459,14 +461,14 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         match decoder.kind() {
             Some((Kind::Bytes, value)) => visitor.visit_byte_buf(bytes(value)),
             Some((Kind::Array, _)) => decoder.deserialize_seq(visitor),
-            // Types of bytes read text too, where it is no JavaScript string: a column, or a property name.
+            // Types of bytes also read text that is not a JavaScript string: a column, or a property name.
             None => decoder.deserialize_string(visitor),
             _ => Err(decoder.unexpected(&visitor)),
         }
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
-        // Of a row that has one column it is that value which may be missing.
+        // If the row has one column, the column's value is what may be missing.
         if self.is_nothing() { visitor.visit_none() } else { visitor.visit_some(self.only().unwrap_or(self)) }
     }
 
@@ -523,7 +525,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
         visitor.visit_enum(&variant)
     }
 
-    /// Looks at nothing: an ignored value may be cyclic.
+    /// Does not look at the value: an ignored value may be cyclic.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, CodecError> {
         visitor.visit_unit()
     }
@@ -537,7 +539,7 @@ impl<'de> de::Deserializer<'de> for Decoder<'_> {
     }
 }
 
-/// What a value is that may be anything.
+/// The kind of a value whose type accepts anything.
 enum Anything {
     Nothing,
     Boolean,
@@ -610,7 +612,7 @@ enum List<'a> {
     Row(&'a Row<'a>),
 }
 
-/// What is in a struct.
+/// The contents of a value that is read as a struct.
 enum Contents<'a> {
     Map(Map<'a>),
     Items(Items<'a>),
@@ -645,7 +647,7 @@ impl<'a> Items<'a> {
         }
     }
 
-    /// All of it was taken.
+    /// Checks that all elements were taken.
     fn end(&self) -> Result<(), CodecError> {
         let (taken, length) = (self.next, self.length);
         match &self.list {
@@ -678,7 +680,7 @@ struct Map<'a> {
 }
 
 enum Entries<'a> {
-    /// Those of a plain object that has these and no others. Their names need not come from JavaScript.
+    /// The values of a plain object that has exactly these fields. The names need not come from JavaScript.
     Fields(&'static [&'static str], Array),
     /// A key, its value, the next key, and so on.
     Pairs(Array),
@@ -739,7 +741,7 @@ impl<'de> de::MapAccess<'de> for Map<'_> {
 
 struct Variant {
     name: String,
-    /// There is nothing but its name.
+    /// Whether the variant has a name and no content.
     is_alone: bool,
     content: JsValue,
     around: Around,

@@ -10,7 +10,7 @@ type Encoded = Result<JsValue, CodecError>;
 
 /// Encodes one value.
 pub(super) struct Encoder<'a> {
-    /// The containers around it.
+    /// How many containers are around the value.
     depth: u32,
     /// Where a `u8` goes, while a sequence of them is collected.
     bytes: Option<&'a mut Vec<u8>>,
@@ -25,7 +25,7 @@ impl Encoder<'_> {
         Self { depth, bytes: None }
     }
 
-    /// The depth of what is inside this value, which is a container.
+    /// The depth of the contents of this value, which is a container.
     fn inside(&self) -> Result<u32, CodecError> {
         if self.depth < DEPTH_MAX { Ok(self.depth + 1) } else { Err(CodecError::too_deep()) }
     }
@@ -147,7 +147,7 @@ impl ser::Serializer for Encoder<'_> {
         Ok(encoded)
     }
 
-    /// A result that is nothing is `undefined`. Inside of something it is `null`, which JSON keeps.
+    /// On its own, `()` is `undefined`. Inside another value it is `null`, which JSON keeps.
     fn serialize_unit(self) -> Encoded {
         Ok(if self.depth == 0 { JsValue::UNDEFINED } else { JsValue::NULL })
     }

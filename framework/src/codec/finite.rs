@@ -1,5 +1,5 @@
-//! A serializer around another one that refuses what JSON has no form for, and `serde_json` writes as `null`, which an `Option` would
-//! read as `None`: numbers that are not finite, and `Some` of nothing.
+//! A serializer around another one. It refuses values that have no form in JSON: numbers that are not finite, and `Some` of
+//! nothing. `serde_json` would write them as `null`, which an `Option` would read as `None`.
 
 use super::SOME_OF_NOTHING;
 use serde::{
@@ -11,20 +11,20 @@ use serde::{
 };
 use std::fmt::Display;
 
-/// Has `T` written with [`Finite`].
+/// Serialises `T` with [`Finite`].
 pub(super) struct Checked<'a, T: ?Sized>(pub(super) &'a T);
 
-/// The same for what is in a `Some`.
+/// Serialises the content of a `Some` with [`Finite`].
 struct Present<'a, T: ?Sized>(&'a T);
 
-/// The serializer.
+/// The serializer that refuses such values.
 struct Finite<S> {
     inner: S,
     /// Whether the value is in a `Some`.
     present: bool,
 }
 
-/// One of its compounds.
+/// A sequence, tuple, map or struct that [`Finite`] writes.
 struct Compound<C>(C);
 
 impl<T: Serialize + ?Sized> Serialize for Checked<'_, T> {
@@ -50,7 +50,7 @@ macro_rules! pass {
     };
 }
 
-/// Methods that write nothing.
+/// Methods that write a value without content, which a `Some` must not hold.
 macro_rules! nothing {
     ($($method:ident($($argument:ident: $type:ty),*);)*) => {
         $(

@@ -1,8 +1,9 @@
-//! JSON, for what JavaScript reads too. An integer that `JSON.parse` would round is an error, and so is a number that is not finite.
+//! JSON, for values that JavaScript reads too. An integer that `JSON.parse` would round is an error, and so is a number that is not
+//! finite.
 //!
-//! Numbers are those of JavaScript: 2.0 is 2, and what a type that takes anything gets of an integer beyond 2^53 - 1 is rounded. Values of
-//! programs are read by `JSON.parse` and the decoder of JavaScript values, which every program has: a second decoder of each
-//! type, and one of floats that is exact, would make a bundle larger by a tenth.
+//! Numbers are those of JavaScript: 2.0 is 2, and a type that accepts anything gets an integer beyond 2^53 - 1 rounded. Values of
+//! programs are read by `JSON.parse` and the decoder of JavaScript values, which every program has. A second decoder of each type,
+//! and an exact one of floats, would make a bundle larger by a tenth.
 
 use super::{CodecError, SAFE_INTEGER_MAX, finite::Checked};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -10,21 +11,21 @@ use serde_json::ser::Formatter;
 use std::io;
 use wasm_bindgen::JsValue;
 
-/// Appends `value`. What was written of a value that cannot be is for the caller to take back.
+/// Appends `value`. If that fails, the caller has to take back what was written of it.
 pub(crate) fn append<T: Serialize + ?Sized>(buffer: &mut Vec<u8>, value: &T) -> Result<(), CodecError> {
     let mut serializer = serde_json::Serializer::with_formatter(buffer, Exact);
     Checked(value).serialize(&mut serializer).map_err(|error| CodecError::new(error.to_string()))
 }
 
-/// `value` as a document.
+/// `value` as a JSON document.
 pub(crate) fn to_text<T: Serialize + ?Sized>(value: &T) -> Result<String, CodecError> {
     let mut buffer = Vec::new();
     append(&mut buffer, value)?;
-    // It is text but for a broken serializer.
+    // This fails only if a `Serialize` is broken.
     String::from_utf8(buffer).map_err(|_| CodecError::new("a value has written bytes that are no text"))
 }
 
-/// Decodes a document of ours, which has no floats.
+/// Decodes a document whose format is our own, and which has no floats.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, CodecError> {
     serde_json::from_slice(text).map_err(|error| CodecError::new(error.to_string()))
 }

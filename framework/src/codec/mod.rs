@@ -1,4 +1,4 @@
-//! Serde to and from JavaScript values: the lane on which a method looks to JavaScript like what it is.
+//! Serde to and from JavaScript values: the lane on which JavaScript sees arguments and results as plain values.
 //!
 //! Written for this boundary instead of taken from `serde-wasm-bindgen`, because a wrong argument must be an error that
 //! names the path inside the value, integers must keep their value, `Vec<u8>` must be bytes, and hostile nesting must not
@@ -24,7 +24,7 @@ const DEPTH_MAX: u32 = 128;
 /// The largest integer up to which every integer is a `Number` of its own: 2^53 - 1.
 pub(crate) const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 
-/// Why `Some(None)` and `Some(())` are no values to send.
+/// Why `Some(None)` and `Some(())` cannot be sent.
 const SOME_OF_NOTHING: &str =
     "`Some` of nothing would arrive as `None`, because JavaScript has one `null`; use an enum of your own";
 
@@ -38,7 +38,7 @@ pub(crate) fn from_js<T: DeserializeOwned>(value: &JsValue) -> Result<T, CodecEr
     T::deserialize(decode::Decoder::new(value))
 }
 
-/// Decodes what `JSON.parse` has made of JSON.
+/// Decodes a value that `JSON.parse` returned.
 pub(crate) fn from_json<T: DeserializeOwned>(value: &JsValue) -> Result<T, CodecError> {
     T::deserialize(decode::Decoder::of_json(value))
 }
@@ -46,7 +46,7 @@ pub(crate) fn from_json<T: DeserializeOwned>(value: &JsValue) -> Result<T, Codec
 /// A value that does not fit a type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecError {
-    /// The segments of the path, innermost first: they are known on the way out.
+    /// The segments of the path, innermost first, because they are added while the error travels outwards.
     path: Vec<Segment>,
     message: String,
 }
@@ -81,7 +81,7 @@ impl CodecError {
         self
     }
 
-    /// Where in the value: `order.items[2].price`. Empty for the value itself.
+    /// The place in the value that the error is about, such as `order.items[2].price`. Empty for the value itself.
     #[must_use]
     pub fn path(&self) -> String {
         let mut path = String::new();
@@ -133,7 +133,8 @@ impl serde::de::Error for CodecError {
     }
 }
 
-/// What a value is, in the words of the decoder. The digits of a float are left out: formatting them takes 5 KB of every bundle.
+/// The kind of a value, in the words of the decoder. The digits of a float are left out: formatting them takes 5 KB of every
+/// bundle.
 struct Found<'a>(Unexpected<'a>);
 
 impl fmt::Display for Found<'_> {

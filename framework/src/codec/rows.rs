@@ -1,9 +1,9 @@
-//! The rows of a query, as one text and a list of numbers. The text is how many columns and how many numbers there are, the names of the
-//! columns, and then the values: `n`; `d`, which is the next number; or `s` and a text. Names and texts have a NUL after them. `pack` in
-//! `host.js` writes it.
+//! The rows of a query, packed as one text and a list of numbers. The text has the number of columns and the number of numbers, the
+//! names of the columns, and then the values. A value is `n` for NULL, `d` for the next number, or `s` and a text. A NUL follows
+//! each name and each text. `pack` in `host.js` writes this form.
 //!
-//! So they cross the boundary at once, where each value of an object would cross it by itself. What has no such form, such as bytes, comes
-//! as a list of lists.
+//! In this form, the rows cross the boundary at once, while each value of an object would cross it by itself. Rows with other
+//! values, such as bytes, come as a list of lists.
 
 use super::{
     CodecError,
@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use wasm_bindgen::{JsCast, JsValue};
 
-/// What JavaScript packed of the rows of a query.
+/// The rows of a query, as JavaScript packed them.
 #[derive(Debug)]
 pub(crate) struct Packed {
     text: String,
@@ -23,14 +23,14 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// A table. `None` if it has no such form.
+    /// The packed rows of a table, with the names of its columns. `None` if `table` is not packed.
     pub(crate) fn table(table: &JsValue) -> Option<Self> {
         let text = table.as_string()?;
         let has_numbers = text.split_once(' ').is_some_and(|(_, rest)| !rest.starts_with("0\0"));
         Some(Self { text, numbers: if has_numbers { js::numbers() } else { Vec::new() } })
     }
 
-    /// Rows alone, which have numbers.
+    /// Packed rows without the names of columns. They always have numbers.
     pub(crate) fn rows(text: String) -> Self {
         Self { text, numbers: js::numbers() }
     }
@@ -57,7 +57,7 @@ pub(crate) struct Table<'a> {
 }
 
 enum Rows<'a> {
-    /// What is left of it, and the row that was read last.
+    /// The values that are left, and the row that was read last.
     Packed(Cells<'a>, Vec<Cell<'a>>),
     /// The names of the columns and then the rows, as lists; the number of the next one, and the row that was read last.
     Js(&'a Array, u32, Vec<JsValue>),
@@ -76,7 +76,7 @@ impl<'a> Table<'a> {
         Self { columns, rows: Rows::Js(table, 1, Vec::new()) }
     }
 
-    /// The rows that are left.
+    /// Decodes the rows that are left.
     pub(crate) fn decode<T: DeserializeOwned>(mut self) -> Result<Vec<T>, CodecError> {
         let mut rows = Vec::new();
         while let Some(row) = self.next()? {
@@ -137,7 +137,7 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// Its value, if it has one.
+    /// The row's only value, if it has one column.
     pub(super) fn only(&self) -> Option<Source<'a>> {
         (self.len() == 1).then(|| self.value(0))
     }
@@ -178,14 +178,14 @@ impl<'a> Cells<'a> {
         })
     }
 
-    /// What there is up to the next NUL.
+    /// The text up to the next NUL.
     fn text_end(&mut self) -> Option<&'a str> {
         let (text, rest) = self.text.split_once('\0')?;
         self.text = rest;
         Some(text)
     }
 
-    /// An integer that is not negative. The outer `None` is for anything else.
+    /// Reads an integer that is not negative, or NULL. The outer `None` is for anything else.
     pub(crate) fn number(&mut self) -> Option<Option<u64>> {
         match self.next()? {
             Cell::Null => Some(None),
@@ -194,7 +194,7 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// A text, likewise.
+    /// Reads a text, or NULL. The outer `None` is for anything else.
     pub(crate) fn text(&mut self) -> Option<Option<String>> {
         match self.next()? {
             Cell::Null => Some(None),

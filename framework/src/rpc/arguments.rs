@@ -10,7 +10,7 @@ use wasm_bindgen::{JsCast, JsValue};
 /// How the values of a call travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
-    /// As the JavaScript values they look like.
+    /// As plain JavaScript values.
     Native,
     /// As postcard, between two builds of the same contract.
     Bytes,
@@ -37,7 +37,7 @@ impl Lane {
         }
     }
 
-    /// How a stream that answers such a call is written.
+    /// The format of a stream that answers a call on this lane.
     pub(crate) fn format(self) -> Format {
         match self {
             Self::Native => Format::Lines,
@@ -57,13 +57,13 @@ fn bytes_of(value: &JsValue) -> Result<Vec<u8>, CodecError> {
 #[derive(Debug)]
 pub struct Arguments {
     values: Array,
-    /// The arguments one after the other, and how many bytes of them were read.
+    /// On the lane of bytes: the arguments one after the other, and how many bytes of them were read.
     payload: Option<(Vec<u8>, Cell<usize>)>,
 }
 
 impl Arguments {
-    /// Arguments as JavaScript passes them; or with `bytes`, as another Rust program packs them: then `values` has one
-    /// element, the bytes of all.
+    /// The arguments of a call, as JavaScript passes them. With `bytes`, they are packed as another Rust program packs them: then
+    /// `values` has one element, the bytes of all arguments.
     pub(crate) fn new(values: Array, bytes: bool) -> Result<Self, Failure> {
         if !bytes {
             return Ok(Self { values, payload: None });
@@ -92,8 +92,8 @@ impl Arguments {
         self.values.get(index)
     }
 
-    /// Decodes argument `index`, called `name` in the source. To be called in order, and once for each. A missing one is
-    /// `undefined`, so a trailing `Option` may be left out.
+    /// Decodes argument `index`, called `name` in the source. It has to be called once for each argument, in order. A missing
+    /// argument is `undefined`, so a trailing `Option` may be left out.
     pub(crate) fn decode<T: DeserializeOwned>(&self, index: u32, name: &str) -> Result<T, Failure> {
         let decoded = match &self.payload {
             None => codec::from_js(&self.raw(index)),

@@ -9,19 +9,19 @@ use std::{borrow::Cow, rc::Rc, time::Duration};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::{Request, Response};
 
-/// An argument on its way out.
+/// An argument that the caller sends.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent in an RPC call",
     note = "an argument or result travels to another isolate: derive `serde::Serialize` and `serde::Deserialize` for it"
 )]
 pub trait Argument {
-    /// Encodes it as the JavaScript value it looks like.
+    /// Encodes the argument as a plain JavaScript value.
     fn encode(&self) -> Result<JsValue, crate::CodecError>;
 
-    /// Appends its bytes.
+    /// Appends the argument's bytes to `payload`.
     fn append(&self, payload: &mut Vec<u8>) -> Result<(), crate::CodecError>;
 
-    /// Whether a call that was refused has used it up.
+    /// Whether a call uses the argument up even if the call is refused.
     fn is_sent_once(&self) -> bool {
         false
     }
@@ -42,7 +42,7 @@ impl<T: Serialize> Argument for T {
 pub struct MethodName {
     /// Its name on the wire.
     pub name: &'static str,
-    /// Whether it may run twice: then a call that failed on the way is repeated.
+    /// Whether the method may run twice. If so, a call that failed on the way is repeated.
     pub idempotent: bool,
 }
 
@@ -53,9 +53,9 @@ pub(crate) type Named<'a> = [(&'a str, &'a dyn Argument)];
 struct Answer<'a> {
     method: &'a str,
     lane: Lane,
-    /// The peer has another contract, so that what does not fit is no mistake of its own.
+    /// Whether the peer has another contract. If so, a value that does not fit is not the peer's mistake.
     skewed: bool,
-    /// Returned, or thrown.
+    /// The value that the call returned, or the one that it threw.
     outcome: Result<JsValue, JsValue>,
 }
 
@@ -81,7 +81,7 @@ impl Answer<'_> {
         }
     }
 
-    /// The same error, told as what it is between peers of different contracts.
+    /// The same error. If the peer has another contract, it is reported as a difference between the contracts.
     fn seen(&self, error: RpcError) -> RpcError {
         if self.skewed { error.skewed() } else { error }
     }
@@ -153,10 +153,11 @@ pub(crate) async fn fetch(stub: &Stub, request: Request) -> Result<Response, Rpc
 
 /// How often a call of an idempotent method is made at most.
 const ATTEMPTS: u32 = 4;
-/// How long to wait after the first failure, in milliseconds, before jitter: from nothing to twice as long. Doubled each time.
+/// How long to wait after the first failure, in milliseconds, doubled after each further one. With jitter, a pause is from nothing
+/// to twice as long.
 const BACKOFF_MS: f64 = 50.0;
 
-/// Makes the call, again if it may be and might do better. An error is of this side.
+/// Makes the call, and repeats it if the method is idempotent and a repetition might succeed. `Err` is a failure on this side.
 async fn send<'a>(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Result<Answer<'a>, RpcError> {
     let mut stub = Cow::Borrowed(stub);
     let mut attempt = 1;
@@ -170,7 +171,7 @@ async fn send<'a>(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Res
         // All callers of an object see it fail at the same time; they should not all come back at the same time.
         let pause = BACKOFF_MS * f64::from(1 << (attempt - 1)) * 2.0 * js_sys::Math::random();
         sleep(Duration::from_millis(pause as u64)).await;
-        // After a failure of the connection the old one would fail for ever.
+        // After a failure of the connection, the old stub would fail for ever.
         stub = Cow::Owned(stub.renewed());
         attempt += 1;
     }
@@ -190,7 +191,7 @@ async fn send_once<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>)
     };
     let mut way = sending.first_way();
     loop {
-        // One place that waits, whichever way it is: a place costs as much code as all that is kept meanwhile.
+        // A single `await` for all ways: each `await` costs as much code as all the state that is kept across it.
         let outcome = settled(sending.begin(&way)?).await;
         match sending.next_way(&way, &outcome) {
             Some(next) => way = next,
@@ -203,11 +204,12 @@ async fn send_once<'a>(stub: &Stub, method: &'static str, arguments: &Named<'_>)
 enum Way {
     /// As bytes, with the hash of the contract.
     Bytes(JsValue),
-    /// Only asks whether the peer is one of ours. A stranger would refuse the call, and take what is in it all the same.
+    /// Only asks whether the peer is written with this crate. Another peer would refuse a call, and use up the arguments in it all
+    /// the same.
     Ask,
-    /// As plain values, with what a plain call has no place for: the deadline and the trace.
+    /// As plain values, together with the deadline and the trace, for which a plain call has no place.
     Native,
-    /// As anybody would.
+    /// As a plain call, such as a JavaScript caller makes.
     Plain,
 }
 
@@ -242,7 +244,7 @@ impl Sending<'_> {
         }
     }
 
-    /// Begins it. The inner `Result` is JavaScript's.
+    /// Begins the call. The inner `Result` is what JavaScript returned or threw.
     fn begin(&mut self, way: &Way) -> Result<Result<JsValue, JsValue>, RpcError> {
         if matches!(way, Way::Native | Way::Plain) && self.values.is_none() {
             self.values = Some(Values::encode(self.method, self.arguments)?);
@@ -265,7 +267,7 @@ impl Sending<'_> {
         })
     }
 
-    /// What to try after a way whose outcome is no answer: then the method did not run.
+    /// The way to try next, if this way's outcome is not an answer of the method. In that case the method did not run.
     fn next_way(&mut self, way: &Way, outcome: &Result<JsValue, JsValue>) -> Option<Way> {
         if let Way::Plain = way {
             return None;
@@ -310,7 +312,7 @@ fn bytes(method: &str, arguments: &Named<'_>) -> Result<Uint8Array, RpcError> {
     Ok(Uint8Array::from(payload.as_slice()))
 }
 
-/// The arguments as JavaScript values. Streams among them end when the call fails.
+/// The arguments as JavaScript values. If the call fails, the streams among them are cancelled.
 struct Values(Vec<JsValue>);
 
 impl Values {
@@ -333,9 +335,9 @@ impl Values {
 /// Why a peer does not take bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Refused {
-    /// Its contract is another one.
+    /// The peer has another contract.
     Skew,
-    /// It is not written with this crate.
+    /// The peer is not written with this crate.
     Stranger,
 }
 
@@ -348,13 +350,13 @@ fn refusal(thrown: &JsValue) -> Option<Refused> {
     stranger.then_some(Refused::Stranger)
 }
 
-/// What was learned of the peers behind the bindings, for as long as this instance lives.
+/// What was learned about the peers behind the bindings. It is kept for as long as this instance lives.
 mod peer {
     use std::cell::RefCell;
 
     #[derive(Clone, Copy, PartialEq, Eq)]
     pub(super) enum Peer {
-        /// It is written with this crate.
+        /// The peer is written with this crate.
         Realgar,
         Stranger,
     }

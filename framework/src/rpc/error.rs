@@ -1,4 +1,4 @@
-//! Why a call failed: what travels, and what the caller gets.
+//! Why a call failed: the form in which a failure travels, and the error that the caller gets.
 
 use crate::{CodecError, Error, codec, js};
 use serde::{Serialize, de::DeserializeOwned};
@@ -25,7 +25,7 @@ impl Failure {
         Self { code: kind.code(), message, path: None, data: JsValue::UNDEFINED }
     }
 
-    /// The method returned `error`.
+    /// The failure of a method that returned `error`.
     pub(crate) fn method<E: Serialize + Display>(error: &E) -> Self {
         match codec::to_js(error) {
             Ok(data) => Self { code: METHOD_ERROR, message: error.to_string(), path: None, data },
@@ -33,7 +33,7 @@ impl Failure {
         }
     }
 
-    /// The result of the method, or its error, has no form in JavaScript.
+    /// The failure of a method whose result or error has no form in JavaScript.
     pub(crate) fn result(error: &CodecError) -> Self {
         Self {
             path: Some(error.path()),
@@ -64,7 +64,7 @@ pub enum RpcErrorKind {
     Interrupted,
     /// The object was reset while the call was under way. It may have run in part.
     Reset,
-    /// A stream stopped without its end. What arrived of it is whole; what is missing is not known.
+    /// A stream stopped before its end. The items that arrived are whole; which ones are missing is not known.
     Truncated,
     /// The deadline of the call has passed. The method may have run in part.
     DeadlineExceeded,
@@ -129,7 +129,7 @@ impl RpcError {
         Self { path: Some(error.path()), ..Self::new(kind, method, error.to_string()) }
     }
 
-    /// What a peer reports as `code`.
+    /// The error that a peer reports as `code`.
     pub(crate) fn of_code(code: &str, method: &str, message: String) -> Self {
         Self::new(RpcErrorKind::of_code(code).unwrap_or(RpcErrorKind::Remote), method, message)
     }
@@ -165,7 +165,7 @@ impl RpcError {
         }
     }
 
-    /// The same error between two peers of different contracts: a value that does not fit is no mistake of either.
+    /// The same error between two peers with different contracts: a value that does not fit is then no mistake of either side.
     pub(crate) fn skewed(self) -> Self {
         match self.kind {
             RpcErrorKind::BadArguments | RpcErrorKind::BadResult | RpcErrorKind::UnknownMethod => Self {
@@ -189,26 +189,27 @@ impl RpcError {
         &self.method
     }
 
-    /// What the side that failed says.
+    /// The message of the side that failed.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Where in the arguments or in the result: `order.items[2].price`.
+    /// The place in the arguments or in the result that the error is about, such as `order.items[2].price`.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         self.path.as_deref()
     }
 
-    /// Whether the method certainly did not run and the same call may do better: it can be made again whatever it does.
+    /// Whether the method certainly did not run, and the same call may succeed. It is then safe to repeat the call, whatever the
+    /// method does.
     #[must_use]
     pub fn is_retry_safe(&self) -> bool {
         self.kind == RpcErrorKind::InitFailed
     }
 
-    /// Whether the platform suggests to make the call again **if the method is idempotent**: the failure is transient, the
-    /// object is not overloaded, and the method may have run.
+    /// Whether the platform suggests repeating the call **if the method is idempotent**: the failure is transient, the object is
+    /// not overloaded, and the method may have run.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.retryable || self.is_retry_safe()
@@ -264,7 +265,7 @@ impl<E: DeserializeOwned> CallError<E> {
     }
 }
 
-/// What the handlers of an object or a Worker fail with, on its way to the caller.
+/// The error of a handler of an object or a Worker, on its way to the caller.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self { code: HANDLER_ERROR, message: error.to_string(), path: None, data: JsValue::UNDEFINED }

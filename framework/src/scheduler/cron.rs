@@ -4,15 +4,16 @@ use crate::{Error, Result, js};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
 
-/// A cron expression in a time zone. [`cron!`](crate::cron) checks one that is written in the source when it is compiled;
-/// [`Cron::parse`] takes one that comes from elsewhere.
+/// A cron expression in a time zone. [`cron!`](crate::cron) checks an expression in the source at compile time; [`Cron::parse`]
+/// takes an expression that comes from elsewhere.
 ///
-/// The five fields are those of Unix: minute, hour, day of the month, month, weekday. A field is `*`, a value, a range `1-5`, any of
-/// these with a step `*/15`, or a list of them; months and weekdays have names, `JAN` and `MON`. Sunday is 0 and 7. (In the cron
-/// triggers of Workers, which are Cloudflare's, it is 1: names mean the same in both.) Where both days are given, either will do.
+/// The five fields are those of Unix: minute, hour, day of the month, month, weekday. A field is `*`, a value, a range `1-5`, `*`
+/// or a range with a step `*/15`, or a list of these. Months and weekdays have names, such as `JAN` and `MON`. Both 0 and 7 are
+/// Sunday. (In Cloudflare's cron triggers of Workers, Sunday is 1; names mean the same in both.) If both the day of the month and
+/// the weekday are given, a day that matches either fires.
 ///
-/// When clocks change, an expression with certain hours fires once for each of them: at the first of two, and where there is none, when
-/// the clock is past it. One with `*` for its hours goes on by real time.
+/// When clocks change, an expression with specific hours fires once for each of them: if the clock shows a time twice, at the first
+/// one; if the clock skips a time, as soon as it is past that time. An expression with `*` for its hours goes on by real time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct Cron {
@@ -41,10 +42,10 @@ impl fmt::Display for Cron {
 }
 
 impl Cron {
-    /// An expression from elsewhere, in a time zone of the IANA database, such as `Europe/Berlin` or `UTC`.
+    /// Parses an expression, in a time zone of the IANA database, such as `Europe/Berlin` or `UTC`.
     ///
     /// # Errors
-    /// What is wrong with it. Whether there is such a zone shows when it is scheduled.
+    /// What is wrong with the expression. Whether the time zone exists is found out only when an event is scheduled with it.
     pub fn parse(expression: impl Into<String>, zone: impl Into<String>) -> Result<Self> {
         let (expression, zone) = (expression.into(), zone.into());
         match Fields::parse(&expression) {
@@ -53,7 +54,7 @@ impl Cron {
         }
     }
 
-    /// What `cron!` makes: a bad expression fails to compile.
+    /// The value of `cron!`, which evaluates this at compile time: a bad expression fails to compile.
     #[doc(hidden)]
     #[must_use]
     pub const fn checked(expression: &'static str, zone: &'static str) -> Self {
@@ -71,7 +72,7 @@ impl Cron {
         &self.zone
     }
 
-    /// When it fires next after `after`, both in milliseconds since 1970.
+    /// When the expression fires next after `after`, both in milliseconds since 1970.
     pub(crate) fn next(&self, after: u64) -> Result<u64> {
         let fields = Fields::parse(&self.expression).map_err(Error::from)?;
         if self.zone == "UTC" {
@@ -100,7 +101,7 @@ fn found(expression: &str, minute: Option<i64>) -> Result<u64> {
     minute.and_then(|minute| u64::try_from(minute * 60_000).ok()).ok_or_else(|| none().into())
 }
 
-/// The values that each field has, as bits.
+/// The values that each field matches, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fields {
     minutes: u64,
@@ -108,7 +109,7 @@ pub(crate) struct Fields {
     days: u64,
     months: u64,
     weekdays: u64,
-    /// Whether the day of the month and the weekday are both given: then either will do.
+    /// Whether the day of the month and the weekday are both given. If so, a day that matches either fires.
     either_day: bool,
 }
 
@@ -117,7 +118,7 @@ const MONTHS: [&[u8]; 12] =
     [b"JAN", b"FEB", b"MAR", b"APR", b"MAY", b"JUN", b"JUL", b"AUG", b"SEP", b"OCT", b"NOV", b"DEC"];
 const WEEKDAYS: [&[u8]; 7] = [b"SUN", b"MON", b"TUE", b"WED", b"THU", b"FRI", b"SAT"];
 
-/// A field: what it may hold, and what to say where it holds something else.
+/// A field: the values it may hold, and the error message for any other value.
 struct Field {
     first: u8,
     last: u8,
@@ -159,7 +160,7 @@ impl Fields {
         if field != 5 {
             return Err("it has fewer than five fields: minute, hour, day of the month, month, weekday");
         }
-        // Sunday has two numbers.
+        // Sunday has two numbers, 0 and 7; both become bit 0.
         let weekdays = (bits[4] | bits[4] >> 7) & 0x7f;
         let fields = Self {
             minutes: bits[0],
@@ -175,7 +176,7 @@ impl Fields {
         Ok(fields)
     }
 
-    /// Whether there is no such day in any year.
+    /// Whether the expression never fires, because no year has such a day.
     const fn never(&self) -> bool {
         const LENGTHS: [u32; 12] = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
         let mut month = 1;
@@ -188,12 +189,13 @@ impl Fields {
         !self.either_day
     }
 
-    /// The first minute after `after` that fires. Minutes are since 1970; `offset` tells what to add to one for the time on the wall.
+    /// The first minute after `after` that fires. Minutes are counted since 1970, in UTC. `offset` returns the minutes to add to
+    /// such a minute for the time on the wall.
     fn next(&self, after: i64, offset: &dyn Fn(i64) -> Result<i64>) -> Result<Option<i64>> {
         if self.hours == ALL_HOURS { self.next_real(after, offset) } else { self.next_certain(after, offset) }
     }
 
-    /// With certain hours: each fires once.
+    /// The next minute of an expression with specific hours, each of which fires once.
     fn next_certain(&self, after: i64, offset: &dyn Fn(i64) -> Result<i64>) -> Result<Option<i64>> {
         let mut wall = after + offset(after)?;
         loop {
@@ -206,7 +208,7 @@ impl Fields {
         }
     }
 
-    /// With any hour: by real time.
+    /// The next minute of an expression with any hour, which goes by real time.
     fn next_real(&self, after: i64, offset: &dyn Fn(i64) -> Result<i64>) -> Result<Option<i64>> {
         let mut minute = after;
         loop {
@@ -281,8 +283,8 @@ fn change(mut from: i64, mut to: i64, current: i64, offset: &dyn Fn(i64) -> Resu
     Ok(to)
 }
 
-/// The month, from 1, and the day of the month that `day`, counted from the beginning of 1970, is (Howard Hinnant, "chrono-Compatible
-/// Low-Level Date Algorithms").
+/// The month, from 1, and the day of the month of `day`, which is counted from the beginning of 1970 (Howard Hinnant,
+/// "chrono-Compatible Low-Level Date Algorithms").
 fn civil(day: i64) -> (u32, u32) {
     let of_era = (day + 719_468).rem_euclid(146_097);
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -302,7 +304,7 @@ const fn field_bits(text: &[u8], mut at: usize, field: &Field) -> Result<(u64, u
         let mut range = star;
         if star {
             at += 1;
-            // Sunday once.
+            // `*` has Sunday only once, as 0.
             if last == 7 {
                 last = 6;
             }
@@ -365,7 +367,7 @@ const fn value(text: &[u8], at: usize, field: &Field) -> Result<(u8, usize), &'s
     }
 }
 
-/// Whether the letters `name` are at `at`, large or small.
+/// Whether `name` is at `at`, in upper or lower case.
 const fn starts_with(text: &[u8], at: usize, name: &[u8]) -> bool {
     let mut index = 0;
     while index < name.len() {
@@ -440,7 +442,7 @@ mod tests {
         Ok(if (10_000..20_000).contains(&minute) { 120 } else { 60 })
     }
 
-    /// Every minute of the wall that matches, looked at one by one.
+    /// Finds the next minute by looking at one minute after the other.
     fn brute(fields: &Fields, after: i64) -> i64 {
         let on_wall = |wall: i64| {
             fields.fires_on(wall.div_euclid(1440))

@@ -1,4 +1,4 @@
-//! Many events over the one alarm of an object.
+//! The schedule of an object: many events over its one alarm.
 
 mod cron;
 mod stored;
@@ -65,24 +65,25 @@ use table::{Dead, Listed};
 /// # }
 /// ```
 ///
-/// An object may have an alarm of its own beside it: see [`crate::OnAlarm`].
+/// An object may also have its own alarm beside its schedule: see [`crate::OnAlarm`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no handler of events",
     note = "implement `OnEvent` for it: `type Payload = ..; async fn event(&self, event: Event<Self::Payload>) -> Result<()>`"
 )]
 pub trait OnEvent: LiveObject {
-    /// What events carry. It is stored as JSON: a version of the program that has another one must still read it, or the event fails
-    /// until one comes that does.
+    /// The type of the data that an event carries, stored as JSON. A version of the program with another payload type must still be
+    /// able to read it. Otherwise the event fails until a version runs that can.
     type Payload: Serialize + DeserializeOwned + 'static;
 
-    /// How they run.
+    /// How the events of this class run.
     const SCHEDULE: ScheduleSettings = ScheduleSettings::new();
 
-    /// Handles an event. It runs at least once: an event is forgotten only after this returned `Ok`. If it fails or panics, or the machine
-    /// does, it runs again after a pause, and in the end becomes a dead letter: see [`Retry`]. What it stores is stored together with the
-    /// fact that it ran, if no `await` is between them.
+    /// Handles an event. The handler runs at least once: an event is removed only after the handler returned `Ok`. If the handler
+    /// fails or panics, or the machine fails, the event runs again after a pause, and after its last attempt becomes a dead letter:
+    /// see [`Retry`]. What the handler stores is stored together with the fact that the event ran, if no `await` is between them.
     ///
-    /// Events begin in the order of the time they are due, and of being scheduled where that is the same.
+    /// Events begin in the order of their due times. Events that are due at the same time begin in the order in which they were
+    /// scheduled.
     fn event(&self, event: Event<Self::Payload>) -> impl Future<Output = Result<()>>;
 }
 
@@ -94,17 +95,18 @@ pub struct Event<P> {
     pub id: String,
     /// What it carries.
     pub payload: P,
-    /// The time that this run is for, in milliseconds since 1970. It stays the same for every attempt of the run. A run that makes up for
-    /// missed ones is for the time that [`Missed`] says; a dead letter that is replayed is for the time of the replay.
+    /// The time for which this run is due, in milliseconds since 1970. It is the same for every attempt of the run. For a run that
+    /// makes up for missed ones, it is the time that [`Missed`] says; for a dead letter that is replayed, the time of the replay.
     pub due_ms: u64,
-    /// When it was due for the first time: before `due_ms` if this is a dead letter that was replayed.
+    /// When the event was due for the first time: before `due_ms` if this is a dead letter that was replayed.
     pub first_due_ms: u64,
-    /// Which attempt this is, from 1 on. Attempts that the end of the machine interrupted count here, but not as failures: see [`Retry`].
+    /// The number of this attempt, from 1 on. Attempts that were interrupted because the machine ended count here, but not as
+    /// failures: see [`Retry`].
     pub attempt: u32,
 }
 
-/// The events of one object. Every operation is stored at once, without an `await`, and takes part in a transaction around it, such as
-/// [`crate::Storage::transaction_sync`].
+/// The schedule of one object. Every operation is stored at once, without an `await`. Inside a transaction, such as
+/// [`crate::Storage::transaction_sync`], it is part of that transaction.
 #[derive(Clone, Debug)]
 pub struct Schedule<P> {
     wakes: Rc<Wakes>,
@@ -112,19 +114,19 @@ pub struct Schedule<P> {
 }
 
 impl State {
-    /// The events that this object handles as [`OnEvent`].
+    /// The schedule of an object that handles its events as [`OnEvent`].
     #[must_use]
     pub fn schedule<T: OnEvent>(&self) -> Schedule<T::Payload> {
         self.schedule_of()
     }
 
-    /// The events of an object that works them off itself, with [`State::process_scheduled_events`].
+    /// The schedule of an object that handles its events itself, with [`State::process_scheduled_events`].
     #[must_use]
     pub fn schedule_of<P>(&self) -> Schedule<P> {
         Schedule { wakes: self.wakes().clone(), payload: PhantomData }
     }
 
-    /// Schedules an event that [`State::process_scheduled_events`] is to find: [`Schedule::set`] of [`State::schedule_of`].
+    /// Schedules an event for [`State::process_scheduled_events`]. This is [`Schedule::set`] on [`State::schedule_of`].
     ///
     /// # Errors
     /// As [`Schedule::set`].
@@ -132,8 +134,9 @@ impl State {
         self.schedule_of().set(id, when, payload)
     }
 
-    /// Handles the events that are due: to be called in [`crate::OnAlarm::alarm`], by an object that does not implement [`OnEvent`].
-    /// Each is forgotten when `handler` returned `Ok` for it, and tried again later if it failed. Returns how many went well.
+    /// Handles the events that are due. An object that does not implement [`OnEvent`] calls this in [`crate::OnAlarm::alarm`]. An
+    /// event is removed when `handler` returned `Ok` for it, and tried again later if `handler` failed. Returns how many events
+    /// succeeded.
     ///
     /// ```no_run
     /// # use realgar::{Alarm, Event, Result, State};
@@ -158,14 +161,15 @@ impl State {
 }
 
 impl<P> Schedule<P> {
-    /// Schedules an event. One with this id that waits is replaced; a repeating one that is the same goes on in its rhythm, with the new
-    /// payload. One that runs is not stopped, and the new one does not wait for it. `when` is a [`When`]; or a [`std::time::Duration`], for
-    /// once and that long from now; or a [`Cron`]. Returns when the event is next due, in milliseconds since 1970.
+    /// Schedules an event. A waiting event with this id is replaced; if it is a repeating event with the same plan, it keeps its
+    /// rhythm and gets the new payload. A running event with this id is not stopped, and the new event does not wait for it. `when`
+    /// is a [`When`]; a [`std::time::Duration`], for a single run that long from now; or a [`Cron`]. Returns when the event is next
+    /// due, in milliseconds since 1970.
     ///
     /// # Errors
-    /// When the id has more than 2,048 bytes or a NUL, or stands for the object's own alarm (`realgar:alarm`, `realgar:retry`); when the
-    /// payload cannot be encoded or has more than 2 MB, the time is beyond the year 2255, the time zone of a cron expression is
-    /// none, an interval is zero, or the storage fails.
+    /// When the id has more than 2,048 bytes or a NUL, or stands for the object's own alarm (`realgar:alarm`, `realgar:retry`);
+    /// when the payload cannot be encoded or has more than 2 MB; when the time is beyond the year 2255, the time zone of a cron
+    /// expression does not exist, or an interval is zero; or when the storage fails.
     pub fn set(&self, id: &str, when: impl Into<When>, payload: &P) -> Result<u64>
     where
         P: Serialize,
@@ -173,7 +177,7 @@ impl<P> Schedule<P> {
         self.wakes.schedule(id, &when.into(), &codec::json::to_text(payload)?)
     }
 
-    /// Removes an event. Says whether there was one. One that runs is not stopped, but not tried again if it fails.
+    /// Removes an event. Returns whether there was one. A running event is not stopped, but is not tried again if it fails.
     ///
     /// # Errors
     /// When the storage fails.
@@ -181,7 +185,8 @@ impl<P> Schedule<P> {
         self.wakes.cancel(id)
     }
 
-    /// Has an event run now. A repeating one runs once more than it would. Says whether there was one that waits.
+    /// Makes a waiting event run now. A repeating event runs one additional time. Returns whether an event with this id was
+    /// waiting.
     ///
     /// # Errors
     /// When the storage fails.
@@ -197,7 +202,7 @@ impl<P> Schedule<P> {
         Ok(self.wakes.get(id)?.map(Pending::new))
     }
 
-    /// The first `limit` events, in the order they will run in.
+    /// The first `limit` events, in the order in which they will run.
     ///
     /// # Errors
     /// When the storage fails.
@@ -205,8 +210,8 @@ impl<P> Schedule<P> {
         self.list_after(&Cursor::default(), limit)
     }
 
-    /// The next `limit` events behind [`Pending::cursor`] of the last one of a page. Each event is on one page, unless it is scheduled
-    /// anew, or its handler runs, between two calls.
+    /// The next page of events: the first `limit` events after `cursor`, which is the [`Pending::cursor`] of the last event of the
+    /// page before. Each event is on one page, unless it is scheduled anew, or its handler runs, between two calls.
     ///
     /// # Errors
     /// When the storage fails.
@@ -215,8 +220,9 @@ impl<P> Schedule<P> {
         Ok(listed.into_iter().map(Pending::new).collect())
     }
 
-    /// The first `limit` events that failed at their last attempt, the oldest first. They stay until they are replayed or dropped, and
-    /// nothing bounds how many there are: a repeating event goes on after each, so one that always fails leaves one for each of its runs.
+    /// The first `limit` dead letters, the oldest first. A dead letter is an event that failed at its last attempt. It stays until
+    /// it is replayed or dropped. Their number has no limit: a repeating event goes on after each failed run, so an event that
+    /// always fails leaves a dead letter for each of its runs.
     ///
     /// # Errors
     /// When the storage fails.
@@ -224,7 +230,8 @@ impl<P> Schedule<P> {
         self.dead_letters_after(0, limit)
     }
 
-    /// The next `limit` dead letters behind the one with this [number](DeadLetter::number): of the last one of a page.
+    /// The next page of dead letters: the first `limit` after the one with this [number](DeadLetter::number), which is that of the
+    /// last dead letter of the page before.
     ///
     /// # Errors
     /// When the storage fails.
@@ -233,8 +240,8 @@ impl<P> Schedule<P> {
         Ok(dead.into_iter().map(|dead| DeadLetter { dead, payload: PhantomData }).collect())
     }
 
-    /// Has a dead letter run now, once more, as an event with its id, or with `{id}#{number}` if there is another one with that. It is tried
-    /// as often as the first time. Says whether there was one with this number.
+    /// Makes a dead letter run once more, now, as an event with its id, or with `{id}#{number}` if another event has that id. It is
+    /// tried as often as the first time. Returns whether there was a dead letter with this number.
     ///
     /// # Errors
     /// When the storage fails.
@@ -242,7 +249,7 @@ impl<P> Schedule<P> {
         self.wakes.replay(number)
     }
 
-    /// Deletes a dead letter. Says whether there was one with this number.
+    /// Deletes a dead letter. Returns whether there was one with this number.
     ///
     /// # Errors
     /// When the storage fails.
@@ -251,14 +258,15 @@ impl<P> Schedule<P> {
     }
 }
 
-/// A place in the list of events, for the page behind it: see [`Schedule::list_after`]. It may travel to a client and back.
+/// A position in the list of events, after which the next page begins: see [`Schedule::list_after`]. It may be sent to a client and
+/// back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     next_ms: u64,
     number: u64,
 }
 
-/// An event that waits, or runs. Times are in milliseconds since 1970.
+/// An event that is waiting or running. Times are in milliseconds since 1970.
 #[derive(Debug)]
 pub struct Pending<P> {
     row: Listed,
@@ -276,25 +284,26 @@ impl<P> Pending<P> {
         &self.row.id
     }
 
-    /// The time that its next run is for, or the run that has failed and is tried again.
+    /// The time for which its next run is due. If a run failed and will be tried again, this is the time for which that run was
+    /// due.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
         self.row.due
     }
 
-    /// When it was due for the first time: before [`Pending::due_ms`] if it is a dead letter that was replayed.
+    /// When the event was due for the first time: before [`Pending::due_ms`] if it is a dead letter that was replayed.
     #[must_use]
     pub fn first_due_ms(&self) -> u64 {
         self.row.first_due()
     }
 
-    /// Where it is in the list.
+    /// The event's position in the list, for [`Schedule::list_after`].
     #[must_use]
     pub fn cursor(&self) -> Cursor {
         Cursor { next_ms: self.row.next_at, number: self.row.seq }
     }
 
-    /// When it runs next: after it is due, if it failed.
+    /// When the event runs next. This is later than [`Pending::due_ms`] if the run has failed before.
     #[must_use]
     pub fn next_ms(&self) -> u64 {
         self.row.next_at
@@ -306,7 +315,7 @@ impl<P> Pending<P> {
         self.row.attempts
     }
 
-    /// Whether its handler runs.
+    /// Whether its handler is running.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.row.started_at.is_some()
@@ -315,12 +324,13 @@ impl<P> Pending<P> {
     /// How it repeats, if it does.
     ///
     /// # Errors
-    /// When another version of the program stored it in a way that this one cannot read. It waits for one that can.
+    /// When another version of the program stored the plan in a way that this version cannot read. The event waits for a version
+    /// that can.
     pub fn repeat(&self) -> Result<Option<Repeat>> {
         Ok(self.row.plan()?.repeat)
     }
 
-    /// Its last runs, ten at most, the oldest first. Of an event that runs once these are those that failed.
+    /// The event's last runs, ten at most, the oldest first. For an event that runs once, these are the attempts that failed.
     #[must_use]
     pub fn history(&self) -> Vec<Run> {
         self.row.runs()
@@ -346,7 +356,7 @@ pub struct DeadLetter<P> {
 }
 
 impl<P> DeadLetter<P> {
-    /// What [`Schedule::replay`] and [`Schedule::drop_dead_letter`] know it by.
+    /// The number by which [`Schedule::replay`] and [`Schedule::drop_dead_letter`] identify it.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.dead.number
@@ -358,7 +368,7 @@ impl<P> DeadLetter<P> {
         &self.dead.id
     }
 
-    /// When it was due. Of one that was replayed and failed again, when it was due for the first time.
+    /// When the event was due. If it was replayed and failed again, this is when it was due for the first time.
     #[must_use]
     pub fn due_ms(&self) -> u64 {
         self.dead.due

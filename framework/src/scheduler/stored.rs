@@ -1,4 +1,4 @@
-//! What is stored with an event besides its payload, as text that a person can read: its plan, and its last runs.
+//! The stored form of an event's plan and its last runs: text that a person can read.
 
 use super::{
     cron::Cron,
@@ -7,9 +7,9 @@ use super::{
 };
 use crate::{Error, Result};
 
-/// Between the parts of a plan, which are as they are written below. No cron expression has it, and no time zone.
+/// Separates the parts of a plan, which `Plan::to_text` writes. Neither cron expressions nor time zones contain this character.
 const PART: char = '|';
-/// Between runs, and between the numbers of a run and its error.
+/// `RUN` separates runs; `ERROR` separates the numbers of a run from its error.
 const RUN: char = '\u{1e}';
 const ERROR: char = '\u{1f}';
 
@@ -43,14 +43,14 @@ impl Plan {
         text
     }
 
-    /// The plan of one run of it, which is tried like all of them.
+    /// The stored plan of a single run of this event, which is tried as often as every run. `None` if that is the default plan.
     pub(super) fn once(&self) -> Option<String> {
         let once = Self { retry: self.retry, ..Self::default() };
         Some(once.to_text()).filter(|text| !text.is_empty())
     }
 
     /// # Errors
-    /// When another version of the program wrote it, in a way that this one does not know.
+    /// When another version of the program wrote the plan in a form that this version does not know.
     pub(super) fn from_text(text: &str) -> Result<Self> {
         let mut plan = Self::default();
         for part in text.split(PART).filter(|part| !part.is_empty()) {
@@ -83,7 +83,7 @@ impl Plan {
     }
 }
 
-/// The history `runs` with one more run at its end, and without those before the last `most`.
+/// Appends `run` to the history `runs`, and keeps only the last `most` runs.
 pub(super) fn runs_with(runs: &str, run: &Run, most: usize) -> String {
     let mut between = runs.char_indices().rev().filter(|(_, letter)| *letter == RUN);
     let kept = between.nth(most - 2).map_or(runs, |(at, _)| &runs[at + RUN.len_utf8()..]);
@@ -99,7 +99,7 @@ pub(super) fn runs_with(runs: &str, run: &Run, most: usize) -> String {
     text
 }
 
-/// History that cannot be read is none: an event runs all the same.
+/// Reads a history. Runs that cannot be read are left out, because the event has to run all the same.
 pub(super) fn runs_from_text(text: &str) -> Vec<Run> {
     text.split(RUN).filter_map(run).collect()
 }

@@ -1,7 +1,7 @@
 //! The table of events, in the database of the object, and the one alarm that the platform has for it.
 //!
-//! The platform's alarm is always set to the earliest of: the next event, and the alarm that the program set itself. While there is no
-//! table, and so no event, the program's alarm is the platform's. Once there is one, the program's alarm is a row of it.
+//! The platform's alarm is always set to the earlier of the next event and the alarm that the program set itself. Without a table
+//! there are no events, and the program's alarm is the platform's alarm. Once the table exists, the program's alarm is a row in it.
 
 mod rows;
 mod runs;
@@ -22,97 +22,100 @@ use wasm_bindgen::JsValue;
 
 /// The id of the program's own alarm.
 const ALARM: &str = "realgar:alarm";
-/// The id of a call of the alarm handler that is to make up for one that failed without an alarm of its own.
+/// The id of a repeated call of the alarm handler, after one that failed while the program's own alarm was not due.
 const RETRY: &str = "realgar:retry";
 /// How often the program's own alarm is tried: as often as the platform would.
 const ALARM_RETRY: Retry = Retry { attempts: 7, first_ms: 2_000, longest_ms: 64_000 };
-/// How long events wait that an alarm handler left alone, or that this version cannot read.
+/// How long an event waits that an alarm handler did not process, or that this version cannot read.
 const UNPROCESSED_PAUSE_MS: u64 = 30_000;
 const DIED: &str = "the object ended while it ran";
-/// How often an event may be interrupted while it runs, by the end of the machine or by the fault of another object. It is not the
-/// event's own failure, so it does not count as one; but an event that ends its machine each time must not do so for ever.
+/// How often an event may be interrupted while it runs, by the end of the machine or by the fault of another object. An
+/// interruption is not the event's own failure, so it does not count as one. But an event that ends its machine each time must not
+/// do so for ever.
 const INTERRUPTIONS_MAX: u32 = 100;
-/// How long an id can be, in bytes: as a key. Many together still are one parameter of a statement.
+/// How long an id can be, in bytes: as long as a storage key. Many ids of this length together still fit into one parameter of a
+/// statement.
 const ID_SIZE_MAX: usize = 2048;
-/// What the platform stores in a value at most (Cloudflare, "Durable Objects limits").
+/// How large a payload can be, in bytes: what the platform stores in a value at most (Cloudflare, "Durable Objects limits").
 const PAYLOAD_SIZE_MAX: usize = 2_000_000;
 /// The platform refuses to set an alarm to the beginning of 1970.
 pub(crate) const FIRST_TIME_MS: u64 = 1;
 /// How many events are read at once.
 const BATCH: u32 = 100;
 
-/// The wakes of one object.
+/// The alarm and the scheduled events of one object, and what is known of their table.
 #[derive(Debug)]
 pub(crate) struct Wakes {
     storage: JsValue,
     sql: Sql,
-    /// The wake that waits for the end of a handler, or for something to do beside it.
+    /// The waker of the wake that waits for the end of a handler, or for an event to begin beside it.
     waiting: RefCell<Option<Waker>>,
-    /// Whether something was scheduled since it looked.
+    /// Whether something was scheduled since the waiting wake last looked.
     news: Cell<bool>,
-    /// How many asynchronous transactions are open. What would begin meanwhile would be rolled back with them.
+    /// How many asynchronous transactions are open. Meanwhile no event begins: its begin would be rolled back with the transaction.
     transactions: Cell<u32>,
-    /// How often the platform's alarm has failed that was delivered last.
+    /// How often the alarm that the platform delivered last had failed before.
     retries: Cell<u32>,
-    /// Which handlers the class has, by which it can be woken.
+    /// The handlers of the class for which it can be woken.
     handlers: Cell<Handled>,
-    /// Whether there is a table. `None`: look.
+    /// Whether the table exists. `None`: not known yet; ask the database.
     table: Cell<Option<bool>>,
-    /// The program's own alarm, while there is no table.
+    /// The program's own alarm, while the table does not exist.
     plain: Cell<Plain>,
-    /// What the platform's alarm is set to, where that is known.
+    /// What the platform's alarm is set to. `None`: not set, or not known.
     armed: Cell<Option<u64>>,
-    /// How many wakes are under way: each sets the alarm at its end.
+    /// How many wakes are under way. The alarm is set when the last of them ends.
     waking: Cell<u32>,
-    /// The numbers of the events that are being handled.
+    /// The sequence numbers of the events that are being handled.
     in_hand: RefCell<Vec<u64>>,
-    /// What the database is to be told when something else looks, or this turn ends.
+    /// Changes that the database has not been told of. They are written before something else reads the table, and before this turn
+    /// ends.
     ledger: OnceCell<js::Ledger>,
-    /// Whether there is something in it.
+    /// Whether the ledger holds unwritten changes.
     unwritten: Cell<bool>,
-    /// The number of the event that is tried according to it.
+    /// The sequence number of the event that, according to the ledger's unwritten changes, is being tried.
     tried: Cell<Option<u64>>,
-    /// Whether what is tried next may have ended the machine before, or the one after it.
+    /// Which of the next attempts may be of an event that has ended the machine before.
     care: Cell<Care>,
-    /// Whether the program has worked its events off since its alarm handler was called.
+    /// Whether the program has processed its events since its alarm handler was called.
     processed: Cell<bool>,
     last_seq: Cell<u64>,
-    /// Events that have been read, and have not been begun. The next one is last.
+    /// Events that have been read and have not begun yet, in reverse order: the next one is last.
     ahead: RefCell<Vec<Row>>,
-    /// Up to when they have been read. `None`: they have to be read again.
+    /// The time up to which due events are in `ahead`. `None`: they have to be read again.
     read_until: Cell<Option<u64>>,
     settings: Cell<ScheduleSettings>,
-    /// Why the wasm instance died that the object was in before.
+    /// Why the wasm instance died that held the object before, if it died.
     death: Option<String>,
-    /// Under a clock that a test advances, it is the test that wakes.
+    /// Whether a test stands in for the clock. Then the test wakes the object, and the platform's alarm is not set.
     frozen: bool,
 }
 
-/// What can wake an object.
+/// For what an object can be woken: the handlers that its class has.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Handled {
     pub(crate) events: bool,
     pub(crate) alarm: bool,
 }
 
-/// Whether it is stored for good that an event is tried, before it is tried.
+/// Which attempts have to be durable before they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Care {
-    /// Of the first one after the object was started.
+    /// Only the first attempt after the object starts.
     First,
-    /// Of each in this wake, because one has ended the machine, or the instance, and it may be any.
+    /// Every attempt in this wake. An event has ended the machine or the wasm instance, and it may be any of them.
     Each,
     None,
 }
 
-/// The program's own alarm, as the platform has it.
+/// The state of the program's own alarm while it is the platform's alarm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Plain {
     #[default]
     None,
     Set(u64),
     Running(Alarm),
-    /// The platform will call it again.
+    /// The handler has failed, and the platform will call it again.
     Failed(Alarm),
 }
 
@@ -157,8 +160,8 @@ impl Wakes {
         now_ms()
     }
 
-    /// To be called when an object starts whose class can be woken: what was under way when it ended last has failed, and an alarm that
-    /// was lost is set again.
+    /// Called when an object starts whose class can be woken. Attempts that were under way when the object last ended have failed,
+    /// and an alarm that was lost is set again.
     pub(crate) async fn start(&self, handlers: Handled, settings: ScheduleSettings) -> Result<()> {
         self.handlers.set(handlers);
         self.settings.set(settings);
@@ -169,19 +172,19 @@ impl Wakes {
             return Ok(());
         }
         if self.frozen {
-            // Time does not tell what was scheduled first.
+            // The clock may stand still, so sequence numbers go on from the highest one in the table.
             self.last_seq.set(self.number("SELECT max(seq) FROM realgar_events", ())?.unwrap_or(0));
         }
-        // One that has passed may never come.
+        // An alarm whose time has passed may never be delivered.
         self.armed.set(alarm.filter(|alarm| *alarm > Self::now()));
-        // An object with a row that cannot be mended starts all the same.
+        // The object starts even if a row cannot be mended.
         if let Err(error) = self.heal().and_then(|()| self.rearm()) {
             js::log("error", &format!("Realgar: the schedule could not be mended: {error}"));
         }
         Ok(())
     }
 
-    /// Puts back what is said to run and does not.
+    /// Ends the attempts of events that the table says are running although nothing handles them.
     fn heal(&self) -> Result<()> {
         let started: Vec<Row> = self.rows(
             "SELECT id, seq, next_at, attempts, due, anchor, plan, runs, interrupted FROM realgar_events \
@@ -205,14 +208,14 @@ impl Wakes {
         Ok(())
     }
 
-    /// The rows of a query of our own, whose values are numbers and text.
+    /// Runs one of our own queries, whose values are numbers and text.
     fn rows<T: FromCells>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let packed = self.sql.query_packed(statement, params)?;
         let rows = packed.as_ref().and_then(|packed| read_all(packed.columns()?.1));
         rows.ok_or_else(|| format!("`{statement}` returned what it never should").into())
     }
 
-    /// The only number of one.
+    /// Runs a query for a single number. `None` if there is no row, or the number is NULL.
     fn number(&self, statement: &'static str, params: impl Params) -> Result<Option<u64>> {
         Ok(self.rows::<Option<u64>>(statement, params)?.pop().flatten())
     }
@@ -222,7 +225,7 @@ impl Wakes {
         if let Some(known) = self.table.get() {
             return Ok(known);
         }
-        // Versions before 0.1 counted no interruptions.
+        // Versions before 0.1 counted no interruptions: their table lacks the column.
         let known =
             self.number("SELECT instr(sql, 'interrupted') FROM sqlite_master WHERE name = 'realgar_events'", ())?;
         if known == Some(0) {
@@ -241,8 +244,8 @@ impl Wakes {
             return Ok(());
         }
         for statement in [
-            // Without a rowid: a row and its place in the index are all that a write writes. `due` and `anchor` are there where they
-            // are not `next_at`.
+            // `WITHOUT ROWID`, so that a write touches only the row and its entry in the index. Where `due` and `anchor` are NULL,
+            // `next_at` stands for them.
             "CREATE TABLE IF NOT EXISTS realgar_events (id TEXT PRIMARY KEY, seq INTEGER NOT NULL, next_at INTEGER NOT NULL, \
              due INTEGER, anchor INTEGER, attempts INTEGER NOT NULL DEFAULT 0, started_at INTEGER, plan TEXT, \
              payload TEXT NOT NULL, runs TEXT, interrupted INTEGER) WITHOUT ROWID",
@@ -258,7 +261,7 @@ impl Wakes {
         self.adopt_alarm()
     }
 
-    /// Makes a row of the program's own alarm.
+    /// Moves the program's own alarm into the table.
     fn adopt_alarm(&self) -> Result<()> {
         let (time, tried, running) = match self.plain.get() {
             Plain::None => return Ok(()),
@@ -275,7 +278,7 @@ impl Wakes {
         Ok(())
     }
 
-    /// Schedules an event, instead of the one with this id, if there is one. Returns when it is next due.
+    /// Schedules an event, in place of the one with this id, if there is one. Returns when it is next due.
     pub(super) fn schedule(&self, id: &str, when: &When, payload: &str) -> Result<u64> {
         if is_reserved(id) {
             return Err(format!("the id `{id}` is taken: it stands for the alarm of the object itself").into());
@@ -300,8 +303,8 @@ impl Wakes {
         let plan = Some(when.plan.to_text()).filter(|text| !text.is_empty());
         self.need_table()?;
         if let (Some(plan), true) = (&plan, when.plan.repeat.is_some()) {
-            // One that is the same goes on in its rhythm: who schedules it whenever an object starts would lose the run that woke it.
-            // One with another beginning is another one.
+            // A repeating event with the same plan keeps its rhythm. Otherwise a program that schedules it whenever an object
+            // starts would lose the run that woke the object. An event with another beginning is another event, and is replaced.
             let keep = "UPDATE realgar_events SET payload = ?1 WHERE id = ?2 AND plan = ?3 \
                         AND (?4 IS NULL OR next_at >= ?4 AND (coalesce(anchor, next_at) - ?4) % ?5 = 0)";
             let (first, interval) = when.phase();
@@ -315,7 +318,8 @@ impl Wakes {
         Ok(first)
     }
 
-    /// `anchor` is what an interval is counted from, or, of an event that runs once, when it was first due if that is not `due`.
+    /// Inserts an event. `anchor` is the time that an interval is counted from; or, for an event that runs once, the time it was
+    /// first due, if that is not `due`.
     fn insert(&self, id: &str, due: u64, anchor: Option<u64>, plan: Option<&str>, payload: &str) -> Result<()> {
         self.replaces(id)?;
         let (statement, seq) =
@@ -333,22 +337,22 @@ impl Wakes {
         self.changed(due)
     }
 
-    /// What was read of this event is not true any more.
+    /// Has events read again if this one has been read ahead: its row has changed since.
     fn forget_ahead(&self, id: &str) {
         if self.ahead.borrow().iter().any(|row| row.id == id) {
             self.read_until.set(None);
         }
     }
 
-    /// A number above all that were given. It says which of two events that are due at the same time comes first, and tells an event from
-    /// one that takes its place.
+    /// A sequence number above all earlier ones. It decides which of two events that are due at the same time comes first, and
+    /// tells an event from another one that takes its place under the same id.
     fn seq(&self) -> u64 {
         let seq = (Self::now() * 1000).max(self.last_seq.get() + 1);
         self.last_seq.set(seq);
         seq
     }
 
-    /// Something is to run at `time` that was not before.
+    /// Notes that something new is to run at `time`, and sets the alarm if necessary.
     fn changed(&self, time: u64) -> Result<()> {
         if self.read_until.get().is_some_and(|until| time <= until) {
             self.read_until.set(None);
@@ -360,12 +364,12 @@ impl Wakes {
         match self.armed.get() {
             Some(armed) if armed <= time => Ok(()),
             Some(_) => self.arm(time),
-            // Something else may come before: a transaction that was rolled back has taken the knowledge with it.
+            // The alarm's setting is not known, for example after a rollback, so something else may be due earlier.
             None => self.arm(self.next()?.map_or(time, |next| next.min(time))),
         }
     }
 
-    /// The wake under way may wait for a handler, and begin something beside it.
+    /// Tells the wake under way that something changed. It may be waiting for a handler, and can begin something beside it.
     fn tell_wake(&self) {
         self.news.set(true);
         if let Some(waker) = self.waiting.take() {
@@ -386,7 +390,7 @@ impl Wakes {
         if self.waking.get() > 0 || !self.has_table()? {
             return Ok(());
         }
-        // Not to the very time of the alarm that runs: the platform would take it for that one.
+        // Not the very time of the alarm that is running: the platform would take the new alarm for that one.
         let next = self.next()?.map(|next| next.max(Self::now() + 1));
         match next {
             Some(time) if self.armed.get() != Some(time) => self.arm(time),
@@ -394,7 +398,8 @@ impl Wakes {
         }
     }
 
-    /// When something runs next. What is under way will set the alarm itself when it has ended; if it never does, somebody has to look.
+    /// When something runs next. A handler under way sets the alarm itself when it ends. In case it never ends, the alarm goes off
+    /// after the time limit, so that somebody looks.
     fn next(&self) -> Result<Option<u64>> {
         let waiting = self.next_due()?;
         let running = self.number("SELECT min(started_at) FROM realgar_events WHERE started_at IS NOT NULL", ())?;
@@ -402,7 +407,7 @@ impl Wakes {
         Ok([waiting, running.map(|_| Self::now() + limit)].into_iter().flatten().min())
     }
 
-    /// The program's own alarm. Returns whether that is all there is to do.
+    /// Sets the program's own alarm, if the table exists. Otherwise returns false, and the caller has to set the platform's alarm.
     pub(crate) fn set_alarm(&self, time: u64) -> Result<bool> {
         if !self.handlers.get().alarm {
             return Err("nothing would handle the alarm: implement `OnAlarm` for the class of this object".into());
@@ -421,7 +426,8 @@ impl Wakes {
         Ok(true)
     }
 
-    /// Returns whether that is all there is to do.
+    /// Deletes the program's own alarm, if the table exists. Otherwise returns false, and the caller has to delete the platform's
+    /// alarm.
     pub(crate) fn delete_alarm(&self) -> Result<bool> {
         self.plain.set(Plain::None);
         if !self.has_table()? {
@@ -432,7 +438,7 @@ impl Wakes {
         Ok(true)
     }
 
-    /// When the program's own alarm is.
+    /// The time of the program's own alarm in the table. `None` if no alarm is set, and while its handler runs.
     pub(crate) fn alarm(&self) -> Result<Option<u64>> {
         self.write()?;
         self.number("SELECT next_at FROM realgar_events WHERE id = ? AND started_at IS NULL", (ALARM,))
@@ -473,7 +479,7 @@ impl Wakes {
         Ok(self.rows(statement, (id,))?.pop())
     }
 
-    /// The first `limit` events behind `after`, a time and a number, in the order they run in.
+    /// The first `limit` events after the position `after`, a time and a sequence number, in the order in which they run.
     pub(super) fn list(&self, after: (u64, u64), limit: u32) -> Result<Vec<Listed>> {
         if !self.has_table()? {
             return Ok(Vec::new());
@@ -495,7 +501,8 @@ impl Wakes {
         self.rows(statement, (after, limit))
     }
 
-    /// Schedules a dead letter to run now. One that has the id of an event that waits would take its place, so it gets one of its own.
+    /// Schedules a dead letter to run now. If an event with its id exists, the dead letter gets another id, so that it does not
+    /// replace that event.
     pub(super) fn replay(&self, number: u64) -> Result<bool> {
         if !self.has_table()? {
             return Ok(false);
@@ -530,15 +537,17 @@ impl Drop for OpenTransaction {
     }
 }
 
-/// Transactions, which may take a table and the program's alarm back. The platform's alarm goes back with them by itself.
+/// Transactions. A rollback may undo the creation of the table and a change of the program's alarm, so what is known of both has to
+/// go back with it. The platform's alarm goes back by itself.
 impl Wakes {
-    /// Writes what a transaction is not to take back, and returns what is not stored, and so does not go back by itself.
+    /// Writes the changes that a rollback must not undo. Returns the state that is not in the database, and that `after_rollback`
+    /// therefore has to restore.
     pub(crate) fn before_transaction(&self) -> Result<Plain> {
         self.write()?;
         Ok(self.plain.get())
     }
 
-    /// Says that an asynchronous transaction is open, until what this returns is dropped.
+    /// Marks an asynchronous transaction as open until the returned value is dropped.
     pub(crate) fn open_transaction(self: &Rc<Self>) -> OpenTransaction {
         self.transactions.set(self.transactions.get() + 1);
         OpenTransaction(self.clone())
@@ -549,7 +558,7 @@ impl Wakes {
         self.forget();
     }
 
-    /// Everything has been deleted.
+    /// Forgets what is known of the database, after everything in it was deleted.
     pub(crate) fn forget_all(&self) {
         self.plain.set(Plain::None);
         self.forget();

@@ -1,7 +1,7 @@
-//! A wake: works off what is due.
+//! A wake: handles the events that are due.
 //!
-//! An event leaves the table only after its handler succeeded. Before the handler runs, the table says that it is tried: if the object
-//! ends meanwhile, that attempt has failed.
+//! An event leaves the table only after its handler succeeded. Before the handler runs, the table says that the event is being
+//! tried: if the object ends meanwhile, that attempt has failed.
 
 use super::{
     Event, ScheduleSettings,
@@ -21,27 +21,27 @@ use std::{
 };
 use wasm_bindgen::JsValue;
 
-/// How many events one wake begins. Their handlers may never wait, and the platform limits the time that it computes for one alarm
-/// (Cloudflare, "Durable Objects limits": 30 s).
+/// How many events one wake begins. There is a limit because handlers that never wait would use up the time that the platform
+/// computes for one alarm (Cloudflare, "Durable Objects limits": 30 s).
 const EVENTS_MAX: u32 = 1_000;
 
-/// A handler that runs.
+/// A running handler.
 pub(crate) type Handling = Pin<Box<dyn Future<Output = Result<()>>>>;
 
 /// The handlers of an object, of any class.
 pub(crate) struct Handlers {
-    /// Of events.
+    /// The handler of events.
     pub(crate) event: Option<Box<dyn Fn(RawEvent) -> Handling>>,
-    /// Of the program's own alarm.
+    /// The handler of the program's own alarm.
     pub(crate) alarm: Option<Box<dyn Fn(Alarm) -> Handling>>,
 }
 
-/// What it takes to wake an object. A class that is never woken does not refer to it, and so does not ship it.
+/// The functions that wake an object. A class that is never woken does not refer to them, so that its program does not ship them.
 #[derive(Clone, Copy, Debug)]
 pub struct Waking {
-    /// To be called when the object starts.
+    /// Called when the object starts.
     pub(crate) start: fn(Rc<Wakes>, Handled, ScheduleSettings) -> Handling,
-    /// To be called when its alarm goes off.
+    /// Called when the object's alarm goes off.
     pub(crate) wake: fn(State, Handlers, Alarm) -> Handling,
 }
 
@@ -56,7 +56,7 @@ pub(crate) const EVENTS: Waking = Waking {
     },
 };
 
-/// For one that handles its own alarm, and events perhaps.
+/// For a class that handles its own alarm, and perhaps events too.
 pub(crate) const ALARM: Waking = Waking {
     start,
     wake: |state, handlers, alarm| {
@@ -87,17 +87,17 @@ impl RawEvent {
         Self { id: row.id.clone(), payload, due, first_due, attempt }
     }
 
-    /// With its payload.
+    /// Decodes the payload.
     ///
     /// # Errors
-    /// When it is not a `P`.
+    /// When the payload is not a `P`.
     pub fn decode<P: DeserializeOwned>(self) -> Result<Event<P>> {
         let payload = codec::from_json(&self.payload).map_err(|error| error.inside("payload"))?;
         Ok(Event { id: self.id, payload, due_ms: self.due, first_due_ms: self.first_due, attempt: self.attempt })
     }
 }
 
-/// An event that is being handled. It has failed if this is dropped.
+/// An event that is being handled. If this is dropped without [`InHand::settle`], the attempt has failed.
 struct InHand {
     wakes: Rc<Wakes>,
     row: Option<Row>,
@@ -110,7 +110,7 @@ impl InHand {
         Self { wakes: wakes.clone(), row: Some(row), started: now }
     }
 
-    /// Waits until the attempt is durable, if an earlier one may have crashed. `None` if it is too late for this run by then.
+    /// Waits until the attempt is durable, if an earlier one may have crashed. `None` if it is too late for the run by then.
     async fn cared_for(mut self) -> Result<Option<Self>> {
         self.wakes.take_care().await?;
         match &self.row {
@@ -122,7 +122,7 @@ impl InHand {
         }
     }
 
-    /// Says how it ended.
+    /// Writes how the attempt ended.
     fn settle(mut self, outcome: Result<()>) {
         if let Some(row) = self.row.take() {
             self.wakes.settle(&row, self.started, outcome);
@@ -138,12 +138,12 @@ impl Drop for InHand {
     }
 }
 
-/// A wake that is under way. The alarm is set when it ends, however it does.
+/// A wake that is under way. When it is dropped, the wake ends and the alarm is set, also after an error.
 struct Wake(Rc<Wakes>);
 
 impl Wake {
     fn begin(wakes: &Rc<Wakes>) -> Result<Self> {
-        // Before anything can fail: it counts how many there are.
+        // Created before anything can fail: its `Drop` takes back the count that `begin_wake` raises.
         let wake = Self(wakes.clone());
         wakes.begin_wake()?;
         Ok(wake)
@@ -160,9 +160,9 @@ impl Drop for Wake {
 
 /// What a wake that waits does next.
 enum Next {
-    /// It looks whether there is something to begin.
+    /// Look for an event to begin.
     Begin,
-    /// It leaves what runs to the background.
+    /// Leave the running handlers to the background.
     Leave,
 }
 
@@ -172,8 +172,8 @@ struct Running {
 }
 
 impl Running {
-    /// Waits until one of them has ended, the time is up, or there may be something to begin: when `due` is over, where there is room for
-    /// it, or when something is scheduled.
+    /// Waits until a handler has ended, the time is up, or there may be an event to begin. `due` is `None` if there is no room for
+    /// another handler. Otherwise there may be an event to begin when `due` is over or something is scheduled.
     async fn next(&mut self, wakes: &Wakes, time_up: &mut Pin<Box<Sleep>>, mut due: Option<Pin<Box<Sleep>>>) -> Next {
         poll_fn(|cx| {
             for (index, (_, handling)) in self.handlers.iter_mut().enumerate() {
@@ -191,7 +191,7 @@ impl Running {
         .await
     }
 
-    /// Leaves those that are not done to the background: the others need not wait for them.
+    /// Leaves handlers that are not done to the background, so that other events need not wait for them.
     fn leave(self, state: &State) {
         for (in_hand, handling) in self.handlers {
             state.wait_until(async move {
@@ -206,7 +206,7 @@ impl Running {
     }
 }
 
-/// Handles the alarm of the platform, which there is for events only.
+/// Handles the platform's alarm for a class that handles only events.
 async fn wake_for_events(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
     let wakes = state.wakes().clone();
     wakes.delivered(alarm.retries);
@@ -217,7 +217,7 @@ async fn wake_for_events(state: State, handlers: Handlers, alarm: Alarm) -> Resu
     work_off(&state, &wakes, &handlers).await
 }
 
-/// Handles the alarm of the platform.
+/// Handles the platform's alarm for a class that handles its own alarm, and perhaps events.
 async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
     let wakes = state.wakes().clone();
     wakes.delivered(alarm.retries);
@@ -234,7 +234,7 @@ async fn wake(state: State, handlers: Handlers, alarm: Alarm) -> Result<()> {
     work_off(&state, &wakes, &handlers).await
 }
 
-/// Works off what is due.
+/// Handles the due events, until none is left or the budget is used up.
 async fn work_off(state: &State, wakes: &Rc<Wakes>, handlers: &Handlers) -> Result<()> {
     let settings = wakes.settings();
     let mut running = Running { handlers: Vec::new() };
@@ -260,7 +260,7 @@ async fn work_off(state: &State, wakes: &Rc<Wakes>, handlers: &Handlers) -> Resu
         }
         let time_up = time_up.get_or_insert_with(|| Box::pin(sleep(settings.budget)));
         let free = running.handlers.len() < settings.concurrency as usize && begun < EVENTS_MAX && now < end;
-        // What runs is not to end with a look that fails.
+        // A look-up that fails must not end the handlers that are running.
         let next = || if wakes.in_transaction() { None } else { wakes.next_due().unwrap_or_default() };
         let due = free.then(|| pause(next(), settings.budget));
         if let Next::Leave = running.next(wakes, time_up, due).await {
@@ -270,19 +270,19 @@ async fn work_off(state: &State, wakes: &Rc<Wakes>, handlers: &Handlers) -> Resu
     }
 }
 
-/// Until `due`, or for longer than the wake if it is after that.
+/// Sleeps until `due`, or, if that is after the end of the wake, for longer than the wake lasts.
 fn pause(due: Option<u64>, budget: Duration) -> Pin<Box<Sleep>> {
     let pause = due.map_or(budget, |due| Duration::from_millis(due.saturating_sub(Wakes::now())).min(budget));
     Box::pin(sleep(pause))
 }
 
-/// Polls the handler of an event. Most are done then.
+/// Polls the handler of an event once. Most handlers are done then; the others become part of `running`.
 async fn begin(handlers: &Handlers, in_hand: InHand, payload: JsValue, running: &mut Running) {
     let Some(row) = &in_hand.row else { return };
     let handling = match (&handlers.alarm, &handlers.event) {
         (Some(handler), _) if row.is_alarm() => Some(handler(alarm_of(row))),
         (_, Some(handler)) if !row.is_alarm() => Some(handler(RawEvent::new(row, payload))),
-        // The class had an alarm once.
+        // The class has no such handler, but may have had an alarm once.
         _ => None,
     };
     let Some(mut handling) = handling else { return in_hand.settle(Ok(())) };
@@ -295,7 +295,7 @@ async fn begin(handlers: &Handlers, in_hand: InHand, payload: JsValue, running: 
     }
 }
 
-/// Gives a handler up that takes too long.
+/// Gives up a handler that takes too long.
 async fn limited(limit: Duration, handling: impl Future<Output = Result<()>>) -> Result<()> {
     let outcome = deadline::until(deadline::at(limit.as_millis() as f64), handling).await;
     outcome.unwrap_or_else(|| Err(format!("it took longer than {} ms", limit.as_millis() as u64).into()))
@@ -305,7 +305,7 @@ fn alarm_of(row: &Row) -> Alarm {
     Alarm { retries: row.attempts - 1, time_ms: Some(row.due) }
 }
 
-/// Handles the alarm of an object that works off its events itself, with [`State::process_scheduled_events`].
+/// Handles the alarm of an object that handles its events itself, with [`State::process_scheduled_events`].
 async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> Result<()> {
     let Some(handler) = &handlers.alarm else { return Ok(()) };
     let now = Wakes::now();
@@ -328,7 +328,7 @@ async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> R
     wakes.put_off_unprocessed(failed)
 }
 
-/// Works off what is due with `handler`. Returns how many events it handled.
+/// Handles the due events with `handler`. Returns how many succeeded.
 pub(super) async fn process<P: DeserializeOwned>(
     wakes: &Rc<Wakes>,
     handler: impl AsyncFn(Event<P>) -> Result<()>,

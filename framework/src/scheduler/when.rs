@@ -1,4 +1,4 @@
-//! When an event runs, and what happens where that is not possible.
+//! When an event runs, and what happens if it cannot run at that time.
 
 use super::cron::Cron;
 use crate::{Error, Result};
@@ -17,11 +17,11 @@ pub struct When {
 pub(super) enum Start {
     At(u64),
     After(Duration),
-    /// As the plan says.
+    /// At the time that follows from the plan.
     Planned,
 }
 
-/// How it goes on: what is stored with an event.
+/// How an event goes on after its first run. The plan is stored with the event.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,31 +38,31 @@ pub(super) struct Plan {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repeat {
-    /// Every so many milliseconds, counted from when it was scheduled: it does not drift.
+    /// At an interval of this many milliseconds, counted from when the event was scheduled, so that it does not drift.
     EveryMs(u64),
     /// By a cron expression.
     Cron(Cron),
 }
 
-/// What happens to runs of a repeating event whose time went by: while the object or the platform was down, or a run before them took
-/// so long.
+/// What happens to missed runs of a repeating event: runs whose time went by while the object or the platform was down, or while an
+/// earlier run took too long.
 ///
-/// A run that makes up for others takes its place among all events by the time that it is for.
+/// A run that makes up for others is ordered among all events by the time for which it is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Missed {
-    /// One run makes up for all of them. It is for the time of the last one: that is its [`due_ms`](super::Event::due_ms).
+    /// One run makes up for all missed runs. Its [`due_ms`](super::Event::due_ms) is the time of the last of them.
     #[default]
     RunOnce,
-    /// Each of them runs, in order, but no more than the last so many. Each is for its own time.
+    /// Each missed run is made up for, in order, but no more than the last `at_most` of them. Each is due at its own time.
     CatchUp {
-        /// How many.
+        /// How many missed runs are made up for at most.
         at_most: u32,
     },
-    /// A run that is late by more than this many milliseconds is left out, and so are those missed before it. The next run that is not so
-    /// late is for its own time.
+    /// A run that is late by more than `later_than_ms` is skipped, and so are the runs missed before it. The next run that is less
+    /// late is due at its own time.
     Skip {
-        /// How late a run may begin.
+        /// How late a run may begin, in milliseconds.
         later_than_ms: u64,
     },
 }
@@ -77,13 +77,13 @@ impl Missed {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Overlap {
-    /// It waits. Then it has been [`Missed`], if it has to wait for long.
+    /// The new run waits. If it has to wait for long, it counts as [`Missed`].
     #[default]
     Wait,
-    /// It is left out.
+    /// The new run is skipped.
     Skip,
-    /// It runs beside it, if [`ScheduleSettings::concurrency`] allows, as an event of its own with the id `{id}@{due}`. A failing
-    /// run does not hold up those after it.
+    /// The new run runs beside the earlier one, if [`ScheduleSettings::concurrency`] allows, as an event of its own with the id
+    /// `{id}@{due}`. A failing run does not hold up later runs.
     Allow,
 }
 
@@ -93,10 +93,11 @@ impl Overlap {
     }
 }
 
-/// How often a run that fails is tried, and after which pauses: the first, then twice as long each time, and up to a fifth more or less.
+/// How often a run that fails is tried, and how long the pauses between its attempts are. Each pause is twice as long as the one
+/// before, up to the longest, and up to a fifth longer or shorter at random.
 ///
-/// A run is interrupted, and has not failed, if the machine ends while it runs, or the fault of another object breaks their shared wasm
-/// instance. It is tried again after the same pauses, up to 100 times.
+/// A run counts as interrupted and not as failed if the machine ends while it runs, or if the fault of another object breaks their
+/// shared wasm instance. An interrupted run is tried again after the same pauses, up to 100 times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retry {
     pub(super) attempts: u32,
@@ -117,21 +118,21 @@ impl Retry {
         Self { attempts: 12, first_ms: 500, longest_ms: 3_600_000 }
     }
 
-    /// In all, the first included. At least one.
+    /// Sets the number of attempts in all, the first included. There is at least one.
     #[must_use]
     pub const fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = if attempts == 0 { 1 } else { attempts };
         self
     }
 
-    /// The first pause.
+    /// Sets the first pause.
     #[must_use]
     pub const fn first(mut self, pause: Duration) -> Self {
         self.first_ms = pause.as_millis() as u64;
         self
     }
 
-    /// The longest pause.
+    /// Sets the longest pause.
     #[must_use]
     pub const fn longest(mut self, pause: Duration) -> Self {
         self.longest_ms = pause.as_millis() as u64;
@@ -145,7 +146,7 @@ impl Retry {
     }
 }
 
-/// Once, that long from now.
+/// Runs once, that long from now.
 impl From<Duration> for When {
     fn from(delay: Duration) -> Self {
         Self::after(delay)
@@ -159,7 +160,7 @@ impl From<Cron> for When {
 }
 
 impl When {
-    /// Once, at `time_ms`, in milliseconds since 1970; at once if that has passed.
+    /// Once, at `time_ms`, in milliseconds since 1970; immediately if that time has passed.
     #[must_use]
     pub fn at(time_ms: u64) -> Self {
         Self { start: Start::At(time_ms), plan: Plan::default() }
@@ -171,8 +172,8 @@ impl When {
         Self { start: Start::After(delay), plan: Plan::default() }
     }
 
-    /// Every `interval`, for the first time that long from now. It is counted from now in whole milliseconds, so that late runs make
-    /// no later ones.
+    /// Every `interval`, for the first time one interval from now. The runs are counted from now in whole milliseconds, so that a
+    /// late run does not delay the ones after it.
     #[must_use]
     pub fn every(interval: Duration) -> Self {
         Self::repeating(Repeat::EveryMs(interval.as_millis() as u64))
@@ -188,40 +189,40 @@ impl When {
         Self { start: Start::Planned, plan: Plan { repeat: Some(repeat), ..Plan::default() } }
     }
 
-    /// For the first time at `time_ms`, in milliseconds since 1970. An interval is counted from there.
+    /// Sets the first run to `time_ms`, in milliseconds since 1970. An interval is counted from there.
     #[must_use]
     pub fn starting_at(mut self, time_ms: u64) -> Self {
         self.start = Start::At(time_ms);
         self
     }
 
-    /// How often a run that fails is tried, instead of what [`ScheduleSettings::retry`] says.
+    /// Sets how often a run that fails is tried, in place of [`ScheduleSettings::retry`].
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.plan.retry = Some(retry);
         self
     }
 
-    /// What happens to runs whose time went by.
+    /// Sets what happens to runs whose time went by.
     #[must_use]
     pub fn missed(mut self, missed: Missed) -> Self {
         self.plan.missed = missed;
         self
     }
 
-    /// What happens to a run that comes due while the one before it goes on.
+    /// Sets what happens to a run that comes due while the one before it goes on.
     #[must_use]
     pub fn overlap(mut self, overlap: Overlap) -> Self {
         self.plan.overlap = overlap;
         self
     }
 
-    /// When it runs for the first time.
+    /// When the event runs for the first time, if it is scheduled at `now`.
     pub(super) fn first_run(&self, now: u64) -> Result<u64> {
         let time = match &self.start {
             Start::At(time) if *time > TIME_MAX => None,
             Start::At(time) => match &self.plan.repeat {
-                // Whether there is such a time zone.
+                // Asks for the next run only to check that the time zone exists.
                 Some(Repeat::Cron(cron)) => cron.next(*time).map(|_| Some(*time))?,
                 Some(Repeat::EveryMs(0)) => return Err(NO_INTERVAL.into()),
                 _ => Some(*time),
@@ -237,7 +238,8 @@ impl When {
         time.filter(|time| *time <= TIME_MAX).ok_or_else(|| Error::from(NEVER))
     }
 
-    /// From when on it repeats, where that was said, and the interval that is counted from there; 1, which is any, if it has none.
+    /// The first run, if it was set explicitly, and the interval that is counted from it. An event without an interval gets 1,
+    /// which fits any first run.
     pub(super) fn phase(&self) -> (Option<u64>, u64) {
         let first = if let Start::At(first) = self.start { Some(first) } else { None };
         let interval = if let Some(Repeat::EveryMs(interval)) = self.plan.repeat { interval } else { 1 };
@@ -247,25 +249,26 @@ impl When {
 
 const NO_INTERVAL: &str = "an event cannot repeat every 0 ms";
 
-/// The last time that an alarm can have: the platform counts in nanoseconds, and ends in the year 2262.
+/// The last time that an alarm can have, in milliseconds since 1970. The platform counts in nanoseconds, and ends in the year 2262.
 pub(super) const TIME_MAX: u64 = 9_000_000_000_000;
 pub(super) const NEVER: &str =
     "that is beyond the year 2255, and would never run: times are in milliseconds since 1970";
 
 impl Plan {
-    /// The run after the one that was due at `due`, which ended at `now`. `None` if there is none.
+    /// The run after the one that was due at `due`, which ended at `now`. `None` if the event does not repeat.
     pub(super) fn next_run(&self, anchor: u64, due: u64, now: u64) -> Result<Option<u64>> {
         let Some(repeat) = &self.repeat else { return Ok(None) };
         let after = if self.overlap == Overlap::Skip { due.max(now) } else { due };
         repeat.next(anchor, after).map(Some)
     }
 
-    /// Whether the run that is for `due` is too late at `now` to be made.
+    /// Whether the run that is due at `due` is too late at `now`, so that it is skipped.
     pub(super) fn leaves_out(&self, due: u64, now: u64) -> bool {
         matches!(self.missed, Missed::Skip { later_than_ms } if now > due.saturating_add(later_than_ms))
     }
 
-    /// Which run to begin at `now` where the next one is that of `due`: itself, or one after it. One that lies ahead is to be waited for.
+    /// Which run to begin at `now`, if the next one is due at `due`: that run, or a later one. If the returned time is after `now`,
+    /// it has to be waited for.
     pub(super) fn run_at(&self, anchor: u64, due: u64, now: u64) -> Result<u64> {
         let Some(repeat) = &self.repeat else { return Ok(due) };
         match self.missed {
@@ -291,7 +294,7 @@ impl Repeat {
         }
     }
 
-    /// Of the runs from `due` up to `now`, the first of the last `count`.
+    /// The first of the last `count` runs from `due` up to `now`.
     fn last_before(&self, anchor: u64, due: u64, now: u64, count: u32) -> Result<u64> {
         match self {
             Self::EveryMs(interval) => {
@@ -300,7 +303,8 @@ impl Repeat {
                 Ok(due + missed.saturating_sub(u64::from(count - 1)) * interval)
             }
             Self::Cron(_) => {
-                // A cron expression tells only what comes next: look back, further each time, until there are enough.
+                // A cron expression tells only what comes next, so the search begins further back each time, until it finds enough
+                // runs.
                 let mut back = 60_000 * u64::from(count);
                 loop {
                     let from = due.max(now.saturating_sub(back));
@@ -337,7 +341,7 @@ impl Default for ScheduleSettings {
 }
 
 impl ScheduleSettings {
-    /// One event at a time, ten seconds until others need not wait for it any longer, ten minutes until it is given up.
+    /// One event at a time. After ten seconds, others need not wait for an event any longer; after ten minutes, it is given up.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -348,30 +352,30 @@ impl ScheduleSettings {
         }
     }
 
-    /// How often a run that fails is tried.
+    /// Sets how often a run that fails is tried.
     #[must_use]
     pub const fn retry(mut self, retry: Retry) -> Self {
         self.retry = retry;
         self
     }
 
-    /// How long one wake lasts. Then no more events begin; a handler that is not done goes on in the background, and the object is woken
-    /// again for the others.
+    /// Sets how long one wake lasts. After that no more events begin: a handler that is not done goes on in the background, and the
+    /// object is woken again for the other events.
     #[must_use]
     pub const fn budget(mut self, budget: Duration) -> Self {
         self.budget = budget;
         self
     }
 
-    /// How long a handler may take. Then it is dropped and has failed. The platform lets an alarm take 15 minutes.
+    /// Sets how long a handler may take. After that it is dropped and has failed. The platform lets an alarm take 15 minutes.
     #[must_use]
     pub const fn time_limit(mut self, limit: Duration) -> Self {
         self.time_limit = limit;
         self
     }
 
-    /// How many handlers run at the same time, at least one. With one, an event begins when the one before it has ended, or has taken
-    /// longer than the [budget](Self::budget): those that go on in the background do not count.
+    /// Sets how many handlers run at the same time, at least one. With one, an event begins when the one before it has ended, or
+    /// has taken longer than the [budget](Self::budget): handlers in the background do not count.
     #[must_use]
     pub const fn concurrency(mut self, concurrency: u32) -> Self {
         self.concurrency = if concurrency == 0 { 1 } else { concurrency };
@@ -399,7 +403,7 @@ mod tests {
     #[test]
     fn missed_runs_are_made_up_for_as_the_policy_says() {
         let every = |missed| When::every(Duration::from_mins(1)).missed(missed).plan;
-        // Due at minute 1; it is 10.5.
+        // The event is due at minute 1; now is minute 10.5.
         let now = 10 * MINUTE + MINUTE / 2;
         let runs = |missed| every(missed).run_at(0, MINUTE, now).unwrap() / MINUTE;
         assert_eq!(runs(Missed::RunOnce), 10);
@@ -413,7 +417,7 @@ mod tests {
         assert_eq!(runs(Missed::CatchUp { at_most: 3 }), 8);
         assert_eq!(runs(Missed::CatchUp { at_most: 100 }), 1);
         assert_eq!(runs(Missed::Skip { later_than_ms: 1000 }), 11);
-        // Since 1970, and at once.
+        // A search over all runs since 1970 still takes no time.
         let long = cron(Missed::CatchUp { at_most: 2 }).run_at(0, 0, 30_000_000 * MINUTE).unwrap();
         assert_eq!(long, 29_999_999 * MINUTE);
     }

@@ -17,12 +17,12 @@ use std::{
 };
 use wasm_bindgen::{JsCast, JsValue};
 
-/// What the items of a stream may be instead: [`RpcError`], or [`CallError`] where the producer's items are results.
+/// The error of a stream: [`RpcError`], or [`CallError`] if the producer's items are results.
 pub trait StreamError: Sized {
     #[doc(hidden)]
     fn failed(error: RpcError) -> Self;
 
-    /// The producer ended the stream with an error of its own. Fails where that is not of the expected type.
+    /// Decodes the error with which the producer ended the stream. Fails if that error is not of the expected type.
     #[doc(hidden)]
     fn returned(error: Encoded<'_>) -> Result<Self, CodecError>;
 }
@@ -47,13 +47,13 @@ impl<E: DeserializeOwned> StreamError for CallError<E> {
     }
 }
 
-/// The items that a method of another isolate produces, or a caller passes in, as they are produced.
+/// A stream of items from another isolate, which a method returns or a caller passes in. The items arrive as they are produced.
 ///
-/// An error is the last item. A stream that breaks off is an error too, never an end; so what a loop over it has seen at
-/// its end is all there was. The producer runs only as far ahead as one chunk (256 KiB at most, and at first a single item),
-/// and dropping this drops the producer.
+/// An error is always the last item. A stream that breaks off yields an error and never just ends, so a loop that reaches the end
+/// has seen all items. The producer runs at most one chunk ahead (256 KiB at most, and a single item at first). Dropping the stream
+/// drops the producer.
 ///
-/// As a parameter of an RPC method it makes that parameter, at the caller, any `Stream` of the items.
+/// If an RPC method has a parameter of this type, its callers pass any `Stream` of the items.
 pub struct RpcStream<T, E = RpcError> {
     method: String,
     /// `None` once the stream ended.
@@ -81,8 +81,8 @@ impl<T, E> fmt::Debug for RpcStream<T, E> {
 }
 
 impl<T, E> RpcStream<T, E> {
-    /// Reads from a `ReadableStream` that `method` returned or got. Nothing else is accepted. The contract of a `skewed` peer is
-    /// another one.
+    /// Reads from a `ReadableStream` that `method` returned or got. Any other value is refused. `skewed` says that the peer has
+    /// another contract.
     pub(crate) fn new(method: &str, stream: &JsValue, skewed: bool) -> Result<Self, String> {
         let raw = js::reader(stream).map_err(|error| crate::Exception::from(error).to_string())?;
         let source = Some(Source { raw, reading: None });
@@ -137,7 +137,7 @@ impl<T: DeserializeOwned, E: StreamError> RpcStream<T, E> {
 
 fn append(buffer: &mut Vec<u8>, chunk: &Uint8Array) {
     if buffer.is_empty() {
-        // Not filled with zeros first.
+        // `to_vec` does not fill the memory with zeros first.
         *buffer = chunk.to_vec();
         return;
     }

@@ -173,7 +173,7 @@ fn too_large(length: usize) -> CodecError {
     CodecError::new(format!("an item of {length} bytes is larger than the {FRAME_SIZE_MAX} that may travel"))
 }
 
-/// Takes a stream of bytes apart, in whichever of the two formats it is.
+/// Parses a stream of bytes, in either of the two formats.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     buffer: Vec<u8>,
@@ -183,7 +183,7 @@ pub(super) struct Reader {
     searched: usize,
     format: Option<Format>,
     items: u32,
-    /// The producer has another contract, so that what does not fit is no mistake of its own.
+    /// Whether the producer has another contract. If so, an item that does not fit is not the producer's mistake.
     skewed: bool,
 }
 
@@ -193,17 +193,17 @@ pub(super) enum Next<T, E> {
     /// The stream ended with this error.
     Error(E),
     End,
-    /// Not all of it has arrived.
+    /// The next item has not arrived completely.
     More,
 }
 
 impl Reader {
-    /// Reads what a peer sends, whose contract is another one if it is `skewed`.
+    /// A reader of what a peer sends. `skewed` says that the peer has another contract.
     pub(super) fn new(skewed: bool) -> Self {
         Self { skewed, ..Self::default() }
     }
 
-    /// The stream has ended. Returns whether there is more to read for it: the last line may have no end of its own.
+    /// Says that the stream has ended. Returns whether there is more to read now: the last line may have come without a newline.
     pub(super) fn close(&mut self) -> bool {
         let open = self.format == Some(Format::Lines) && self.at < self.buffer.len();
         if open {
@@ -234,7 +234,7 @@ impl Reader {
         })
     }
 
-    /// Looks at the first byte.
+    /// The format, which the first byte tells.
     fn format(&mut self) -> Result<Option<Format>, CodecError> {
         if self.format.is_none()
             && let Some(first) = self.buffer.first()
@@ -320,7 +320,7 @@ impl Reader {
                 Ok(Next::Item(item))
             }
             Line::Error(Error { code, data, .. }) if code == METHOD_ERROR => {
-                // An error without fields is `null`, which is read as none.
+                // An error without fields is `null`, which serde reads as `None`.
                 let data = data.map_or("null", RawValue::get);
                 E::returned(Encoded::Json(data)).map(Next::Error)
             }
@@ -339,7 +339,7 @@ impl Reader {
     }
 }
 
-/// The error of a method, as it arrived.
+/// A method's error as it arrived, not decoded yet.
 #[derive(Clone, Copy, Debug)]
 pub enum Encoded<'a> {
     /// postcard.

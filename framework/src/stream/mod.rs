@@ -1,9 +1,9 @@
 //! Streams of items between isolates.
 //!
-//! The runtime carries streams of bytes only, so items travel as frames (`frame.rs`) and the end of a stream is a frame of
-//! its own: a stream that stops without one is an error at the consumer. The producing end is polled by JavaScript, one
-//! chunk at a time (`produce.rs`, and `Pump` in `instance.js`), so nothing is produced that nobody wants, and a consumer
-//! that goes away drops the producer.
+//! The runtime carries only streams of bytes, so items travel as frames (`frame.rs`). The end of a stream is a frame of its own: a
+//! stream that stops without one is an error at the consumer. JavaScript polls the producing end, one chunk at a time
+//! (`produce.rs`, and `Pump` in `instance.js`), so items are produced only when somebody wants them, and a consumer that goes away
+//! drops the producer.
 
 mod consume;
 mod frame;

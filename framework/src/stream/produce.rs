@@ -34,13 +34,13 @@ const CHUNK_GROWTH: usize = 4;
 /// The smallest chunk after the first, in bytes.
 const CHUNK_SIZE_MIN: usize = 256;
 
-/// What fills a [`Sink`].
+/// The future that fills a [`Sink`].
 pub(crate) type Producer = Pin<Box<dyn Future<Output = Result<(), Refusal>>>>;
 
-/// A stream that is there already, being sent.
+/// The sending of a stream that exists already.
 type Running = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Where a producer writes, and JavaScript takes from.
+/// The buffer that a producer writes items to, and that JavaScript takes chunks from.
 #[derive(Clone)]
 pub struct Sink {
     shared: Rc<Shared>,
@@ -48,14 +48,14 @@ pub struct Sink {
 
 struct Shared {
     format: Format,
-    /// The stream exists: from here on JavaScript polls.
+    /// Whether the stream exists. From then on, JavaScript polls the producer.
     opened: Cell<bool>,
     finished: Cell<bool>,
     items: Cell<u32>,
-    /// How full the buffer gets before it has to be taken.
+    /// How full the buffer gets, in bytes, before the producer waits until JavaScript takes it.
     limit: Cell<usize>,
     buffer: RefCell<Vec<u8>>,
-    /// Why a raw stream, which has no frames to say so, does not end well.
+    /// Why a raw stream failed. It has no frames that could say so.
     failure: RefCell<Option<String>>,
 }
 
@@ -85,7 +85,7 @@ impl Sink {
         self.fill(stream, |buffer, item| self.shared.format.item(buffer, &item).map(|()| true)).await;
     }
 
-    /// Called by the code `#[rpc]` generates: as [`Sink::run`], for items that are results. The first error is the end.
+    /// Called by the code `#[rpc]` generates: as [`Sink::run`], for items that are results. The first error ends the stream.
     pub async fn run_results<T: Serialize, E: Serialize + Display>(&self, stream: impl Stream<Item = Result<T, E>>) {
         let format = self.shared.format;
         self.fill(stream, |buffer, item| match item {
@@ -110,7 +110,7 @@ impl Sink {
         .await;
     }
 
-    /// Writes items until the buffer has to be taken, the stream waits, or it ends. `write` returns whether it goes on.
+    /// Writes items until the buffer is full, the stream waits, or it ends. `write` returns whether the stream goes on.
     async fn fill<S: Stream>(
         &self,
         stream: S,
@@ -153,7 +153,7 @@ impl Sink {
     }
 }
 
-/// Runs `producer` until it has a stream, and returns that as JavaScript sees it.
+/// Runs `producer` until it has a stream, and returns that stream as a JavaScript value.
 pub(crate) fn open(sink: Sink, producer: Producer) -> impl Future<Output = Result<JsValue, Failure>> {
     let mut producer = Some(producer);
     poll_fn(move |cx| {
@@ -178,7 +178,7 @@ fn readable(sink: Sink, producer: Option<Producer>) -> JsValue {
     js::stream(StreamHandle { sink, call, around, waker, producer }, number, call, format as u32)
 }
 
-/// Wakes a stream by its number: it is JavaScript that has to poll again.
+/// Wakes a stream by its number: tells JavaScript, which polls the stream, to poll again.
 struct StreamWaker {
     number: u32,
 }
@@ -208,8 +208,8 @@ impl fmt::Debug for StreamHandle {
 
 #[wasm_bindgen(js_class = RealgarStream)]
 impl StreamHandle {
-    /// Produces the next chunk, a `Uint8Array`. Without one it is `undefined` where the producer waits, `false` where it
-    /// waits but has something to `flush`, `null` at the end, and a string where a raw stream failed.
+    /// Produces the next chunk, a `Uint8Array`. If there is no chunk, returns `undefined` if the producer waits, `false` if it
+    /// waits and has buffered bytes that `flush` would return, `null` at the end, and the error as a string if a raw stream failed.
     pub fn pull(&self, flush: bool) -> JsValue {
         runtime::within(self.call, || self.around.around(|| self.next_chunk(flush)))
     }
@@ -238,7 +238,7 @@ impl StreamHandle {
         chunk.into()
     }
 
-    /// Has the producer fill the buffer. It is the user's code, so nothing is borrowed while it runs.
+    /// Has the producer fill the buffer. The producer is the user's code, so nothing is borrowed while it runs.
     fn produce(&self) {
         let Some(mut producer) = self.producer.take() else { return };
         if producer.as_mut().poll(&mut Context::from_waker(&self.waker)).is_pending() {
@@ -247,7 +247,7 @@ impl StreamHandle {
     }
 }
 
-/// A stream that exists already, as JavaScript sees it.
+/// Makes a stream that exists already a JavaScript stream.
 fn detached<F: Future<Output = ()> + 'static>(format: Format, run: impl FnOnce(Sink) -> F) -> JsValue {
     let sink = Sink::new(format);
     sink.shared.opened.set(true);
@@ -306,8 +306,8 @@ impl<S: 'static> Argument for StreamArgument<S> {
     }
 }
 
-/// Answers an HTTP request with the bytes of `stream`, each as soon as it is there. An error breaks the response off, so that
-/// the client does not take what it got for the whole; a client that goes away drops the stream.
+/// Answers an HTTP request with the bytes of `stream`, each as soon as it is there. An error breaks the response off, so that the
+/// client does not take the part that arrived for the whole. A client that goes away drops the stream.
 ///
 /// ```no_run
 /// # use realgar::prelude::*;

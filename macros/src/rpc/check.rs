@@ -1,11 +1,11 @@
-//! The rules for methods that can be called from elsewhere.
+//! Checks the rules for methods that can be called from elsewhere.
 
 use super::model::{Kind, Method, Model, Output, ungrouped};
 use crate::{errors::Errors, names};
 use std::collections::HashMap;
 use syn::{FnArg, GenericParam, Receiver, ReceiverKind, Safety, Type, TypeReference, Visibility};
 
-/// Checks everything, and leaves in the model the methods that a stub can have, right or wrong.
+/// Checks all methods. Leaves in the model those that a stub can have, whether or not they have mistakes.
 pub(super) fn run(model: &mut Model, errors: &mut Errors) {
     let inherent = matches!(model.kind, Kind::Inherent);
     let mut seen = HashMap::new();
@@ -50,7 +50,8 @@ fn signature(method: &Method, errors: &mut Errors) {
     }
 }
 
-/// Whether it has parameters of types or values. A lifetime, which ties a stream to its object, is not for the caller.
+/// Whether the method has type or const parameters. A lifetime does not count: it ties a stream to its object, and callers do not
+/// see it.
 fn is_generic(method: &Method) -> bool {
     let mut parameters = method.signature.generics.params.iter();
     parameters.any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))

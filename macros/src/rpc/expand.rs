@@ -1,4 +1,4 @@
-//! The generated code: a table of methods, their description, and a call for each on the stub.
+//! Generates the code: a table of methods, their description, and a call for each on the stub.
 
 use super::model::{Items, Kind, Method, Model, Output, Parameter, StreamParameter};
 use crate::names;
@@ -43,7 +43,7 @@ pub(super) fn all(model: &Model) -> TokenStream {
     }
 }
 
-/// Checks that a type which does not look like a `Result` is none: as a value it would reach callers as `{ "Err": .. }`.
+/// Checks that a type which does not look like a `Result` is none. As a value, a `Result` would reach callers as `{ "Err": .. }`.
 fn hidden_result(model: &Model, method: &Method) -> Option<TokenStream> {
     let ty = match &method.output {
         Output::Value(ty) => ty.as_ref(),
@@ -76,7 +76,7 @@ fn mentions_self(tokens: TokenStream) -> bool {
     })
 }
 
-/// What callers know, for describe mode.
+/// The contract that callers know, for describe mode.
 fn contract(model: &Model) -> TokenStream {
     let Model { krate, class, methods, .. } = model;
     let descriptions = methods.iter().map(|method| description(model, method));
@@ -94,8 +94,8 @@ fn contract(model: &Model) -> TokenStream {
     }
 }
 
-/// The export that tells callers of the class what its methods are. It is in the module to describe only: a caller need not
-/// have anything else of the class.
+/// The export that tells callers of the class what its methods are. Only the module to describe has it. A caller need not link
+/// anything else of the class.
 fn describe_export(model: &Model) -> TokenStream {
     let Model { item, krate, class, .. } = model;
     let symbol = names::describe_symbol(&item.to_string());
@@ -121,7 +121,7 @@ pub(super) fn stubs(model: &Model) -> TokenStream {
     }
 }
 
-/// The method as the runtime calls it. What the compiler may refuse has the span of the type that it refuses.
+/// The method as the runtime calls it. Code that the compiler may refuse has the span of the type that it would refuse.
 fn callable(model: &Model, method: &Method) -> TokenStream {
     let Method { ident, wire_name, parameters, exclusive, .. } = method;
     let cfgs = method.cfgs();
@@ -132,7 +132,7 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
     let krate = respan(&model.krate, span);
     let called = match &model.kind {
         Kind::Contract(contract) => quote_spanned!(span=> #contract::#ident(&*_object #(, #arguments)*)#await_it),
-        // Not through the pointer: `clone` and the like are its own methods too.
+        // The call is on the object, not on the pointer, because the pointer has methods such as `clone` itself.
         _ => quote_spanned!(span=> (*_object).#ident(#(#arguments),*)#await_it),
     };
     let run = |items: &Items| Ident::new(if items.fallible { "run_results" } else { "run" }, items.ty.span());
@@ -171,7 +171,7 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
     }
 }
 
-/// The argument of a parameter, at the method.
+/// The expression that decodes the argument of a parameter, at the method.
 fn decoded(model: &Model, index: usize, Parameter { ident, ty, stream, .. }: &Parameter) -> TokenStream {
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let name = ident.as_ref().map(names::plain).unwrap_or_default();
@@ -184,7 +184,7 @@ fn decoded(model: &Model, index: usize, Parameter { ident, ty, stream, .. }: &Pa
     quote_spanned!(ty.span()=> #krate::__private::stream_argument::<#item, #error>(&_arguments, #index, #name)?)
 }
 
-/// The method as the manifest shows it.
+/// The description of the method in the manifest.
 fn description(model: &Model, method: &Method) -> TokenStream {
     let krate = &model.krate;
     let cfgs = method.cfgs();
@@ -210,7 +210,7 @@ fn description(model: &Model, method: &Method) -> TokenStream {
     }
 }
 
-/// The types of the method, for whoever calls it.
+/// The contract of the method: the types that its callers must know.
 fn method_contract(model: &Model, method: &Method) -> TokenStream {
     let cfgs = method.cfgs();
     let Method { wire_name, native, parameters, .. } = method;
@@ -277,7 +277,7 @@ fn method_contract(model: &Model, method: &Method) -> TokenStream {
     }
 }
 
-/// The method as a caller sees it.
+/// The method of the stub, as a caller sees it.
 fn call(model: &Model, method: &Method) -> TokenStream {
     let Method { ident, visibility, attributes, wire_name, idempotent, parameters, .. } = method;
     let names = parameters.iter().map(|parameter| &parameter.ident);
@@ -328,7 +328,7 @@ fn accepted(model: &Model, Parameter { ty, stream, .. }: &Parameter) -> TokenStr
     quote_spanned!(ty.span()=> impl #krate::Stream<Item = #item> + 'static)
 }
 
-/// The argument of a parameter, on its way out.
+/// The expression that encodes the argument of a parameter, at the caller.
 fn encoded(model: &Model, Parameter { ident, ty, stream, .. }: &Parameter) -> TokenStream {
     let name = ident.as_ref().map(names::plain).unwrap_or_default();
     let krate = respan(&model.krate, ty.span());

@@ -1,4 +1,4 @@
-//! `#[rpc]`: the methods of a class, callable on both ends.
+//! `#[rpc]`: the methods of a class, with the code for the object that runs them and for the stub that calls them.
 
 mod check;
 mod expand;
@@ -19,7 +19,7 @@ pub(crate) fn run(options: TokenStream, item: TokenStream) -> TokenStream {
     if errors.is_empty() {
         return expand::all(&model);
     }
-    // The stubs too, so that callers have no second error.
+    // The stubs are generated too, so that callers have no second error.
     let (item, stubs, errors) = (&model.item, expand::stubs(&model), errors.into_compile_errors());
     quote!(#item #stubs #errors)
 }

@@ -1,4 +1,4 @@
-//! The block of methods, taken apart. The user's tokens stay what they are: a message needs their spans.
+//! The parsed block of methods. It keeps the user's own tokens, because error messages need their spans.
 
 use crate::{durable_object::stub_name, errors::Errors, names, options::Options};
 use proc_macro2::TokenStream;
@@ -22,11 +22,11 @@ pub(super) struct Model {
 
 /// What `#[rpc]` is on.
 pub(super) enum Kind {
-    /// `impl Counter`: the class and what implements it are one type.
+    /// `impl Counter`: one type is the class and implements it.
     Inherent,
-    /// `trait CounterRpc`, `for = Counter`: what callers know.
+    /// `trait CounterRpc`, `for = Counter`: the contract that callers know.
     Contract(Ident),
-    /// `impl CounterRpc for CounterLive`: what implements it.
+    /// `impl CounterRpc for CounterLive`: the implementation of a contract.
     Implementation(Box<Type>),
 }
 
@@ -41,9 +41,9 @@ pub(super) struct Method {
     pub(super) given_name: Option<LitStr>,
     /// `#[rpc(native)]`: values travel as JavaScript's own, also between Rust and Rust.
     pub(super) native: bool,
-    /// `#[rpc(idempotent)]`: it may run twice.
+    /// `#[rpc(idempotent)]`: the method may run twice.
     pub(super) idempotent: bool,
-    /// `exclusive`, where it is: it runs alone among its like.
+    /// The place of the option `exclusive`, if it was given: exclusive methods run one at a time.
     pub(super) exclusive: Option<Path>,
     pub(super) parameters: Vec<Parameter>,
     pub(super) is_async: bool,
@@ -52,11 +52,11 @@ pub(super) struct Method {
     pub(super) output: Output,
 }
 
-/// What a method returns, going by how its type is spelled: that is all a macro can see of a type.
+/// The kind of result that a method returns. It is told from the spelling of the type, which is all that a macro can see of a type.
 pub(super) enum Output {
     /// A value, of this type or `()`.
     Value(Option<Type>),
-    /// A `Result`, which is a type whose name ends so.
+    /// A `Result`, which is recognised by its name: see `is_result`.
     Result(Type),
     /// `impl Stream<Item = ..>`
     Stream(Items),
@@ -67,7 +67,7 @@ pub(super) enum Output {
 /// The items of a stream.
 pub(super) struct Items {
     pub(super) ty: Type,
-    /// Each is a `Result`.
+    /// Whether each item is a `Result`.
     pub(super) fallible: bool,
 }
 
@@ -85,7 +85,7 @@ impl Model {
         match syn::parse2(item) {
             Ok(Item::Impl(item)) => Self::of_impl(Options::parse(options, &known, errors), item, errors),
             Ok(Item::Trait(item)) => Self::of_trait(Options::parse(options, &known, errors), item, errors),
-            // Its options are those of a method.
+            // The options are not parsed: they are those of a method.
             Ok(Item::Fn(method)) => {
                 errors.at(method.sig, "`#[rpc]` on a method needs `#[rpc]` on its `impl` block too");
                 None
@@ -171,7 +171,7 @@ impl Model {
     }
 }
 
-/// Reports our attributes on the methods of an implementation: what callers see is the trait's to say.
+/// Reports our attributes on the methods of an implementation. They belong on the trait, which says what callers see.
 fn refuse_own_attributes(entry: &mut ImplItem, errors: &mut Errors) {
     let ImplItem::Fn(method) = entry else { return };
     for attribute in method.attrs.extract_if(.., |attribute| attribute.path().is_ident("rpc")) {
@@ -286,7 +286,7 @@ fn is_result(ty: &Type) -> bool {
     })
 }
 
-/// The type itself, where the user's own macro handed it over (`$t:ty`), or parentheses stand around it.
+/// The type without the group that a user's own macro puts around it (`$t:ty`), and without parentheses.
 pub(super) fn ungrouped(ty: &Type) -> &Type {
     match ty {
         Type::Group(group) => ungrouped(&group.elem),
@@ -336,7 +336,7 @@ fn items(ty: &Type) -> Option<Items> {
 /// A parameter that is a stream: `RpcStream<T>` or `RpcStream<T, CallError<E>>`.
 pub(super) struct StreamParameter {
     pub(super) item: Type,
-    /// What the items may be instead, at the method: `CallError<E>`.
+    /// The error that the method may get instead of an item: `CallError<E>`.
     pub(super) call_error: Option<Type>,
 }
 

@@ -1,9 +1,9 @@
-//! What a type looks like on the wire, found out by trying: describe mode only.
+//! The form of a type on the wire, found out by trying. This is used in describe mode only.
 //!
-//! A type is asked to deserialise itself from a source that answers whatever it is asked for and remembers the questions
-//! (`trace.rs`). That shows its form with all serde attributes applied, and needs no derive of ours. Each value that comes out
-//! is then sent through postcard and back, and watched while it serialises (`watch.rs`), because some attributes of serde make
-//! bytes that read back as something else.
+//! A type is asked to deserialise itself from a source that answers every question and remembers it (`trace.rs`). That shows the
+//! type's form with all serde attributes applied, and needs no derive of ours. Each value that is made is then sent through
+//! postcard and back, and watched while it serialises (`watch.rs`), because some attributes of serde make bytes that read back as
+//! something else.
 
 mod trace;
 mod watch;
@@ -53,7 +53,7 @@ pub fn error<E: MethodError>() -> Option<TypeContract> {
     Some(of::<E>())
 }
 
-/// What a type looks like.
+/// The form of a type on both lanes.
 fn of<T: Serialize + DeserializeOwned>() -> TypeContract {
     let mut names = Names::default();
     let mut tracer = Tracer::new(false);
@@ -62,7 +62,7 @@ fn of<T: Serialize + DeserializeOwned>() -> TypeContract {
     let bytes = outcome.map(|()| tracer.into_shape(&names));
     let mut tracer = Tracer::new(true);
     let _ = tracer.run::<T>(&mut |value| {
-        // For the names only: here every type is fit.
+        // Watched for the names only: every type is fit to travel as JavaScript values.
         let _ = watch::watch(value, &mut names);
         Ok(())
     });

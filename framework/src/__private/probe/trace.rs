@@ -1,8 +1,8 @@
-//! A source of values that answers every question of a type, and remembers the questions.
+//! A source of values for deserialising a type. It answers every question of the type, and remembers the questions.
 //!
-//! A type is run many times. Each run combines much (`Some`, one element, a number) with little (`None`, no elements, zero) in
-//! another way, and takes enums through another variant, until every variant was seen with every combination. A type inside of
-//! itself is answered with as little as possible, so that the answers end.
+//! A type is deserialised many times. Each run combines large answers (`Some`, one element, a number) and small ones (`None`, no
+//! elements, zero) in another way, and takes enums through another variant, until every variant was seen with every combination. A
+//! type that contains itself gets answers that are as small as possible, so that the answers end.
 
 use super::watch::Names;
 use realgar_wire::{Body, Composite, Form, Shape, Unfit};
@@ -26,7 +26,8 @@ const NESTING_FULL: usize = 1;
 const DEPTH_MAX: usize = 64;
 /// How many answers a run gives before they become as small as possible.
 const ANSWERS_FULL: u32 = 2_000;
-/// In how many ways much and little are combined: options, sequences, and whether that changes from level to level.
+/// How many combinations of large and small answers there are: for options, for sequences, and whether that changes from level to
+/// level.
 const MODES: u32 = 8;
 /// The most runs for one type.
 const RUNS_MAX: u32 = 4_000;
@@ -59,18 +60,18 @@ pub(super) struct Tracer {
     human_readable: bool,
     root: Form,
     types: BTreeMap<String, Composite>,
-    /// Of each enum, what is known of its variants.
+    /// What is known of the variants of each enum.
     variants: HashMap<String, Vec<Seen>>,
-    /// How many fields each struct asked for. Its list of names may be longer: it has the aliases, too.
+    /// How many fields each struct asked for. Its list of names may be longer, because it has the aliases, too.
     asked: HashMap<String, usize>,
-    /// Where in [`TEXTS`] the types begin that read themselves from text.
+    /// Where in [`TEXTS`] a type begins, for each type that reads itself from text.
     texts: HashMap<&'static str, usize>,
     run: u32,
     /// How many answers this run gave.
     answers: u32,
-    /// Where it is, from the outside in.
+    /// The path to the current value, from the outside in.
     path: Vec<String>,
-    /// The types that it is inside of.
+    /// The types that the current value is inside of.
     inside: Vec<String>,
     untried: Option<Unfit>,
 }
@@ -78,13 +79,13 @@ pub(super) struct Tracer {
 /// What is known of a variant.
 #[derive(Clone, Default)]
 struct Seen {
-    /// The combinations with which it was seen through to its end, a bit each.
+    /// The combinations with which the variant was read to its end, a bit for each.
     modes: u8,
-    /// How many answers that took at least.
+    /// The least number of answers that this took.
     cost: Option<u32>,
-    /// How often it failed since.
+    /// How often the variant has failed in a row since.
     failures: u32,
-    /// The list of names has the aliases, too, so that there may be no such variant.
+    /// Whether the enum has no such variant. The list of names has the aliases, too, so it may be too long.
     missing: bool,
 }
 
@@ -94,10 +95,10 @@ impl Seen {
     }
 }
 
-/// Why a run did not get through.
+/// Why a run made no value.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// The type needs a format that says what comes next.
+    /// The type needs a format that describes itself.
     Unfit(Unfit),
     /// The type refused an answer, or the answers went too deep.
     Refused(String),
@@ -137,7 +138,7 @@ impl Tracer {
         }
     }
 
-    /// What was seen. `names` are those that values had when they were serialised.
+    /// The form that was seen. `names` are the names under which values were serialised.
     pub(super) fn into_shape(mut self, names: &Names) -> Shape {
         for (key, composite) in &mut self.types {
             match &mut composite.body {
@@ -218,7 +219,7 @@ impl Tracer {
         (outcome, self.path.join("."))
     }
 
-    /// Grows with what was seen.
+    /// A number that grows with everything that is seen for the first time.
     fn progress(&self) -> u32 {
         self.variants.values().flatten().map(|seen| seen.modes.count_ones() + u32::from(seen.missing)).sum()
     }
@@ -227,7 +228,8 @@ impl Tracer {
         1 << (self.run % MODES)
     }
 
-    /// Which variant of an enum comes next: one that was not seen with this combination yet, but inside of itself the smallest.
+    /// The index of the variant of an enum that comes next: one that was not seen with this combination yet. If the enum is inside
+    /// of itself, it is the variant with the smallest answers.
     fn pick(&self, key: &str, count: usize) -> usize {
         let seen = self.variants.get(key).map(Vec::as_slice).unwrap_or_default();
         let turn = self.run as usize / MODES as usize;
@@ -241,13 +243,13 @@ impl Tracer {
         match open.len() {
             _ if nested => (turn + self.run as usize + self.inside.len()) % count,
             0 => smallest.map_or(turn % count, |(_, index)| index),
-            // One that fails must not keep the others waiting.
+            // A variant that fails must not keep the others waiting.
             many => open[turn % many],
         }
     }
 }
 
-/// Answers for one value, whose form it writes down.
+/// Answers the questions of one value, and writes its form down.
 struct Source<'a> {
     tracer: &'a RefCell<Tracer>,
     form: &'a mut Form,
@@ -255,7 +257,7 @@ struct Source<'a> {
 
 type Shared<'a> = &'a RefCell<Tracer>;
 
-/// Writes `form` down where nothing better is known.
+/// Writes `form` down if nothing is known yet.
 fn note(place: &mut Form, form: Form) {
     if *place == Form::Unknown {
         *place = form;
@@ -263,7 +265,7 @@ fn note(place: &mut Form, form: Form) {
 }
 
 impl<'a> Source<'a> {
-    /// Whether to answer with much, going by bit `bit` of the number of the run.
+    /// Whether to give a large answer, which bit `bit` of the number of the run decides.
     fn much(&self, bit: u32) -> bool {
         let mut tracer = self.tracer.borrow_mut();
         tracer.answers += 1;
@@ -283,7 +285,7 @@ impl<'a> Source<'a> {
 
     fn integer(self, bits: u8, signed: bool) -> u8 {
         note(self.form, Form::Integer(bits, signed));
-        // Zero is what most often is left out; and some types refuse it.
+        // Both zero and one are tried: zero is the value that is left out most often, and some types refuse it.
         u8::from(self.much(OPTIONS))
     }
 }
@@ -302,7 +304,7 @@ fn within<T>(tracer: Shared<'_>, segment: &str, body: impl FnOnce() -> Result<T,
     Ok(outcome)
 }
 
-/// Runs `body` inside of the type `key`, which it describes anew from what was known.
+/// Runs `body` inside of the type `key`. `body` gets what is known of the type, and adds to it.
 fn composite<T>(
     tracer: Shared<'_>,
     form: &mut Form,
@@ -318,7 +320,7 @@ fn composite<T>(
     let outcome = body(&mut known);
     let mut tracer = tracer.borrow_mut();
     tracer.inside.pop();
-    // The type may have been inside of itself, and have been seen there.
+    // The type may contain itself, and may have been seen there.
     match tracer.types.get_mut(key) {
         Some(composite) => merge(&mut composite.body, known),
         None => {
@@ -411,7 +413,7 @@ impl<'de> Deserializer<'de> for Source<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         note(self.form, Form::Any);
-        // Where values describe themselves, `null` is one.
+        // In a format whose values describe themselves, `null` is a value.
         if self.tracer.borrow().human_readable { visitor.visit_unit() } else { self.unfit(SELF_DESCRIBING) }
     }
 
@@ -446,12 +448,12 @@ impl<'de> Deserializer<'de> for Source<'_> {
         let index = {
             let tracer = self.tracer.borrow();
             let start = tracer.texts.get(key).copied().unwrap_or(0);
-            // A type that is made of text may refuse it only afterwards, so each run tries another one.
+            // A type that is made of text may refuse the text only afterwards, so each run tries another one.
             (start + tracer.run as usize) % TEXTS.len()
         };
         let outcome = visitor.visit_str(TEXTS[index]);
         if outcome.is_ok() && key != type_name::<String>() {
-            // What it accepts is what it gets from now on.
+            // From now on, the type gets the text that it accepted.
             let run = self.tracer.borrow().run as usize;
             let start = (index + TEXTS.len() - (run + 1) % TEXTS.len()) % TEXTS.len();
             self.tracer.borrow_mut().texts.insert(key, start);

@@ -1,4 +1,4 @@
-//! Watches a value while it serialises, for what would make bytes that read back as something else.
+//! Watches a value while it serialises, to find what would make bytes that read back as something else.
 
 use realgar_wire::Unfit;
 use serde::{
@@ -10,13 +10,13 @@ use serde::{
 };
 use std::{cell::RefCell, collections::HashMap, fmt};
 
-/// The names that values had when they were serialised, by the names of their types. The lists that serde gives to a deserialiser
-/// have the aliases, too.
+/// The names under which values were serialised, by the names of their types. The lists of names that serde gives to a deserialiser
+/// are not enough, because they have the aliases, too.
 #[derive(Default)]
 pub(super) struct Names {
-    /// Of the fields of a struct.
+    /// The names of the fields of a struct.
     pub(super) fields: HashMap<String, Vec<String>>,
-    /// Of the variants of an enum, by their index.
+    /// The names of the variants of an enum, by their index.
     pub(super) variants: HashMap<(String, u32), String>,
 }
 
@@ -80,9 +80,9 @@ struct Counted<'a> {
     watcher: Watcher<'a>,
     left: usize,
     at: usize,
-    /// The variant it is the content of.
+    /// The variant of an enum whose content this is.
     variant: Option<&'static str>,
-    /// The struct it is.
+    /// The name of the struct, if the container is one.
     name: Option<&'static str>,
     fields: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What the rows of the two tables are.
+//! The rows of the two tables: events and dead letters.
 
 use super::{ALARM, RETRY};
 use crate::{
@@ -20,20 +20,20 @@ pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) seq: u64,
     pub(crate) due: u64,
-    /// What its interval is counted from; or when it was first due, of an event that runs once and was replayed.
+    /// The time its interval is counted from; or, for an event that runs once and was replayed, the time it was first due.
     pub(super) anchor: Option<u64>,
-    /// Whether `due` is the run that makes up for missed ones.
+    /// Whether the run at `due` was chosen to make up for missed runs.
     pub(super) chosen: bool,
     pub(crate) attempts: u32,
-    /// How many of the attempts were interrupted, and are no failures.
+    /// How many of the attempts were interrupted, and therefore do not count as failures.
     pub(super) interrupted: u32,
     pub(super) plan: Option<String>,
     runs: Option<String>,
-    /// Its place among those that were read last.
+    /// Its index in the batch that was read last.
     pub(super) index: u32,
 }
 
-/// A run of an event that is over.
+/// A run of an event that has ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// When it was due, in milliseconds since 1970, like all times here.
@@ -42,13 +42,13 @@ pub struct Run {
     pub started_ms: u64,
     /// When it ended.
     pub ended_ms: u64,
-    /// Which attempt it was, from 1 on.
+    /// The number of the attempt, from 1 on.
     pub attempt: u32,
     /// Why it failed. `None` if it did not.
     pub error: Option<String>,
 }
 
-/// A row as it is listed.
+/// An event's row, with the columns that listing needs.
 #[derive(Debug)]
 pub(in crate::scheduler) struct Listed {
     pub(in crate::scheduler) id: String,
@@ -74,7 +74,7 @@ pub(in crate::scheduler) struct Dead {
     pub(in crate::scheduler) payload: String,
     pub(in crate::scheduler) died_at: u64,
     runs: Option<String>,
-    /// How it is tried when it is replayed, once.
+    /// The plan for a replay: one run, which is tried as often as the event's runs are.
     pub(in crate::scheduler) plan: Option<String>,
 }
 
@@ -100,7 +100,8 @@ impl Dead {
     }
 }
 
-/// Something that a row of a query is, whose values come in this order. `None` where they do not.
+/// A type that can be read from the values of a row, in the order in which the query selects them. `None` where the values do not
+/// fit.
 pub(super) trait FromCells: Sized {
     fn read(cells: &mut Cells<'_>) -> Option<Self>;
 }
@@ -180,12 +181,12 @@ impl Row {
         self.plan.is_some() && self.plan().is_ok_and(|plan| plan.repeat.is_some())
     }
 
-    /// What its interval is counted from.
+    /// The time its interval is counted from.
     pub(super) fn anchor(&self) -> u64 {
         self.anchor.unwrap_or(self.due)
     }
 
-    /// When it was due at first: before this, if it is a dead letter that was replayed.
+    /// When it was due for the first time: before `due`, if it is a dead letter that was replayed.
     pub(crate) fn first_due(&self) -> u64 {
         if self.repeats() { self.due } else { self.anchor() }
     }
@@ -194,7 +195,7 @@ impl Row {
         self.id == ALARM || self.id == RETRY
     }
 
-    /// What it remembers with one run more.
+    /// The event's history, with `run` at its end.
     pub(super) fn runs_with(&self, run: &Run) -> String {
         runs_with(self.runs.as_deref().unwrap_or_default(), run, RUNS_MAX)
     }

@@ -1,4 +1,4 @@
-//! What a wake does with rows: it begins runs of events, and writes how they end.
+//! What a wake does with the table: it begins runs of events, and writes how they end.
 
 use super::{
     ALARM, ALARM_RETRY, BATCH, Care, INTERRUPTIONS_MAX, Plain, RETRY, Row, Run, UNPROCESSED_PAUSE_MS, Wakes, read_all,
@@ -16,8 +16,8 @@ use std::{
 };
 use wasm_bindgen::JsValue;
 
-/// What is due, with payloads that are not large. Those are last, and stay in JavaScript. Each column takes as long as a step of the query,
-/// so those that few events have are one.
+/// Reads the due events, with their payloads unless these are large. Payloads come last and stay in JavaScript. Reading a column
+/// takes as long as a step of the query, so the columns that few events use are read as one, a JSON array.
 const READ_DUE: &str = "SELECT id, seq, next_at, CASE WHEN coalesce(due, anchor, plan, runs, nullif(attempts, 0)) IS NOT NULL \
                         THEN json_array(attempts, due, anchor, plan, runs, interrupted) END, \
                         CASE WHEN octet_length(payload) < 8192 THEN payload END \
@@ -29,12 +29,12 @@ const REMOVE_ALL: &str = "DELETE FROM realgar_events WHERE id IN (SELECT value F
 const ERROR_SIZE_MAX: usize = 1_000;
 
 impl Wakes {
-    /// Says that the platform's alarm is delivered, which has failed `retries` times.
+    /// Notes that the platform's alarm was delivered, after it had failed `retries` times.
     pub(in crate::scheduler) fn delivered(&self, retries: u32) {
         self.retries.set(retries);
     }
 
-    /// Says that a wake begins.
+    /// Begins a wake.
     pub(in crate::scheduler) fn begin_wake(&self) -> Result<()> {
         self.waking.set(self.waking.get() + 1);
         // The platform's alarm has gone off, or is about to be set again.
@@ -43,7 +43,7 @@ impl Wakes {
         self.heal()
     }
 
-    /// Says that it ends, and sets the alarm to what comes next.
+    /// Ends a wake, and sets the alarm to what comes next.
     pub(in crate::scheduler) fn end_wake(&self) -> Result<()> {
         self.waking.set(self.waking.get() - 1);
         if self.waking.get() == 0 {
@@ -57,7 +57,7 @@ impl Wakes {
         self.settings.get()
     }
 
-    /// Calls the program's alarm handler, while there is no table. It may make one.
+    /// Runs the program's alarm handler while the table does not exist. The handler may create it.
     pub(in crate::scheduler) async fn plain_alarm(
         &self,
         alarm: Alarm,
@@ -68,29 +68,29 @@ impl Wakes {
         if self.has_table()? {
             match (self.own_row()?, outcome) {
                 (Some(row), outcome) => self.settle(&row, Self::now(), outcome),
-                // It has set another alarm, which is to come in any case.
+                // The handler has set another alarm, which goes off in any case.
                 (None, Err(error)) => js::log("error", &format!("Realgar: the alarm failed: {error}")),
                 (None, Ok(())) => {}
             }
             self.rearm()?;
             return Ok(());
         }
-        // Unless it has set another one.
+        // Unless the handler has set another alarm.
         if self.plain.get() == Plain::Running(alarm) {
             self.plain.set(if outcome.is_ok() { Plain::None } else { Plain::Failed(alarm) });
         }
         outcome
     }
 
-    /// The row of the program's own alarm, if it runs.
+    /// The row of the program's own alarm, if its handler is running.
     fn own_row(&self) -> Result<Option<Row>> {
         let statement = "SELECT id, seq, next_at, attempts, due, anchor, plan, runs, interrupted \
                          FROM realgar_events WHERE id = ? AND started_at IS NOT NULL";
         Ok(self.rows(statement, (ALARM,))?.pop())
     }
 
-    /// Waits until it is stored for good what is tried, where that may have ended the machine before: that may happen before anything
-    /// else is stored. Otherwise it is stored together with what the handler does.
+    /// If an earlier attempt may have ended the machine, waits until this attempt is durable: the machine may end again before
+    /// anything else is stored. Otherwise the attempt is stored together with what the handler does.
     pub(in crate::scheduler) async fn take_care(&self) -> Result<()> {
         if self.retries.get() == 0 && self.care.get() == Care::None {
             return Ok(());
@@ -106,19 +106,19 @@ impl Wakes {
         self.ledger.get_or_init(|| js::ledger(self.sql.raw(), READ_DUE, TRY_ONE, REMOVE_ALL))
     }
 
-    /// The next events that are due at `now`, in order. What was read before counts no more.
+    /// Reads the next events that are due at `now`, in order. Events that were read before are no longer used.
     fn due(&self, now: u64) -> Result<Vec<Row>> {
         self.write()?;
         self.read_until.set(None);
         let packed = Packed::rows(self.ledger().read(now as f64, BATCH).map_err(Error::from_js)?);
         let mut rows: Vec<Row> = read_all(packed.cells()).ok_or("the schedule holds what nobody wrote")?;
         rows.iter_mut().zip(0..).for_each(|(row, index)| row.index = index);
-        // A transaction that was rolled back may have taken back that one runs.
+        // A rollback may have undone the note that an event is running.
         rows.retain(|row| !self.in_hand.borrow().contains(&row.seq));
         Ok(rows)
     }
 
-    /// Begins the next event that is due and that `wanted` takes, and returns it with its payload.
+    /// Begins the next due event that `wanted` accepts, and returns it with its payload.
     pub(in crate::scheduler) fn begin_next(
         &self,
         now: u64,
@@ -135,12 +135,12 @@ impl Wakes {
         }
     }
 
-    /// Whether nothing can begin. The wake is told when that is over.
+    /// Whether a transaction is open, during which no event can begin. The wake is told when the transaction ends.
     pub(in crate::scheduler) fn in_transaction(&self) -> bool {
         self.transactions.get() > 0
     }
 
-    /// When the next event is due that is not tried, for a wake that waits.
+    /// When the next event is due that is not being tried, for a wake that waits.
     pub(in crate::scheduler) fn next_due(&self) -> Result<Option<u64>> {
         if !self.has_table()? {
             return Ok(None);
@@ -149,7 +149,7 @@ impl Wakes {
         self.number("SELECT min(next_at) FROM realgar_events WHERE started_at IS NULL", ())
     }
 
-    /// Whether something was scheduled since this was called. If not, `waker` is woken when something is.
+    /// Whether something was scheduled since the last call of this. If not, `waker` is woken when something is.
     pub(in crate::scheduler) fn has_news(&self, waker: &Waker) -> bool {
         self.waiting.replace(Some(waker.clone()));
         self.news.take()
@@ -166,7 +166,7 @@ impl Wakes {
         {
             return Ok(Some(row));
         }
-        // A handler may have deleted everything.
+        // A handler may have deleted everything, including the table.
         let mut due = if self.has_table()? { self.due(now)? } else { Vec::new() };
         due.reverse();
         *self.ahead.borrow_mut() = due;
@@ -174,10 +174,10 @@ impl Wakes {
         Ok(take())
     }
 
-    /// Says that an event is tried, and returns its payload. `None` if it is not to run any more, or not yet.
+    /// Begins an attempt of an event, and returns its payload. `None` if the event is not to run any more, or not yet.
     fn begin(&self, row: &mut Row, now: u64) -> Result<Option<JsValue>> {
         if row.plan.is_some() && row.plan().is_err() {
-            // Of a version that this one has taken the place of: it waits for one that can read it.
+            // Another version of the program wrote this plan. The event waits for a version that can read it.
             js::log(
                 "error",
                 &format!("Realgar: this version of the program cannot read when `{}` runs; it waits", row.id),
@@ -186,7 +186,8 @@ impl Wakes {
         }
         if row.repeats() && row.attempts == 0 {
             let plan = row.plan()?;
-            // The run that makes up for missed ones is chosen once: its place among the others would move with the clock.
+            // The run that makes up for missed ones is chosen only once. Otherwise its place among the other events would move with
+            // the clock.
             let chosen = row.chosen && !matches!(plan.missed, Missed::Skip { .. });
             match plan.run_at(row.anchor(), row.due, now) {
                 _ if chosen => {}
@@ -204,10 +205,11 @@ impl Wakes {
         Ok(payload)
     }
 
-    /// Says that an event is tried, and returns its payload. The database is told before another one is tried, and before this turn ends, if
-    /// it is not done then: most are, and so cost no more than what they write themselves, and a part of a statement that deletes many.
+    /// Notes in the ledger that an event is being tried, and returns its payload. The database is told before another event is
+    /// tried, and before this turn ends, unless the event is done by then. Most events are, and so cost only their own writes and a
+    /// part of one statement that deletes many events.
     ///
-    /// A payload that is no JSON is `undefined`: the run is to fail, as if it had another type.
+    /// If the payload is not JSON, it is returned as `undefined`, so that the run fails as with a payload of another type.
     fn try_event(&self, row: &Row, now: u64) -> Result<Option<JsValue>> {
         if self.tried.get().is_some() {
             self.write()?;
@@ -227,7 +229,8 @@ impl Wakes {
         payload
     }
 
-    /// An event has ended that is `done`, or that the database is told of otherwise. Returns whether that it was tried is not written.
+    /// Notes in the ledger that an attempt has ended. If the event is `done`, the ledger deletes it; otherwise the caller tells the
+    /// database the outcome. Returns whether the attempt itself was not written yet.
     fn ended(&self, row: &Row, done: bool) -> bool {
         let unwritten = self.tried.get() == Some(row.seq);
         if unwritten {
@@ -237,7 +240,8 @@ impl Wakes {
         unwritten
     }
 
-    /// An event is about to take the place of the one of this id, if there is one, which the ledger knows by its id alone.
+    /// Called before an event takes the place of the one with this id. If the ledger has unwritten changes to that one, they are
+    /// written first, because it identifies events by their ids alone.
     pub(super) fn replaces(&self, id: &str) -> Result<()> {
         match self.ledger.get() {
             Some(ledger) if self.unwritten.get() && ledger.knows(id) => self.write(),
@@ -245,7 +249,7 @@ impl Wakes {
         }
     }
 
-    /// Tells the database which event is tried, and which are done.
+    /// Writes the ledger's changes to the database: which event is being tried, and which are done.
     pub(crate) fn write(&self) -> Result<()> {
         if let (true, Some(ledger)) = (self.unwritten.get(), self.ledger.get()) {
             ledger.write().map_err(Error::from_js)?;
@@ -255,7 +259,7 @@ impl Wakes {
         Ok(())
     }
 
-    /// Has the database told before each turn of `work` ends.
+    /// Runs `work`, and writes the ledger's changes before each of its turns ends.
     pub(in crate::scheduler) async fn written<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {
@@ -268,7 +272,8 @@ impl Wakes {
         .await
     }
 
-    /// Has a repeating event run for `due`, which is later than its next run and not after now. It takes its place among the others.
+    /// Makes a repeating event run for `due`, which is later than its next run and not after now. The event takes its new place
+    /// among the others.
     fn choose(&self, row: &Row, due: u64) -> Result<()> {
         let statement =
             "UPDATE realgar_events SET next_at = ?1, due = ?1 WHERE id = ?2 AND seq = ?3 AND started_at IS NULL";
@@ -276,8 +281,8 @@ impl Wakes {
         self.changed(due)
     }
 
-    /// Whether a run that has been begun is too late by now to be made: its plan leaves late runs out, and to store that it is tried
-    /// took a while. If so, the event waits for its next run.
+    /// Whether a run that has begun is too late by now: its plan skips late runs, and it took a while until the attempt was
+    /// durable. If so, the event waits for its next run.
     pub(in crate::scheduler) fn is_left_out(&self, row: &Row) -> Result<bool> {
         if !row.repeats() || row.attempts > 1 {
             return Ok(false);
@@ -303,7 +308,7 @@ impl Wakes {
         self.changed(due)
     }
 
-    /// Makes an event of its own of a run, if it is still to run, and goes on to the next one.
+    /// Schedules a run as an event of its own, if the repeating event still exists, and moves that event on to its next run.
     fn begin_beside(&self, row: &Row, plan: &Plan) -> Result<()> {
         let own = plan.once();
         let statement = "INSERT OR REPLACE INTO realgar_events (id, seq, next_at, payload, plan) \
@@ -315,12 +320,12 @@ impl Wakes {
         self.advance(row, plan, None)
     }
 
-    /// Says that an event is being handled.
+    /// Notes that an event is being handled.
     pub(in crate::scheduler) fn take_in_hand(&self, row: &Row) {
         self.in_hand.borrow_mut().push(row.seq);
     }
 
-    /// Writes how the run of an event ended. If that is not possible, it runs again.
+    /// Writes how the run of an event ended. If that is not possible, the event runs again.
     pub(in crate::scheduler) fn settle(&self, row: &Row, started: u64, outcome: Result<()>) {
         self.in_hand.borrow_mut().retain(|seq| *seq != row.seq);
         match outcome {
@@ -343,7 +348,7 @@ impl Wakes {
         if self.ended(row, true) { Ok(()) } else { self.delete(row) }
     }
 
-    /// An event has failed: it is tried again, or becomes a dead letter.
+    /// Ends a failed attempt: the event is tried again, or becomes a dead letter.
     pub(super) fn fail(&self, row: &Row, started: u64, error: &str) {
         self.ended(row, false);
         if let Err(error) = self.try_fail(row, started, &shortened(error)) {
@@ -351,7 +356,7 @@ impl Wakes {
         }
     }
 
-    /// What could not be written of an event is lost; the event itself is not.
+    /// Puts an event back whose outcome could not be written. The outcome is lost; the event is not.
     fn put_back(&self, row: &Row, error: &Error) {
         if !self.has_table().unwrap_or(true) {
             // Everything has been deleted.
@@ -393,7 +398,7 @@ impl Wakes {
         self.changed(again)
     }
 
-    /// The program's alarm handler has failed, when it was not for an alarm of its own that it was called: it is called again.
+    /// Has the program's alarm handler called again, after it failed when it was called for events and not for its own alarm.
     pub(in crate::scheduler) fn alarm_failed(&self, error: &str) -> Result<()> {
         let pause = ALARM_RETRY.pause(1, js_sys::Math::random());
         js::log("error", &format!("Realgar: the alarm failed, again in {pause} ms: {error}"));
@@ -401,7 +406,7 @@ impl Wakes {
         self.insert(RETRY, time, None, None, "null")
     }
 
-    /// Begins the program's own alarm, if it is due; and whether anything else is.
+    /// Begins the program's own alarm, if it is due. Also returns whether any events are due.
     pub(in crate::scheduler) fn begin_alarm(&self, now: u64) -> Result<(Option<Row>, bool)> {
         let mut own = None;
         let mut events = false;
@@ -420,10 +425,10 @@ impl Wakes {
         self.processed.set(true);
     }
 
-    /// Where the program's alarm handler has failed before it worked its events off, or did not: so that it is not called for them again
-    /// and again at once.
+    /// Postpones the due events if the program's alarm handler failed or did not process them, so that it is not called for them
+    /// again and again at once.
     ///
-    /// If it has failed, they come when it is called again.
+    /// If the handler failed, the events wait until it is called again.
     pub(in crate::scheduler) fn put_off_unprocessed(&self, failed: bool) -> Result<()> {
         if self.processed.get() && !failed {
             return Ok(());
@@ -443,7 +448,7 @@ impl Wakes {
         Ok(())
     }
 
-    /// Makes a dead letter of an event, unless another has taken its place. A repeating one goes on.
+    /// Turns an event into a dead letter, unless another event has taken its place. A repeating event goes on with its next run.
     fn bury(&self, row: &Row, error: &str, runs: Option<String>) -> Result<()> {
         let letter = "INSERT INTO realgar_dead_letters (id, due, attempts, error, payload, runs, died_at, plan) \
                       SELECT id, ?, ?, ?, payload, ?, ?, ? FROM realgar_events WHERE id = ? AND seq = ?";
@@ -463,7 +468,7 @@ impl Wakes {
         self.sql.execute(statement, (&row.id, row.seq)).map(drop)
     }
 
-    /// Puts a repeating event forward to its next run.
+    /// Moves a repeating event on to its next run.
     fn advance(&self, row: &Row, plan: &Plan, runs: Option<String>) -> Result<()> {
         let Some(due) = plan.next_run(row.anchor(), row.due, Self::now())? else { return Ok(()) };
         let statement = "UPDATE realgar_events SET next_at = ?, due = NULL, attempts = 0, started_at = NULL, \
@@ -473,7 +478,7 @@ impl Wakes {
     }
 }
 
-/// What is kept of the text of an error. A NUL would end what is read of it.
+/// Shortens the text of an error for storage. A NUL is replaced, because SQL would read the text only up to it.
 fn shortened(error: &str) -> String {
     let end = error.char_indices().map(|(index, _)| index).find(|index| *index >= ERROR_SIZE_MAX);
     let mut kept = error[..end.unwrap_or(error.len())].replace('\0', " ");
