@@ -246,6 +246,10 @@ pub(crate) fn integers(values: &[SqlValue]) -> (f64, f64) {
 
 /// Decodes the rows of a query. The first element of `table` holds the names of the columns.
 pub(crate) fn decode_table<T: DeserializeOwned>(table: &js_sys::Array, statement: &str) -> Result<Vec<T>> {
+    // D1 of an older form answers with nothing at all where there are no rows.
+    if table.length() == 0 {
+        return Ok(Vec::new());
+    }
     Table::of_js(table).decode().map_err(|error| unfit(statement, error))
 }
 

@@ -248,7 +248,7 @@ impl Broadcast<'_> {
         self.send(&text.into())
     }
 
-    /// Sends bytes.
+    /// Sends bytes, and returns to how many sockets.
     pub fn bytes(self, bytes: &[u8]) -> usize {
         self.send(&Uint8Array::from(bytes).into())
     }

@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: BuildArguments) -> Outcome {
 /// The folder of a package, by its name.
 fn find(arguments: &BuildArguments, package: &str) -> Result<PathBuf, CommandError> {
     let workspace = workspace(&arguments.path)?;
-    workspace.workers.get(package).cloned().ok_or_else(|| {
+    workspace.packages.get(package).cloned().ok_or_else(|| {
         let names: Vec<String> = workspace.workers.keys().map(|name| format!("`{name}`")).collect();
         CommandError::usage(format!(
             "the workspace `{}` has no Worker `{package}`; it has {}",

@@ -20,12 +20,12 @@ fn workers_in(path: &Path) -> Result<Vec<PathBuf>, CommandError> {
         let text = "has neither a `Cargo.toml` nor a `wrangler.toml`; name the folder of a Worker";
         return Err(CommandError::user(format!("`{}` {text}", path.display())));
     }
-    let Workspace { root, workers } = workspace(&folder)?;
+    let Workspace { root, workers, .. } = workspace(&folder)?;
     if workers.values().any(|worker| *worker == folder) || root != folder {
         return Ok(vec![folder]);
     }
     if workers.is_empty() {
-        let text = "holds a workspace without a Worker: no package has a `cdylib` and depends on `realgar`";
+        let text = "holds a workspace without a Worker: no package has a `cdylib`";
         return Err(CommandError::user(format!("`{}` {text}", path.display())));
     }
     Ok(workers.into_values().collect())

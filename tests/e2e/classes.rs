@@ -135,6 +135,36 @@ fn a_deleted_class_loses_its_data() {
 }
 
 #[test]
+fn a_history_with_tags_is_followed_here_too() {
+    let project = Project::new("scratch-tagged", "");
+    let history = |text: &str| std::fs::write(project.folder.join("migrations.toml"), text).unwrap();
+    let first = "[[migrations]]\ntag = \"v1\"\nnew_sqlite_classes = [\"Old\"]\n";
+    let option = ", migrations = \"migrations.toml\"";
+    history(first);
+    let app = App::builder().bundle(project.build(&host("api", "Old", option))).start();
+    assert_eq!(app.post("/ada").send().text(), "1");
+    history(&format!("{first}[[migrations]]\ntag = \"v2\"\nrenamed_classes = [{{ from = \"Old\", to = \"New\" }}]\n"));
+    let app = next(app, &project, &host("api", "New", option)).unwrap();
+    assert_eq!(app.get("/ada").send().text(), "1");
+}
+
+#[test]
+fn a_version_that_does_not_start_has_changed_nothing() {
+    let project = Project::new("scratch-refused-start", &host("api", "Old", ""));
+    let app = App::start(&project.folder);
+    assert_eq!(app.post("/ada").send().text(), "1");
+    let data = app.into_data();
+    let mut broken = project.build(&host("api", "New", ", deleted(Old)"));
+    let entry = broken.folder.join(&broken.manifest.main_module);
+    std::fs::write(&entry, "throw new Error(\"at the top level\");").unwrap();
+    broken.manifest.modules.retain(|module| module.name == broken.manifest.main_module);
+    let error = App::builder().bundle(broken).data(data.clone()).try_start().unwrap_err();
+    assert!(error.contains("at the top level"), "{error}");
+    let app = App::builder().bundle(project.build(&host("api", "Old", ""))).data(data).start();
+    assert_eq!(app.get("/ada").send().text(), "1");
+}
+
+#[test]
 fn a_class_moves_to_another_script_with_its_data() {
     let old = Project::new("scratch-giver", &host("giver", "Moved", ""));
     let new = Project::new("scratch-taker", &host("taker", "Moved", ", transferred_from(Moved = \"giver\")"));

@@ -309,6 +309,44 @@ fn a_workspace_means_all_its_workers_and_has_one_place_for_data() {
     assert!(error.contains("has no Worker `three`; it has `scratch-one`, `scratch-two`"), "{error}");
 }
 
+#[test]
+fn a_data_folder_may_be_relative_and_is_not_taken_from_others() {
+    let project = Project::new("scratch-relative", &worker("cx.bind(realgar::R2Bucket::new(\"files\"));", "relative"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+    command.args(["dev", ".", "--port", "0", "--data", "state"]).current_dir(&project.folder);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let (out, err) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
+    let dev = Dev { child, out, err };
+    assert_eq!(get(&dev.serves("api")).unwrap(), "relative");
+    assert!(project.folder.join("state/classes.json").exists());
+    assert_eq!(dev.interrupt(), Some(0));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+    command.args(["dev", ".", "--port", "0", "--data", "."]).current_dir(&project.folder);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("name an empty folder"), "{error}");
+}
+
+#[test]
+fn the_data_of_an_earlier_version_is_found() {
+    let root = Project::new("scratch-earlier", "");
+    let manifest = fs::read_to_string(root.folder.join("Cargo.toml")).unwrap();
+    let member = root.folder.join("one");
+    fs::create_dir_all(member.join("src")).unwrap();
+    fs::create_dir_all(member.join(".realgar/dev/objects/api-Old")).unwrap();
+    fs::write(member.join(".realgar/dev/objects/api-Old/ab.sqlite"), "").unwrap();
+    fs::write(root.folder.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"one\"]\n").unwrap();
+    fs::write(member.join("Cargo.toml"), manifest.replace("[workspace]\n", "")).unwrap();
+    fs::write(member.join("src/lib.rs"), worker("", "one")).unwrap();
+    let dev = Dev::start(&[&member]);
+    dev.says("Moved the data of an earlier version");
+    // The class that it is of is gone from the program, and nothing is lost.
+    dev.says("no longer hosts the class `Old`, which has 1 stored objects");
+    assert!(root.folder.join(".realgar/dev/objects/api-Old/ab.sqlite").exists());
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
 /// Runs `dev` to its own end, and returns its exit code and what it said.
 fn ended(project: &Project) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));

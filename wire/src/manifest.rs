@@ -39,7 +39,7 @@ pub struct Manifest {
     /// What became of classes that earlier versions of the Worker hosted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_changes: Vec<ClassChange>,
-    /// The history of its classes, for a Worker that has migration tags. It then has no `class_changes`.
+    /// The history of its classes, for a Worker that has migration tags. `class_changes` then says what the history amounts to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub migrations: Vec<MigrationStep>,
 }

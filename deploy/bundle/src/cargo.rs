@@ -1,7 +1,7 @@
 //! Runs cargo: finds the crate, checks that the toolchain can build it, and links its modules.
 
 use crate::{BuildError, BuildOptions, Builder, Profile, Progress, error::io, linker, process};
-use cargo_metadata::{CargoOpt, Message, Metadata, MetadataCommand, Package as CargoPackage};
+use cargo_metadata::{CargoOpt, DependencyKind, Message, Metadata, MetadataCommand, Package as CargoPackage};
 use std::{
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
@@ -91,7 +91,10 @@ fn dep_info(text: &str) -> Vec<PathBuf> {
 pub struct Workspace {
     /// Its folder.
     pub root: PathBuf,
-    /// The packages that are Worker crates, by name: those with a `cdylib` that depend on `realgar`.
+    /// All packages, by name.
+    pub packages: BTreeMap<String, PathBuf>,
+    /// The packages that are Worker crates, by name: those with a `cdylib` that depend on `realgar`, or on a library beside them, which
+    /// may.
     pub workers: BTreeMap<String, PathBuf>,
 }
 
@@ -103,13 +106,16 @@ pub fn workspace(path: &Path) -> Result<Workspace, BuildError> {
     let metadata =
         MetadataCommand::new().current_dir(path).no_deps().exec().map_err(|error| metadata_error(path, error))?;
     let is_worker = |package: &&CargoPackage| {
-        library(package).is_ok() && package.dependencies.iter().any(|dependency| dependency.name == "realgar")
+        let mut dependencies = package.dependencies.iter();
+        library(package).is_ok() && dependencies.any(|own| own.name == "realgar" || own.path.is_some())
     };
     let folder =
         |package: &CargoPackage| package.manifest_path.parent().map(|folder| folder.as_std_path().to_path_buf());
-    let workers = metadata.workspace_packages().into_iter().filter(is_worker);
-    let workers = workers.filter_map(|package| Some((package.name.to_string(), folder(package)?))).collect();
-    Ok(Workspace { root: metadata.workspace_root.into_std_path_buf(), workers })
+    let named = |package: &CargoPackage| Some((package.name.to_string(), folder(package)?));
+    let all = metadata.workspace_packages();
+    let packages = all.iter().filter_map(|package| named(package)).collect();
+    let workers = all.into_iter().filter(is_worker).filter_map(named).collect();
+    Ok(Workspace { root: metadata.workspace_root.into_std_path_buf(), packages, workers })
 }
 
 /// The error for a folder that cargo cannot read.
@@ -144,8 +150,9 @@ pub(crate) fn find(path: &Path) -> Result<Package, BuildError> {
         .ok_or_else(|| no_worker("its `Cargo.toml` holds a workspace and no package; name a member".into()))?;
     let library = library(package)?;
     check_versions(&metadata)?;
-    let local = local_packages(&metadata, package);
-    if let Some(other) = local.iter().find(|other| other.id != package.id && exports(other)) {
+    let local = local_packages(&metadata, package, |_| true);
+    let linked = local_packages(&metadata, package, |kind| kind == DependencyKind::Normal);
+    if let Some(other) = linked.iter().find(|other| other.id != package.id && exports(other)) {
         return Err(BuildError::TwoScripts { package: package.name.to_string(), dependency: other.name.to_string() });
     }
     let folders = local.iter().filter_map(|package| package.manifest_path.parent());
@@ -184,13 +191,23 @@ fn check_versions(metadata: &Metadata) -> Result<(), BuildError> {
 fn exports(package: &CargoPackage) -> bool {
     let root = package.targets.iter().find(|target| library(package).is_ok_and(|name| name == target.name));
     let text = root.and_then(|root| std::fs::read_to_string(&root.src_path).ok());
+    let mut conditional = false;
     text.is_some_and(|text| {
-        text.lines().any(|line| line.trim_start().trim_start_matches("realgar::").starts_with("export!"))
+        text.lines().map(str::trim_start).any(|line| {
+            let found = line.trim_start_matches("realgar::").starts_with("export!") && !conditional;
+            // Whether one with a condition is there, the linker finds out.
+            conditional = line.starts_with("#[cfg");
+            found
+        })
     })
 }
 
 /// The package and its dependencies, also those of dependencies, that are not from a registry.
-fn local_packages<'a>(metadata: &'a Metadata, package: &CargoPackage) -> Vec<&'a CargoPackage> {
+fn local_packages<'a>(
+    metadata: &'a Metadata,
+    package: &CargoPackage,
+    wanted: fn(DependencyKind) -> bool,
+) -> Vec<&'a CargoPackage> {
     let mut packages = Vec::new();
     let (mut open, mut seen) = (vec![package.id.clone()], HashSet::new());
     while let Some(id) = open.pop() {
@@ -203,7 +220,9 @@ fn local_packages<'a>(metadata: &'a Metadata, package: &CargoPackage) -> Vec<&'a
             packages.push(found);
         }
         let node = metadata.resolve.as_ref().and_then(|resolve| resolve.nodes.iter().find(|node| node.id == id));
-        open.extend(node.into_iter().flat_map(|node| node.dependencies.clone()));
+        let dependencies = node.into_iter().flat_map(|node| &node.deps);
+        let is_wanted = |kinds: &[cargo_metadata::DepKindInfo]| kinds.iter().any(|info| wanted(info.kind));
+        open.extend(dependencies.filter(|own| is_wanted(&own.dep_kinds)).map(|own| own.pkg.clone()));
     }
     packages
 }

@@ -2,7 +2,7 @@
 //! Worker that was first deployed with wrangler's `[[migrations]]`: Cloudflare takes no declarative `exports` of such a Worker.
 
 use crate::{BuildError, cargo::Package, error::io};
-use realgar_wire::{ClassStorage, Description, History, MigrationStep};
+use realgar_wire::{ClassChange, ClassStorage, Description, History, MigrationStep};
 use serde::Deserialize;
 use std::{collections::BTreeSet, fs};
 
@@ -15,8 +15,12 @@ struct File {
 }
 
 /// Reads the history that the program names, and checks that it ends with the classes that the program hosts.
-pub(crate) fn read(description: &Description, package: &Package) -> Result<Vec<MigrationStep>, BuildError> {
-    let Some(name) = &description.migrations else { return Ok(Vec::new()) };
+/// Returns its steps, and what it says of the classes that are gone: for readers that know no tags.
+pub(crate) fn read(
+    description: &Description,
+    package: &Package,
+) -> Result<(Vec<MigrationStep>, Vec<ClassChange>), BuildError> {
+    let Some(name) = &description.migrations else { return Ok((Vec::new(), description.class_changes.clone())) };
     let path = package.folder.join(name);
     let text = fs::read_to_string(&path).map_err(io("read", &path))?;
     let parsed: Result<File, _> = toml::from_str(&text);
@@ -35,7 +39,7 @@ pub(crate) fn read(description: &Description, package: &Package) -> Result<Vec<M
         return Err(BuildError::Configuration { path, reason });
     }
     if recorded == hosted {
-        return Ok(steps);
+        return Ok((steps, history.changes));
     }
     let remedy = remedy(&recorded, &hosted, &steps);
     Err(BuildError::HistoryDiffers { path, recorded: words(&recorded), hosted: words(&hosted), remedy })

@@ -220,8 +220,8 @@ fn manifest(
     files: &[output::File],
     package: &cargo::Package,
 ) -> Result<Manifest, BuildError> {
-    let migrations = history::read(&description, package)?;
-    let Description { worker, entrypoints, objects, bindings, crons, consumers, class_changes, .. } = description;
+    let (migrations, class_changes) = history::read(&description, package)?;
+    let Description { worker, entrypoints, objects, bindings, crons, consumers, .. } = description;
     let modules = files.iter().map(|file| Module { name: file.name.clone(), kind: file.kind });
     Ok(Manifest {
         schema: MANIFEST_SCHEMA,

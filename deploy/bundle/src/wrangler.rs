@@ -87,11 +87,17 @@ fn section(binding: &Binding, vars: &mut toml::Table, sections: &mut Vec<String>
             vars.extend(default.clone().map(|value| (binding.name.clone(), value.into())));
             return;
         }
-        BindingKind::Json { default } => {
-            let value = default.as_ref().and_then(|json| serde_json::from_str::<toml::Value>(json).ok());
-            vars.extend(value.map(|value| (binding.name.clone(), value)));
+        BindingKind::Json { default: Some(default) } => {
+            match serde_json::from_str::<toml::Value>(default) {
+                Ok(value) => drop(vars.insert(binding.name.clone(), value)),
+                // TOML has no null.
+                Err(_) => sections.push(format!(
+                    "# The default of the variable {name} has no form in TOML: set it in the dashboard, or give it another one.\n"
+                )),
+            }
             return;
         }
+        BindingKind::Json { default: None } => return,
         BindingKind::SecretText {} => {
             return sections.push(format!("# The secret {name}: `wrangler secret put {}`\n", binding.name));
         }

@@ -132,7 +132,8 @@ pub enum EdgeError {
         "the Worker `{script}` no longer hosts the class `{class}`, which has {objects} stored objects here; a class name is the \
          home of its objects' data, so say in `#[worker(..)]` what became of it: `renamed({class} = NewName)`, \
          `transferred_to({class} = \"script\")`, or `deleted({class})`, which deletes them; or keep the name, with \
-         `#[durable_object(name = \"{class}\")]` on the renamed struct"
+         `#[durable_object(name = \"{class}\")]` on the renamed struct. A Worker with a history of `migrations` says it in a step of \
+         that"
     )]
     ClassGone {
         /// The script.
@@ -183,6 +184,14 @@ pub enum EdgeError {
         /// The script that has it.
         from: String,
     },
+    /// The data folder has other things in it.
+    #[error(
+        "`{folder}` has other files in it and is open to others, and data is to be its owner's alone; name an empty folder"
+    )]
+    SharedFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The administration Worker has no socket.
     #[error("the edge has no administration Worker")]
     NoAdmin,
@@ -218,6 +227,7 @@ impl EdgeError {
                 | Self::NoTarget { .. }
                 | Self::DuplicateScript { .. }
                 | Self::Unreadable { .. }
+                | Self::SharedFolder { .. }
                 | Self::Io { .. }
         )
     }

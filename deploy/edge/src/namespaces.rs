@@ -101,8 +101,10 @@ impl Namespaces {
         }
         for script in scripts {
             for object in &script.manifest.objects {
-                let key = next.fresh_key(script.name(), &object.class);
-                next.classes(script.name()).entry(object.class.clone()).or_insert(key);
+                if !next.classes(script.name()).contains_key(&object.class) {
+                    let key = next.fresh_key(script.name(), &object.class);
+                    next.classes(script.name()).insert(object.class.clone(), key);
+                }
             }
         }
         Ok(next)
@@ -154,11 +156,12 @@ impl Namespaces {
 
     /// Gives the objects behind `key` to the class `class` of `script`. If that class has a key without data, the key is replaced.
     fn move_to(&mut self, from: &str, old: &str, script: &str, class: &str, key: String) -> Result<(), EdgeError> {
-        if self.objects(&key)? == 0 {
-            return Ok(());
-        }
+        let moved = self.objects(&key)?;
         if let Some(other) = self.classes(script).get(class).cloned() {
             let objects = self.objects(&other)?;
+            if objects > 0 && moved == 0 {
+                return Ok(());
+            }
             if objects > 0 {
                 let from = format!("{from}/{old}");
                 return Err(EdgeError::ClassOccupied { from, class: class.into(), script: script.into(), objects });
@@ -173,8 +176,12 @@ impl Namespaces {
     }
 
     /// A key that no class has, and that no deleted class had whose folder is still to be removed.
-    fn fresh_key(&self, script: &str, class: &str) -> String {
+    fn fresh_key(&mut self, script: &str, class: &str) -> String {
         let base = format!("{script}-{class}");
+        // The version that deleted it was killed before it ran, and its data is still there.
+        if self.record.deleted.remove(&base) {
+            return base;
+        }
         let used = |key: &String| {
             self.record.deleted.contains(key)
                 || self.record.scripts.values().flat_map(BTreeMap::values).any(|other| other == key)
@@ -352,6 +359,17 @@ mod tests {
         data.run(&[script("api", &[], &[deleted("A")])]).unwrap();
         assert!(!data.0.join(OBJECTS).join("api-A").exists());
         data.run(&[script("api", &["A"], &[])]).unwrap();
+    }
+
+    #[test]
+    fn a_class_whose_deletion_never_came_to_run_is_not_swept_away() {
+        let data = Data::new();
+        data.run(&[script("api", &["A"], &[])]).unwrap();
+        data.store("api-A");
+        // Killed after the record was written, and before the version ran.
+        Namespaces::read(&data.0).unwrap().next(&[script("api", &[], &[deleted("A")])]).unwrap().write().unwrap();
+        assert_eq!(data.run(&[script("api", &["A"], &[])]).unwrap().key("api", "A"), "api-A");
+        assert!(data.0.join(OBJECTS).join("api-A").exists());
     }
 
     #[test]

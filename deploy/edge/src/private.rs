@@ -57,6 +57,19 @@ pub(crate) fn create_folder(folder: &Path) -> Result<(), EdgeError> {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700)).map_err(io("protect", folder))
 }
 
+/// Makes sure that `data` may be an edge's own: it does not exist, is empty or closed to others, or an edge has used it before. A
+/// folder that the user shares with others is not taken from them.
+pub(crate) fn check_own(data: &Path) -> Result<(), EdgeError> {
+    let Ok(found) = fs::metadata(data) else { return Ok(()) };
+    let is_closed = found.permissions().mode() & 0o077 == 0;
+    let is_used = ["lock", "objects"].iter().any(|name| data.join(name).exists());
+    let is_empty = || fs::read_dir(data).map(|mut entries| entries.next().is_none());
+    if is_closed || is_used || is_empty().map_err(io("read", data))? {
+        return Ok(());
+    }
+    Err(EdgeError::SharedFolder { folder: data.into() })
+}
+
 /// Removes a folder that may not exist.
 pub(crate) fn remove_folder(folder: &Path) -> Result<(), EdgeError> {
     match fs::remove_dir_all(folder) {

@@ -94,7 +94,9 @@ impl Edge {
     ///
     /// # Errors
     /// When a port is taken, the data folder is in use, a binding leads nowhere, or a script does not start.
-    pub fn start(scripts: Vec<Script>, options: EdgeOptions) -> Result<Self, EdgeError> {
+    pub fn start(scripts: Vec<Script>, mut options: EdgeOptions) -> Result<Self, EdgeError> {
+        // workerd reads paths relative to its configuration, which is in this folder.
+        options.data = std::path::absolute(&options.data).map_err(io("find", &options.data))?;
         check::names(&scripts)?;
         check::bindings(&scripts)?;
         scripts.iter().try_for_each(Script::check_values)?;
@@ -131,10 +133,13 @@ impl Edge {
         };
         let scripts = edge.install(scripts)?;
         let namespaces = edge.namespaces.next(&scripts)?;
+        let before = edge.namespaces.clone();
         edge.scripts = scripts;
-        edge.adopt(namespaces)?;
-        edge.migrate()?;
-        edge.process = Some(edge.spawn()?);
+        match edge.adopt(namespaces).and_then(|()| edge.migrate()).and_then(|()| edge.spawn()) {
+            Ok(process) => edge.process = Some(process),
+            // The statements of a version that never ran are not followed.
+            Err(error) => return before.write().and(Err(error)),
+        }
         edge.namespaces.sweep()?;
         Ok(edge)
     }
@@ -183,7 +188,10 @@ impl Edge {
         if let Some(process) = self.process.take() {
             process.stop();
         }
-        let outcome = self.adopt(namespaces).and_then(|()| self.migrate()).and_then(|()| self.restart());
+        // Once more: until now the old version served, and may have stored something in a class that was empty.
+        let namespaces = self.namespaces.next(scripts);
+        let outcome = namespaces.and_then(|next| self.adopt(next)).and_then(|()| self.migrate());
+        let outcome = outcome.and_then(|()| self.restart());
         let Err(error) = outcome else { return self.namespaces.sweep() };
         self.scripts = old.0;
         self.adopt(old.1)?;
@@ -421,6 +429,7 @@ fn create_folders(data: &Path) -> Result<(), EdgeError> {
 }
 
 fn lock(data: &Path) -> Result<File, EdgeError> {
+    private::check_own(data)?;
     create_folders(data)?;
     let path = data.join("lock");
     let file = private::create(&path)?;

@@ -31,11 +31,11 @@ impl fmt::Debug for OutboundPlan {
 
 impl OutboundPlan {
     pub(crate) fn answer(&mut self, host: &str, answer: Answer) {
-        self.answers.insert(host.into(), answer);
+        self.answers.insert(host.to_ascii_lowercase(), answer);
     }
 
     pub(crate) fn route(&mut self, host: &str, origin: Option<&str>) {
-        self.routes.insert(host.into(), origin.map(Into::into));
+        self.routes.insert(host.to_ascii_lowercase(), origin.map(Into::into));
     }
 
     /// The rules for the edge, and the list to which each answered or refused request is added.

@@ -157,7 +157,7 @@ impl<T: Rpc> RpcPresent<T> for Probe<T> {
 
 /// `T` has no methods.
 pub trait RpcAbsent<T: 'static> {
-    /// None.
+    /// No methods.
     fn methods(&self) -> &'static [Method<T>] {
         &[]
     }
@@ -179,7 +179,7 @@ impl<C: Contract> ContractPresent<C> for Probe<C> {
 
 /// Class `C` has no methods.
 pub trait ContractAbsent<C> {
-    /// None.
+    /// No methods.
     fn describe_methods(&self) -> Vec<realgar_wire::Method> {
         Vec::new()
     }
@@ -189,7 +189,7 @@ impl<C> ContractAbsent<C> for &Probe<C> {}
 
 /// `T` answers HTTP requests.
 pub trait FetchPresent<T> {
-    /// How.
+    /// The HTTP handler.
     fn fetch(&self) -> Option<fn(Rc<T>, Request) -> Reply>;
     /// The names of the handlers this stands for.
     fn describe_fetch(&self) -> Vec<String>;
@@ -216,7 +216,7 @@ pub trait FetchAbsent<T> {
     fn fetch(&self) -> Option<fn(Rc<T>, Request) -> Reply> {
         None
     }
-    /// None.
+    /// No names of handlers.
     fn describe_fetch(&self) -> Vec<String> {
         Vec::new()
     }
@@ -226,9 +226,9 @@ impl<T> FetchAbsent<T> for &Probe<T> {}
 
 /// `T` handles its alarm.
 pub trait AlarmPresent<T> {
-    /// How.
+    /// The handler of the alarm.
     fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Handling>;
-    /// What wakes it.
+    /// The functions that wake an object for its alarm.
     fn alarm_waking(&self) -> Option<Waking>;
     /// The names of the handlers this stands for.
     fn describe_alarm(&self) -> Vec<String>;
@@ -250,15 +250,15 @@ impl<T: OnAlarm> AlarmPresent<T> for Probe<T> {
 
 /// `T` has no alarm.
 pub trait AlarmAbsent<T: 'static> {
-    /// Not.
+    /// No handler of the alarm.
     fn alarm(&self) -> Option<fn(Rc<T>, Alarm) -> Handling> {
         None
     }
-    /// Nothing.
+    /// No functions that wake an object.
     fn alarm_waking(&self) -> Option<Waking> {
         None
     }
-    /// None.
+    /// No names of handlers.
     fn describe_alarm(&self) -> Vec<String> {
         Vec::new()
     }
@@ -268,9 +268,9 @@ impl<T: 'static> AlarmAbsent<T> for &Probe<T> {}
 
 /// `T` handles events.
 pub trait EventPresent<T> {
-    /// How.
+    /// The handler of events, and the settings of the schedule.
     fn event(&self) -> Option<EventHandler<T>>;
-    /// What wakes it.
+    /// The functions that wake an object for its events.
     fn event_waking(&self) -> Option<Waking>;
     /// The names of the handlers this stands for.
     fn describe_event(&self) -> Vec<String>;
@@ -294,15 +294,15 @@ impl<T: OnEvent> EventPresent<T> for Probe<T> {
 
 /// `T` handles no events.
 pub trait EventAbsent<T: 'static> {
-    /// Not.
+    /// No handler of events.
     fn event(&self) -> Option<EventHandler<T>> {
         None
     }
-    /// Nothing.
+    /// No functions that wake an object.
     fn event_waking(&self) -> Option<Waking> {
         None
     }
-    /// None.
+    /// No names of handlers.
     fn describe_event(&self) -> Vec<String> {
         Vec::new()
     }
@@ -575,7 +575,7 @@ pub fn joined<const N: usize>(lists: [Vec<String>; N]) -> Vec<String> {
 
 /// `T` handles cron triggers.
 pub trait ScheduledPresent<T> {
-    /// How.
+    /// The handler of cron triggers.
     fn scheduled(&self) -> Option<Handler<T>>;
     /// The names of the handlers this stands for.
     fn describe_scheduled(&self) -> Vec<String>;
@@ -598,11 +598,11 @@ impl<T: Scheduled> ScheduledPresent<T> for Probe<T> {
 
 /// `T` handles no cron triggers.
 pub trait ScheduledAbsent<T: 'static> {
-    /// Not.
+    /// No handler of cron triggers.
     fn scheduled(&self) -> Option<Handler<T>> {
         None
     }
-    /// None.
+    /// No names of handlers.
     fn describe_scheduled(&self) -> Vec<String> {
         Vec::new()
     }
@@ -625,7 +625,7 @@ impl<T> std::fmt::Debug for Consumer<T> {
 
 /// `T` handles the messages of queues.
 pub trait ConsumePresent<T> {
-    /// How.
+    /// The handler of messages, and the name of their type.
     fn consume(&self) -> Option<Consumer<T>>;
     /// The names of the handlers this stands for.
     fn describe_consume(&self) -> Vec<String>;
@@ -649,11 +649,11 @@ impl<T: Consume> ConsumePresent<T> for Probe<T> {
 
 /// `T` handles no messages of queues.
 pub trait ConsumeAbsent<T: 'static> {
-    /// Not.
+    /// No handler of messages.
     fn consume(&self) -> Option<Consumer<T>> {
         None
     }
-    /// None.
+    /// No names of handlers.
     fn describe_consume(&self) -> Vec<String> {
         Vec::new()
     }

@@ -55,7 +55,7 @@ pub struct R2Object {
     pub etag: String,
     /// When it was put, in milliseconds since 1970.
     pub uploaded_ms: u64,
-    /// What an HTTP response with it says.
+    /// The headers of an HTTP response with the object.
     pub http: R2HttpMetadata,
     /// Custom metadata, which the program stored with the object.
     pub custom: BTreeMap<String, String>,
@@ -118,7 +118,7 @@ pub enum R2Range {
 /// The metadata to store with an object, and the condition for storing it.
 #[derive(Clone, Debug, Default)]
 pub struct R2Put {
-    /// What an HTTP response with it says.
+    /// The headers of an HTTP response with the object.
     pub http: R2HttpMetadata,
     /// Custom metadata, at most 8 KiB.
     pub custom: BTreeMap<String, String>,

@@ -93,7 +93,7 @@ pub trait OnEvent: LiveObject {
 pub struct Event<P> {
     /// Its id.
     pub id: String,
-    /// What it carries.
+    /// The data that the event carries.
     pub payload: P,
     /// The time for which this run is due, in milliseconds since 1970. It is the same for every attempt of the run. For a run that
     /// makes up for missed ones, it is the time that [`Missed`] says; for a dead letter that is replayed, the time of the replay.
@@ -309,7 +309,7 @@ impl<P> Pending<P> {
         self.row.next_at
     }
 
-    /// How often it was tried.
+    /// How often the current run was tried.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.row.attempts
@@ -336,10 +336,10 @@ impl<P> Pending<P> {
         self.row.runs()
     }
 
-    /// What it carries.
+    /// The data that the event carries.
     ///
     /// # Errors
-    /// When it is not a `P`.
+    /// When the payload is not a `P`.
     pub fn payload(&self) -> Result<P>
     where
         P: DeserializeOwned,
@@ -380,7 +380,7 @@ impl<P> DeadLetter<P> {
         self.dead.died_at
     }
 
-    /// How often it was tried.
+    /// How often the event was tried.
     #[must_use]
     pub fn attempts(&self) -> u32 {
         self.dead.attempts
@@ -398,10 +398,10 @@ impl<P> DeadLetter<P> {
         self.dead.runs()
     }
 
-    /// What it carries.
+    /// The data that the event carried.
     ///
     /// # Errors
-    /// When it is not a `P`.
+    /// When the payload is not a `P`.
     pub fn payload(&self) -> Result<P>
     where
         P: DeserializeOwned,

@@ -12,7 +12,7 @@ pub struct When {
     pub(super) plan: Plan,
 }
 
-/// When it runs for the first time.
+/// When an event runs for the first time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Start {
     At(u64),

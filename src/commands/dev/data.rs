@@ -3,7 +3,10 @@
 
 use crate::{error::CommandError, output};
 use realgar_bundle::workspace;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The path of the data folder, below the root of the workspace, or below the folder of a plain Worker that is in no workspace.
 const FOLDER: &str = ".realgar/dev";
@@ -29,17 +32,30 @@ fn root(path: &Path) -> Result<(PathBuf, bool), CommandError> {
     }
 }
 
-/// Says where the data is, and where an earlier version kept it.
-pub(super) fn tell(data: &Path, paths: &[PathBuf]) {
-    output::note(&format!("Data is in {}", data.display()));
-    if data.exists() {
-        return;
-    }
-    for old in paths.iter().map(|path| path.join(FOLDER)).filter(|old| old.exists()) {
-        output::note(&format!(
-            "An earlier version kept data in {}; to go on with it, stop, and move it to {}",
-            old.display(),
-            data.display()
-        ));
+/// Goes on with the data that an earlier version kept beside the first Worker of its command line. It is moved where that can be
+/// done; where it is not clear, the user decides.
+pub(super) fn find_earlier(data: &Path, paths: &[PathBuf]) -> Result<(), CommandError> {
+    let earlier = paths.iter().map(|path| path.join(FOLDER)).filter(|old| old.join("objects").exists() && old != data);
+    let earlier: Vec<PathBuf> = earlier.collect();
+    match earlier.as_slice() {
+        [] => Ok(()),
+        [old] if !data.exists() => {
+            let moved = data.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::rename(old, data));
+            let failed =
+                |error| format!("cannot move the data of an earlier version from `{}`: {error}", old.display());
+            moved.map_err(|error| CommandError::user(failed(error)))?;
+            output::note(&format!("Moved the data of an earlier version from {}", old.display()));
+            Ok(())
+        }
+        several => {
+            let folders: Vec<String> = several.iter().map(|old| format!("`{}`", old.display())).collect();
+            let text = format!(
+                "an earlier version kept data in {}, and all Workers now share `{}`",
+                folders.join(" and "),
+                data.display()
+            );
+            Err(CommandError::user(text)
+                .hint("remove the folders that you do not need, or move the one that you need to that place; `--data` names one as it is"))
+        }
     }
 }

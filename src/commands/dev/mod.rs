@@ -50,10 +50,11 @@ pub(crate) fn run(arguments: &DevArguments) -> Outcome {
     let paths = paths(arguments)?;
     output::note(&format!("Starting {}", paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")));
     let data = match &arguments.data {
-        Some(folder) => folder.clone(),
+        Some(folder) => std::path::absolute(folder).map_err(CommandError::user)?,
         None => data::folder(&paths)?,
     };
-    data::tell(&data, &paths);
+    data::find_earlier(&data, &paths)?;
+    output::note(&format!("Data is in {}", data.display()));
     let mut session = Session::new(paths, data, arguments, events, cancel)?;
     // The tools are installed during the first build, which takes as long.
     let tools = thread::spawn(|| node_tools(&mut output::show_progress));

@@ -4,8 +4,10 @@
 export default {
   async fetch(request, { ROUTES, ANSWERS, INTERNET }) {
     const url = new URL(request.url);
-    if (Object.hasOwn(ROUTES, url.hostname)) {
-      const target = ROUTES[url.hostname];
+    // Without the brackets of an IPv6 address, as a test writes it.
+    const hostname = url.hostname.replace(/^\[|\]$/g, "");
+    if (Object.hasOwn(ROUTES, hostname)) {
+      const target = ROUTES[hostname];
       if (target === null) return INTERNET.fetch(request);
       const { protocol, host } = new URL(target);
       [url.protocol, url.host] = [protocol, host];

@@ -86,7 +86,7 @@ impl Printed {
         let (Some(level), Some(message)) = (field("level"), field("message")) else {
             return Self::Log(LogLine { level: "error".into(), source: None, message: line.into() });
         };
-        if CHATTER.iter().any(|chatter| message.contains(chatter)) {
+        if CHATTER.iter().any(|chatter| message.starts_with(chatter)) {
             return Self::Chatter;
         }
         if let Some(request) = message.strip_prefix('\u{3}').and_then(ServedRequest::parse) {
@@ -102,7 +102,7 @@ impl Printed {
 
 /// Texts that mark a line as [`Printed::Chatter`]. With these lines workerd reports an alarm that fell due while nothing ran. Such
 /// an alarm is delivered late, which is right, so the lines would only alarm the developer.
-const CHATTER: [&str; 2] = ["DEBUG_ALARM", "alarm overdue"];
+const CHATTER: [&str; 2] = ["NOSENTRY DEBUG_ALARM", "NOSENTRY SQLite alarm overdue"];
 
 /// The label that `label.js` puts in front of a message, and the message.
 fn labelled(message: &str) -> Option<(Source, &str)> {
@@ -355,6 +355,7 @@ mod tests {
         {
             assert_eq!(parse(&format!("NOSENTRY {chatter}")), Printed::Chatter);
         }
+        assert_eq!(parse("alarm overdue for ada"), line(None, "alarm overdue for ada"), "the program's own words");
         let complaint = Printed::Log(LogLine { level: "error".into(), source: None, message: "*** abort".into() });
         assert_eq!(Printed::parse("*** abort"), complaint);
     }

@@ -90,7 +90,7 @@ impl Listed {
     /// As [`Row::first_due`].
     pub(in crate::scheduler) fn first_due(&self) -> u64 {
         let repeats = self.plan().is_ok_and(|plan| plan.repeat.is_some());
-        self.anchor.filter(|_| !repeats).unwrap_or(self.due)
+        self.anchor.filter(|_| !repeats).map_or(self.due, |anchor| anchor.min(self.due))
     }
 }
 
@@ -117,7 +117,7 @@ impl FromCells for Row {
         Some(Self {
             attempts: attempts.try_into().ok()?,
             due: due.unwrap_or(next_at),
-            chosen: due.is_some(),
+            chosen: due == Some(next_at),
             anchor: cells.number()?,
             plan: cells.text()?,
             runs: cells.text()?,
@@ -188,7 +188,7 @@ impl Row {
 
     /// When it was due for the first time: before `due`, if it is a dead letter that was replayed.
     pub(crate) fn first_due(&self) -> u64 {
-        if self.repeats() { self.due } else { self.anchor() }
+        if self.repeats() { self.due } else { self.anchor().min(self.due) }
     }
 
     pub(crate) fn is_alarm(&self) -> bool {
