@@ -316,7 +316,7 @@ export function sockets(state, tag) {
 }
 
 /** The types that hold bytes and nothing else. */
-const BYTES = [Uint8Array, ArrayBuffer, Uint8ClampedArray, DataView];
+const BYTES = [Uint8Array, Uint8ClampedArray, DataView];
 
 /** The kind of a value, as a number in the order of `Kind` in `framework/src/codec/decode.rs`. */
 export function kind(value) {
@@ -330,9 +330,10 @@ export function kind(value) {
     default: return 11;
   }
   if (value === null) return 0;
-  if (BYTES.some((type) => value instanceof type)) return 5;
+  if (Array.isArray(value)) return 6;
   // The elements of other typed arrays are numbers, and not their bytes.
-  if (Array.isArray(value) || ArrayBuffer.isView(value)) return 6;
+  if (ArrayBuffer.isView(value)) return BYTES.some((type) => value instanceof type) ? 5 : 6;
+  if (value instanceof ArrayBuffer) return 5;
   if (value instanceof Map) return 7;
   if (value instanceof Set) return 8;
   if (value instanceof Date) return 9;

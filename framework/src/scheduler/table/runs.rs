@@ -90,16 +90,16 @@ impl Wakes {
     }
 
     /// If an earlier attempt may have ended the machine, waits until this attempt is durable: the machine may end again before
-    /// anything else is stored. Otherwise the attempt is stored together with what the handler does.
-    pub(in crate::scheduler) async fn take_care(&self) -> Result<()> {
+    /// anything else is stored. Otherwise the attempt is stored together with what the handler does. Returns whether it waited.
+    pub(in crate::scheduler) async fn take_care(&self) -> Result<bool> {
         if self.retries.get() == 0 && self.care.get() == Care::None {
-            return Ok(());
+            return Ok(false);
         }
         if self.care.get() == Care::First {
             self.care.set(Care::None);
         }
         self.write()?;
-        crate::storage::settled(js::invoke0(&self.storage, "sync")).await.map(drop)
+        crate::storage::settled(js::invoke0(&self.storage, "sync")).await.map(|_| true)
     }
 
     fn ledger(&self) -> &js::Ledger {
@@ -379,12 +379,8 @@ impl Wakes {
         let runs = row.runs_with(&run);
         let id = &row.id;
         let failures = row.attempts.saturating_sub(row.interrupted);
-        if failures >= retry.attempts {
+        if failures >= retry.attempts || row.interrupted >= INTERRUPTIONS_MAX {
             js::log("error", &format!("Realgar: `{id}` failed at its last attempt, and is given up: {error}"));
-            return self.bury(row, error, Some(runs));
-        }
-        if row.interrupted >= INTERRUPTIONS_MAX {
-            js::log("error", &format!("Realgar: `{id}` was interrupted {INTERRUPTIONS_MAX} times, and is given up"));
             return self.bury(row, error, Some(runs));
         }
         let tried = failures.max(row.interrupted);
