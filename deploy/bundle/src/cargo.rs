@@ -186,8 +186,9 @@ fn check_versions(metadata: &Metadata) -> Result<(), BuildError> {
     }
 }
 
-/// Whether the package has an `export!`: both would export the same symbols, which the linker finds out last, in a message of
-/// thousands of arguments.
+/// Whether the package has an `export!`. Two packages with an `export!` in one program export the same symbols. The linker would
+/// report that only at the end of the build, in a message of thousands of arguments. A root file that cannot be read counts as
+/// having none, because cargo reports such a file itself.
 fn exports(package: &CargoPackage) -> bool {
     let root = package.targets.iter().find(|target| library(package).is_ok_and(|name| name == target.name));
     let text = root.and_then(|root| std::fs::read_to_string(&root.src_path).ok());
@@ -195,7 +196,7 @@ fn exports(package: &CargoPackage) -> bool {
     text.is_some_and(|text| {
         text.lines().map(str::trim_start).any(|line| {
             let found = line.trim_start_matches("realgar::").starts_with("export!") && !conditional;
-            // Whether one with a condition is there, the linker finds out.
+            // An `export!` behind a `#[cfg(..)]` may not be compiled at all, so it is left to the linker.
             conditional = line.starts_with("#[cfg");
             found
         })

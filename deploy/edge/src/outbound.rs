@@ -72,14 +72,15 @@ pub struct OutboundRequest {
 }
 
 impl OutboundRequest {
-    /// The host of the URL, without a port.
+    /// The host of the URL, without a user and a port, and without the brackets of an IPv6 address.
     #[must_use]
     pub fn host(&self) -> &str {
         let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
         let authority = rest.split(['/', '?']).next().unwrap_or_default();
-        match authority.strip_prefix('[') {
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        match host.strip_prefix('[') {
             Some(v6) => v6.split(']').next().unwrap_or_default(),
-            None => authority.split(':').next().unwrap_or_default(),
+            None => host.split(':').next().unwrap_or_default(),
         }
     }
 
@@ -253,5 +254,6 @@ mod tests {
         assert_eq!(host("http://127.0.0.1:80"), "127.0.0.1");
         assert_eq!(host("http://[::1]:80/"), "::1");
         assert_eq!(host("http://a.b?c=d"), "a.b");
+        assert_eq!(host("http://user:word@a.b:80/@c"), "a.b");
     }
 }
