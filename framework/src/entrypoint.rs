@@ -51,7 +51,7 @@ pub trait Hosts<C: ObjectClass>: WorkerClass {}
     message = "`{Self}` does not implement a Worker",
     note = "put `#[worker]` on the struct, and implement `Worker` for it"
 )]
-pub trait LiveWorker: Live<Class: WorkerClass> {
+pub trait LiveWorker: Sized + 'static {
     #[doc(hidden)]
     fn table() -> WorkerTable<Self>;
 
@@ -64,8 +64,9 @@ pub trait LiveWorker: Live<Class: WorkerClass> {
     message = "`{Self}` has no behaviour as a Worker",
     note = "implement `Worker` for it: `fn init(cx: &mut Init) -> Self`"
 )]
-pub trait Worker: LiveWorker {
-    /// Phase 1: binds what the Worker uses. Runs at build time, and once per wasm instance, before the first event.
+pub trait Worker: Sized + 'static {
+    /// Phase 1: binds what the Worker uses. Runs at build time, and once per wasm instance, before the first event. It is not async,
+    /// because nothing can be awaited at build time: what has to be awaited goes into the handler that needs it.
     fn init(cx: &mut Init) -> Self;
 
     /// Answers an HTTP request. An error is logged in full, and the client gets a bare 500. The default implementation answers
@@ -75,6 +76,11 @@ pub trait Worker: LiveWorker {
         async { Ok(Response::error("this Worker answers no HTTP requests", 404)?) }
     }
 }
+
+/// A Worker as the framework runs it: what `#[worker]` generates together with the user's own part, as with objects.
+pub trait WholeWorker: Worker + LiveWorker + Live<Class: WorkerClass> {}
+
+impl<T: Worker + LiveWorker + Live<Class: WorkerClass>> WholeWorker for T {}
 
 /// A Worker that runs on a schedule. [`Init::cron`] declares the times.
 pub trait Scheduled: LiveWorker {

@@ -1,7 +1,7 @@
 //! Phase 1: binding resources.
 
 use crate::bindings::queue::{ConsumerOptions, Queue};
-use std::any::type_name;
+use std::{any::type_name, panic::Location};
 
 /// The init phase of a program.
 ///
@@ -31,9 +31,10 @@ impl Init {
     /// Declares that this program uses `resource`, and returns the client to use it with.
     ///
     /// The client looks its binding up at each use, so it may be cloned, kept and shared by all objects of the isolate.
+    #[track_caller]
     pub fn bind<B: Bindable>(&mut self, resource: B) -> B::Client {
         if let Some(record) = &mut self.record {
-            record.declarations.push(resource.declare());
+            record.declarations.push((resource.declare(), Location::caller()));
         }
         resource.client()
     }
@@ -192,7 +193,8 @@ pub(crate) enum Trigger {
 /// Everything that an init phase declared.
 #[derive(Debug, Default)]
 pub struct Record {
-    pub(crate) declarations: Vec<Declaration>,
+    /// With the place in the source that binds it.
+    pub(crate) declarations: Vec<(Declaration, &'static Location<'static>)>,
     pub(crate) triggers: Vec<Trigger>,
     /// Mistakes in the classes. The build fails with them.
     pub(crate) problems: Vec<String>,

@@ -32,7 +32,7 @@ pub trait Live: Sized + 'static {
     message = "`{Self}` does not implement a Durable Object class",
     note = "put `#[durable_object]` on the struct, and implement `DurableObject` for it"
 )]
-pub trait LiveObject: Live<Class: ObjectClass> {
+pub trait LiveObject: Sized + 'static {
     #[doc(hidden)]
     fn table() -> ObjectTable<Self>;
 
@@ -46,13 +46,19 @@ pub trait LiveObject: Live<Class: ObjectClass> {
     note = "implement `DurableObject` for it: `fn init(cx: &mut Init) -> impl Instantiate<Self>`",
     note = "where it is only a contract, name what implements it: `export!(Worker, objects(..))`"
 )]
-pub trait DurableObject: LiveObject {
+pub trait DurableObject: Sized + 'static {
     /// Phase 1: binds what all instances share, and returns Phase 2, the closure that makes one instance.
     ///
     /// Phase 2 is async and runs before any event is delivered to the instance, also after the object was evicted or woke from
     /// hibernation. If it fails, the event that woke the object fails with its error, and the next event runs it again.
     fn init(cx: &mut Init) -> impl Instantiate<Self>;
 }
+
+/// An object as the framework runs it: what `#[durable_object]` generates together with the user's own part. The traits do not require
+/// each other, because every `impl` would then repeat the compiler's complaint about an attribute that is missing.
+pub trait WholeObject: DurableObject + LiveObject + Live<Class: ObjectClass> {}
+
+impl<T: DurableObject + LiveObject + Live<Class: ObjectClass>> WholeObject for T {}
 
 /// An object that answers HTTP requests, which a caller forwards with the stub's `fetch`.
 pub trait Fetch: LiveObject {
@@ -63,7 +69,8 @@ pub trait Fetch: LiveObject {
 /// Phase 2: makes one instance. Implemented by every `Fn(State) -> impl Future<Output = Result<T>>`.
 #[diagnostic::on_unimplemented(
     message = "this is not an instance closure of `{T}`",
-    note = "return `move |state: State| async move {{ Ok({T} {{ .. }}) }}` from `init`"
+    note = "return `move |state: State| async move {{ Ok({T} {{ .. }}) }}` from `init`",
+    note = "`init` itself is not async: it only binds; what has to be awaited goes into the closure"
 )]
 pub trait Instantiate<T>: 'static {
     /// Makes the instance that `state` belongs to.

@@ -67,18 +67,24 @@ fn expand(model: &Model) -> TokenStream {
     let Model { worker, objects, entrypoints, krate } = model;
     let entrypoint_list = entrypoints.iter().rev().fold(quote!(()), |tail, entrypoint| quote!((#entrypoint, #tail)));
     let list = match objects {
-        Some(objects) => objects.iter().rev().fold(quote!(()), |tail, object| quote!((#object, #tail))),
-        None => {
-            let span = worker.span();
-            quote_spanned!(span=> <<#worker as #krate::Live>::Class as #krate::WorkerClass>::Hosted)
+        Some(objects) => {
+            let list = objects.iter().rev().fold(quote!(()), |tail, object| quote!((#object, #tail)));
+            quote!(#krate::__private::Listed<#list>)
         }
+        None => quote!(#krate::__private::AsHosted),
     };
+    let program = quote!(<#worker, #list, #entrypoint_list>);
+    let complete = quote_spanned!(worker.span()=> #krate::__private::Checked::#program::check);
     let check = objects.as_ref().map(|objects| provided(worker, objects, krate));
     quote! {
         // Its name is the message of the compiler when a crate exports twice.
         mod only_one_realgar_export_per_crate {}
 
-        const _: fn() = #krate::__private::register::<#worker, #list, #entrypoint_list>;
+        const _: fn() = {
+            #[allow(unused_imports)]
+            use #krate::__private::Unmarked as _;
+            #complete
+        };
 
         #check
 
@@ -86,14 +92,17 @@ fn expand(model: &Model) -> TokenStream {
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {
+            #[allow(unused_imports)]
+            use #krate::__private::Incomplete as _;
+
             #[unsafe(no_mangle)]
             extern "C" fn __realgar_register() {
-                #krate::__private::register::<#worker, #list, #entrypoint_list>();
+                #krate::__private::Exported::#program::register();
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn __realgar_describe() -> #krate::__private::core::primitive::u64 {
-                #krate::__private::describe::<#worker, #list, #entrypoint_list>()
+                #krate::__private::Exported::#program::describe()
             }
 
             #[unsafe(no_mangle)]

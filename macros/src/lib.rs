@@ -11,6 +11,7 @@ mod export;
 mod names;
 mod options;
 mod rpc;
+mod tokens;
 mod worker;
 
 #[cfg(test)]

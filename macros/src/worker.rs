@@ -5,6 +5,7 @@ use crate::{
     errors::Errors,
     names,
     options::{Change, Options, Script},
+    tokens::respan,
 };
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
@@ -199,6 +200,11 @@ fn identity(model: &Model) -> TokenStream {
         ),
     };
     let history = history(model);
+    // Spanned on the class: what is none is reported there.
+    let hosting = hosts.iter().map(|host| {
+        let krate = respan(krate, host.span());
+        quote_spanned!(host.span()=> impl #krate::Hosts<#host> for #name {})
+    });
     quote! {
         #stub
         #part
@@ -225,7 +231,7 @@ fn identity(model: &Model) -> TokenStream {
             #history
         }
 
-        #(impl #krate::Hosts<#hosts> for #name {})*
+        #(#hosting)*
     }
 }
 

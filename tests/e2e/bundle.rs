@@ -103,6 +103,8 @@ fn two_resources_under_one_name_are_refused() {
     let error = refused("scratch-collision", &format!("{}\n{object}", worker(binds, "")));
     assert!(error.contains("the binding name `Same` is used for the D1 database `Same`"), "{error}");
     assert!(error.contains("and for the Durable Object class `Same` of the Worker `elsewhere`"), "{error}");
+    assert!(error.contains("(bound at src/lib.rs:"), "it says where the first binding is: {error}");
+    assert!(error.contains(" and at src/lib.rs:"), "and where the second is: {error}");
 }
 
 #[test]

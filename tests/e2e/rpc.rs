@@ -94,7 +94,7 @@ fn wrong_arguments_fail_with_their_path_and_the_object_goes_on() {
         ("echoI64", json!([{"$": "bigint", "value": "9".repeat(60)}]), "value", "expected i64, got `999"),
         ("echoJson", json!([{"$": "bigint", "value": "9".repeat(60)}]), "value", "more than 128 bits"),
         ("echoU64", json!([]), "value", "expected u64, got undefined"),
-        ("echoU64", json!([1, 2]), "", "`echoU64` takes 1 argument, and got 2"),
+        ("echoU64", json!([1, 2]), "", "`echoU64` takes (value), and got 2 arguments"),
         ("echoText", json!([null]), "text", "expected a string, got null"),
         ("echoText", json!([{"$": "surrogate"}]), "text", "half of a surrogate pair"),
         ("echoText", json!([{"$": "date", "value": 0}]), "text", "expected a string, got a Date"),

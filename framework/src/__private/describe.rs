@@ -9,20 +9,21 @@ use super::{
     runtime::WorkerList,
 };
 use crate::{
-    ConsumerOptions, Declaration, Init, Property, Worker, WorkerClass,
+    ConsumerOptions, Declaration, Init, Property, WorkerClass,
+    entrypoint::WholeWorker,
     init::{Record, Trigger},
 };
 use realgar_wire::{Binding, BindingKind, Consumer, Description, Interfaces};
-use std::{any::type_name, cell::RefCell};
+use std::{any::type_name, cell::RefCell, collections::BTreeMap};
 
 thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Called by the code `export!` generates: runs Phase 1 of `W`, of the objects in `O` and of the
+/// Runs Phase 1 of `W`, of the objects in `O` and of the
 /// entrypoints in `E`, and returns the address (upper half) and
 /// length (lower half) of the description: `{"Ok":{..}}` or `{"Err":"message"}`.
-pub fn describe<W: Worker, O: ObjectList, E: WorkerList>() -> u64 {
+pub(super) fn describe<W: WholeWorker, O: ObjectList, E: WorkerList>() -> u64 {
     std::panic::set_hook(Box::new(|info| PANIC.set(info.to_string())));
     let outcome = collect::<W, O, E>();
     let json = serde_json::to_string(&outcome).unwrap_or_else(|error| format!("{{\"Err\":\"{error}\"}}"));
@@ -35,7 +36,7 @@ pub fn describe_interface<C: Contract>() -> u64 {
     leak(serde_json::to_string(&C::interface()).unwrap_or_else(|error| error.to_string()))
 }
 
-/// Called by the code `export!` generates: what [`describe`] panicked with, in the same form, as plain text.
+/// Called by the code `export!` generates: what [`describe`](fn@describe) panicked with, in the same form, as plain text.
 pub fn describe_panic() -> u64 {
     leak(PANIC.take())
 }
@@ -45,7 +46,7 @@ fn leak(text: String) -> u64 {
     ((text.as_ptr() as u64) << 32) | text.len() as u64
 }
 
-fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, String> {
+fn collect<W: WholeWorker, O: ObjectList, E: WorkerList>() -> Result<Description, String> {
     let script = <W::Class as WorkerClass>::NAME;
     let mut description = Description {
         worker: W::describe(),
@@ -74,14 +75,17 @@ fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, Str
         return Err(problem);
     }
     record.declarations.extend(own.declarations);
-    for declaration in record.declarations {
+    let mut places = BTreeMap::new();
+    for (declaration, place) in record.declarations {
         if let Some(problem) = declaration.problem {
             return Err(problem);
         }
         if let Some(interface) = declaration.interface {
             description.interfaces.bound.insert(declaration.name.into(), interface.into());
         }
-        description.add_binding(binding(&declaration, script)?).map_err(|conflict| conflict.to_string())?;
+        let first = *places.entry(declaration.name).or_insert(place);
+        let added = description.add_binding(binding(&declaration, script)?);
+        added.map_err(|conflict| format!("{conflict} (bound at {first} and at {place})"))?;
     }
     for trigger in own.triggers {
         match trigger {
@@ -96,7 +100,7 @@ fn collect<W: Worker, O: ObjectList, E: WorkerList>() -> Result<Description, Str
 }
 
 /// Checks that the messages of a queue are what the Worker handles.
-fn check_message<W: Worker>(queue: &str, message: &str) -> Result<(), String> {
+fn check_message<W: WholeWorker>(queue: &str, message: &str) -> Result<(), String> {
     let Some(handled) = W::table().consume.map(|consumer| (consumer.message)()) else { return Ok(()) };
     if message == handled || handled == type_name::<serde_json::Value>() {
         return Ok(());

@@ -4,10 +4,12 @@
 //! tested here.
 
 mod describe;
+mod exported;
 pub mod object;
 pub mod probe;
 mod reply;
 pub(crate) mod runtime;
+mod travel;
 mod turns;
 
 pub use crate::{
@@ -17,7 +19,8 @@ pub use crate::{
     stream::{Sink, StreamArgument, StreamHandle},
 };
 pub use core;
-pub use describe::{describe, describe_interface, describe_panic};
+pub use describe::{describe_interface, describe_panic};
+pub use exported::{AsHosted, Checked, Exported, Incomplete, Listed, Unmarked};
 pub use object::{
     AlarmAbsent, AlarmPresent, CloseAbsent, ClosePresent, ConsumeAbsent, ConsumePresent, Contract, ContractAbsent,
     ContractPresent, EntrypointOf, ErrorAbsent, ErrorPresent, EventAbsent, EventPresent, FetchAbsent, FetchPresent,
@@ -29,9 +32,10 @@ pub use realgar_wire as wire;
 /// How the classes that a Worker hosted before have changed, as `#[worker]` says.
 pub type ClassChanges = Vec<realgar_wire::ClassChange>;
 pub use reply::{
-    Fallible, IsResult, NoResult, Refusal, Reply, argument, assert_no_result, call, call_fallible, call_stream,
-    call_stream_fallible, exclusive, opened, reply, reply_fallible, reply_stream, stream_argument,
+    Fallible, IsResult, NoResult, Refusal, Reply, assert_no_result, call_stream, call_stream_fallible, exclusive,
+    reply_stream,
 };
-pub use runtime::{ObjectHandle, arm, call as call_worker, cancel, consume, fetch, make_object, register, scheduled};
+pub use runtime::{ObjectHandle, arm, call as call_worker, cancel, consume, fetch, make_object, scheduled};
 pub use std::vec::Vec;
+pub use travel::{Outcome, Unfit, UnfitResult, Value, assert_error, assert_value};
 pub use turns::Turns;

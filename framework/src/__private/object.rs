@@ -2,10 +2,11 @@
 
 use super::{Reply, turns::Turns};
 use crate::{
-    Alarm, Consume, Context, DurableObject, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, LiveWorker,
-    MessageBatch, ObjectClass, OnAlarm, OnClose, OnError, OnEvent, OnMessage, Result, RpcErrorKind, ScheduleSettings,
-    Scheduled, ScheduledEvent, State, WebSocket,
+    Alarm, Consume, Context, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, MessageBatch, ObjectClass,
+    OnAlarm, OnClose, OnError, OnEvent, OnMessage, Result, RpcErrorKind, ScheduleSettings, Scheduled, ScheduledEvent,
+    State, WebSocket,
     init::Record,
+    object::WholeObject,
     rpc::{Arguments, Failure},
     scheduler::{self, Handled, Handlers, Handling, RawEvent, Waking},
     websocket::{self, SocketEvent},
@@ -18,8 +19,8 @@ use worker::Request;
 pub struct Method<T> {
     /// Its name on the wire.
     pub name: &'static str,
-    /// How many parameters it has.
-    pub parameters: u32,
+    /// The names of its parameters.
+    pub parameters: &'static [&'static str],
     /// For an exclusive method, the function that makes it wait for the object's other exclusive methods: [`super::exclusive`]. A
     /// program without such methods does not ship that function.
     pub exclusive: Option<fn(&Turns, Reply) -> Reply>,
@@ -34,7 +35,7 @@ impl<T> std::fmt::Debug for Method<T> {
 }
 
 /// The methods of `T`. `#[rpc]` implements it.
-pub trait Rpc: Live {
+pub trait Rpc: Sized + 'static {
     /// A call refers to a method by its index in this list. The list has only callables: descriptions of methods must stay out of
     /// reach of the shipped module.
     const METHODS: &'static [Method<Self>];
@@ -74,11 +75,7 @@ pub fn hosted_name<W: Hosts<C>, C: ObjectClass>() -> &'static str {
 }
 
 /// Called by the code `export!` generates: checks that the Worker hosts the class of an object.
-pub fn hosted<W: LiveWorker, T: DurableObject>()
-where
-    W::Class: Hosts<T::Class>,
-{
-}
+pub fn hosted<W: Live<Class: Hosts<T::Class>>, T: Live<Class: ObjectClass>>() {}
 
 /// Everything the platform can call on `T`.
 pub struct ObjectTable<T: 'static> {
@@ -391,7 +388,7 @@ impl ObjectList for () {
     fn describe(_: &mut realgar_wire::Description, _: &mut Record) {}
 }
 
-impl<Head: DurableObject, Tail: ObjectList> ObjectList for (Head, Tail) {
+impl<Head: WholeObject, Tail: ObjectList> ObjectList for (Head, Tail) {
     fn factories(list: &mut Vec<fn() -> Rc<dyn Factory>>) {
         list.push(|| Rc::new(Phase2::<Head, _>::new(Head::init(&mut Init::live()))));
         Tail::factories(list);
@@ -459,7 +456,7 @@ impl<T, I> Phase2<T, I> {
     }
 }
 
-impl<T: DurableObject, I: Instantiate<T>> Factory for Phase2<T, I> {
+impl<T: WholeObject, I: Instantiate<T>> Factory for Phase2<T, I> {
     fn class(&self) -> &'static str {
         <T::Class as ObjectClass>::NAME
     }
@@ -552,11 +549,7 @@ fn other_build() -> Reply {
 }
 
 /// Called by the code `export!` generates: checks that `E` is an entrypoint of Worker `W`.
-pub fn entrypoint<W: LiveWorker, E: LiveWorker>()
-where
-    E::Class: EntrypointOf<W::Class>,
-{
-}
+pub fn entrypoint<W: Live, E: Live<Class: EntrypointOf<W::Class>>>() {}
 
 /// Says that the Worker class `Self` is a named entrypoint of `W`. `#[worker(entrypoint_of = ..)]` implements it.
 #[diagnostic::on_unimplemented(

@@ -8,7 +8,6 @@ use crate::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    fmt::Display,
     future::{Future, poll_fn},
     pin::Pin,
 };
@@ -70,7 +69,7 @@ impl std::fmt::Debug for Reply {
 
 /// Why a method did not get as far as its result. Opaque: generated code only passes it on with `?`.
 #[derive(Debug)]
-pub struct Refusal(Failure);
+pub struct Refusal(pub(super) Failure);
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
@@ -118,40 +117,7 @@ impl<T, E> Fallible for Result<T, E> {
     type Error = E;
 }
 
-/// A value that leaves: an argument at the caller, a result at the method.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be sent in an RPC call",
-    note = "an argument or result travels to another isolate: derive `serde::Serialize` and `serde::Deserialize` for it"
-)]
-pub trait Sent: Serialize {}
-
-impl<T: Serialize> Sent for T {}
-
-/// A value that arrives: an argument at the method, a result at the caller.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be received in an RPC call",
-    note = "an argument or result travels to another isolate: derive `serde::Serialize` and `serde::Deserialize` for it"
-)]
-pub trait Received: DeserializeOwned {}
-
-impl<T: DeserializeOwned> Received for T {}
-
-/// An error of a method: it crosses to the caller as data, and to JavaScript with a message.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the error of an RPC method",
-    note = "it needs `Serialize` and `Deserialize` to arrive as itself, and `Display` for the message that JavaScript sees"
-)]
-pub trait MethodError: Serialize + DeserializeOwned + Display {}
-
-impl<E: Serialize + DeserializeOwned + Display> MethodError for E {}
-
-/// Called by the code `#[rpc]` generates: decodes argument `index`, which the source calls `name`.
-pub fn argument<T: Received>(arguments: &Arguments, index: u32, name: &str) -> Result<T, Refusal> {
-    arguments.decode(index, name).map_err(Refusal)
-}
-
-/// Called by the code `#[rpc]` generates: argument `index`, a stream.
-pub fn stream_argument<T: Received, E: StreamError>(
+pub(super) fn received_stream<T, E: StreamError>(
     arguments: &Arguments,
     index: u32,
     name: &str,
@@ -160,30 +126,7 @@ pub fn stream_argument<T: Received, E: StreamError>(
     stream.map_err(|error| Refusal(Failure::arguments(&crate::CodecError::new(error).inside(name))))
 }
 
-/// Called by the code `#[rpc]` generates: runs a method that returns a plain value.
-pub fn reply<T: Sent, F>(arguments: Arguments, method: impl FnOnce(Arguments) -> F) -> Reply
-where
-    F: Future<Output = Result<T, Refusal>> + 'static,
-{
-    let (lane, running) = (arguments.lane(), method(arguments));
-    Reply(Box::pin(async move { encoded(lane, &running.await?) }))
-}
-
-/// Called by the code `#[rpc]` generates: runs a method that returns a `Result`.
-pub fn reply_fallible<T: Sent, E: MethodError, F>(arguments: Arguments, method: impl FnOnce(Arguments) -> F) -> Reply
-where
-    F: Future<Output = Result<Result<T, E>, Refusal>> + 'static,
-{
-    let (lane, running) = (arguments.lane(), method(arguments));
-    Reply(Box::pin(async move {
-        match running.await? {
-            Ok(value) => encoded(lane, &value),
-            Err(error) => Err(Failure::method(&error)),
-        }
-    }))
-}
-
-fn encoded<T: Sent>(lane: Lane, value: &T) -> Result<JsValue, Failure> {
+pub(super) fn encoded<T: Serialize>(lane: Lane, value: &T) -> Result<JsValue, Failure> {
     lane.encode(value).map_err(|error| Failure::result(&error))
 }
 
@@ -198,27 +141,8 @@ where
     Reply(Box::pin(stream::open(sink, producer)))
 }
 
-/// Called by the code `#[rpc]` generates: the stream that a method returned, or its error.
-pub fn opened<S, E: MethodError>(stream: Result<S, E>) -> Result<S, Refusal> {
-    stream.map_err(|error| Refusal(Failure::method(&error)))
-}
-
-/// Called by the code `#[rpc]` generates: calls a method that returns a plain value.
-pub async fn call<T: Received>(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Result<T, RpcError> {
-    rpc::call(stub, method, arguments).await
-}
-
-/// Called by the code `#[rpc]` generates: calls a method that returns a `Result`.
-pub async fn call_fallible<T: Received, E: MethodError>(
-    stub: &Stub,
-    method: MethodName,
-    arguments: &Named<'_>,
-) -> Result<T, CallError<E>> {
-    rpc::call_fallible(stub, method, arguments).await
-}
-
 /// Called by the code `#[rpc]` generates: calls a method that returns a stream.
-pub async fn call_stream<T: Received, E: StreamError>(
+pub async fn call_stream<T, E: StreamError>(
     stub: &Stub,
     method: MethodName,
     arguments: &Named<'_>,
@@ -227,7 +151,7 @@ pub async fn call_stream<T: Received, E: StreamError>(
 }
 
 /// Called by the code `#[rpc]` generates: calls a method that returns a `Result` of a stream.
-pub async fn call_stream_fallible<T: Received, E: StreamError, F: MethodError>(
+pub async fn call_stream_fallible<T, E: StreamError, F: DeserializeOwned>(
     stub: &Stub,
     method: MethodName,
     arguments: &Named<'_>,

@@ -9,7 +9,9 @@ use super::{
     object::{self, Factory, Handler, Instance, ObjectList, unserved},
 };
 use crate::{
-    Alarm, Close, Context, RpcErrorKind, State, Worker, WorkerClass, executor,
+    Alarm, Close, Context, RpcErrorKind, State, Worker, WorkerClass,
+    entrypoint::WholeWorker,
+    executor,
     init::Record,
     js,
     rpc::{Arguments, Failure},
@@ -57,7 +59,7 @@ impl std::fmt::Debug for WorkerEntry {
 }
 
 impl WorkerEntry {
-    fn new<W: Worker>() -> Self {
+    fn new<W: WholeWorker>() -> Self {
         Self {
             start: || Rc::new(W::init(&mut crate::Init::live())),
             started: OnceCell::new(),
@@ -79,7 +81,7 @@ impl WorkerList for () {
     fn describe(_: &mut realgar_wire::Description, _: &mut Record) {}
 }
 
-impl<Head: Worker, Tail: WorkerList> WorkerList for (Head, Tail) {
+impl<Head: WholeWorker, Tail: WorkerList> WorkerList for (Head, Tail) {
     fn entries(list: &mut Vec<WorkerEntry>) {
         list.push(WorkerEntry::new::<Head>());
         Tail::entries(list);
@@ -114,8 +116,8 @@ impl Program {
     }
 }
 
-/// Called by the code `export!` generates, once per wasm instance: says what this module exports.
-pub fn register<W: Worker, O: ObjectList, E: WorkerList>() {
+/// Says what this module exports.
+pub(super) fn register<W: WholeWorker, O: ObjectList, E: WorkerList>() {
     let mut objects = Vec::new();
     O::factories(&mut objects);
     let mut workers = vec![WorkerEntry::new::<W>()];
@@ -138,7 +140,7 @@ pub(crate) trait AnyWorker {
     fn consume(self: Rc<Self>, batch: JsValue, context: Context) -> Reply;
 }
 
-impl<W: Worker> AnyWorker for W {
+impl<W: WholeWorker> AnyWorker for W {
     fn fetch(self: Rc<Self>, request: Request, context: Context) -> Reply {
         Reply(Box::pin(async move {
             let response = Worker::fetch(&*self, request, &context).await.map_err(Failure::from)?;

@@ -77,13 +77,12 @@ impl Arguments {
     }
 
     /// Checks that there are not more arguments than parameters.
-    pub(crate) fn check_count(&self, method: &str, parameters: u32) -> Result<(), Failure> {
+    pub(crate) fn check_count(&self, method: &str, parameters: &[&str]) -> Result<(), Failure> {
         let count = self.values.length();
-        if self.payload.is_some() || count <= parameters {
+        if self.payload.is_some() || count as usize <= parameters.len() {
             return Ok(());
         }
-        let plural = if parameters == 1 { "" } else { "s" };
-        let message = format!("`{method}` takes {parameters} argument{plural}, and got {count}");
+        let message = format!("`{method}` takes ({}), and got {count} arguments", parameters.join(", "));
         Err(Failure::new(RpcErrorKind::BadArguments, message))
     }
 

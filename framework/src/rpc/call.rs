@@ -10,10 +10,6 @@ use wasm_bindgen::{JsCast, JsValue};
 use worker::{Request, Response};
 
 /// An argument that the caller sends.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be sent in an RPC call",
-    note = "an argument or result travels to another isolate: derive `serde::Serialize` and `serde::Deserialize` for it"
-)]
 pub trait Argument {
     /// Encodes the argument as a plain JavaScript value.
     fn encode(&self) -> Result<JsValue, crate::CodecError>;

@@ -1,13 +1,18 @@
 //! Generates the code: a table of methods, their description, and a call for each on the stub.
 
 use super::model::{Items, Kind, Method, Model, Output, Parameter, StreamParameter};
-use crate::names;
+use crate::{
+    names,
+    tokens::{respan, type_text},
+};
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Type, spanned::Spanned};
+use std::collections::HashSet;
+use syn::{Type, parse_quote_spanned, spanned::Spanned};
 
 pub(super) fn all(model: &Model) -> TokenStream {
     let Model { item, krate, class, kind, .. } = model;
+    let ways = ways(krate);
     if let Kind::Implementation(live) = kind {
         return quote! {
             #item
@@ -23,12 +28,18 @@ pub(super) fn all(model: &Model) -> TokenStream {
     let methods = match kind {
         Kind::Contract(contract) => quote! {
             impl<Live: #contract + 'static> #krate::__private::ImplementedBy<Live> for #class {
-                const METHODS: &'static [#krate::__private::Method<Live>] = &[#(#callables),*];
+                const METHODS: &'static [#krate::__private::Method<Live>] = {
+                    #ways
+                    &[#(#callables),*]
+                };
             }
         },
         _ => quote! {
             impl #krate::__private::Rpc for #class {
-                const METHODS: &'static [#krate::__private::Method<Self>] = &[#(#callables),*];
+                const METHODS: &'static [#krate::__private::Method<Self>] = {
+                    #ways
+                    &[#(#callables),*]
+                };
             }
         },
     };
@@ -40,6 +51,14 @@ pub(super) fn all(model: &Model) -> TokenStream {
         #contract
         #describe
         #(#results)*
+    }
+}
+
+/// What makes the functions of `Value` and `Outcome` found for types that cannot travel too.
+fn ways(krate: &TokenStream) -> TokenStream {
+    quote! {
+        #[allow(unused_imports)]
+        use #krate::__private::{Unfit as _, UnfitResult as _};
     }
 }
 
@@ -81,6 +100,9 @@ fn contract(model: &Model) -> TokenStream {
     let Model { krate, class, methods, .. } = model;
     let descriptions = methods.iter().map(|method| description(model, method));
     let contracts = methods.iter().map(|method| method_contract(model, method));
+    let mut seen = HashSet::new();
+    let checks = methods.iter().map(|method| checks(krate, method, &mut seen));
+    let ways = ways(krate);
     quote! {
         impl #krate::__private::Contract for #class {
             fn describe() -> #krate::__private::Vec<#krate::__private::wire::Method> {
@@ -88,10 +110,56 @@ fn contract(model: &Model) -> TokenStream {
             }
 
             fn interface() -> #krate::__private::wire::Interface {
+                #ways
+                #(#checks)*
                 #krate::__private::probe::interface::<Self>(#krate::__private::core::convert::From::from([#(#contracts),*]))
             }
         }
     }
+}
+
+/// Checks that the types of a method can travel, each type once.
+fn checks(krate: &TokenStream, method: &Method, seen: &mut HashSet<String>) -> TokenStream {
+    // Two methods of which only one exists in a build may have the same types.
+    let cfgs: Vec<_> = method.cfgs().collect();
+    let new = types(krate, method).into_iter().filter(|(assert, ty)| {
+        let unseen = seen.insert(format!("{assert} {ty}"));
+        unseen || !cfgs.is_empty()
+    });
+    new.map(|(assert, ty)| {
+        let span = ty.span();
+        let (krate, assert) = (respan(krate, span), Ident::new(assert, span));
+        quote_spanned!(span=> #(#cfgs)* #krate::__private::#assert::<#ty>();)
+    })
+    .collect()
+}
+
+/// The types in the signature of a method, each with the function that checks it.
+fn types(krate: &TokenStream, method: &Method) -> Vec<(&'static str, TokenStream)> {
+    let (items, result) = match &method.output {
+        Output::Value(_) => (None, None),
+        Output::Result(ty) => (None, Some(ty)),
+        Output::Stream(items) => (Some(items), None),
+        Output::StreamResult(items, ty) => (Some(items), Some(&**ty)),
+    };
+    let (fallible, plain): (Vec<_>, Vec<_>) = items.into_iter().partition(|items| items.fallible);
+    let streams = || method.parameters.iter().filter_map(|parameter| parameter.stream.as_ref());
+    let arguments =
+        method.parameters.iter().filter(|parameter| parameter.stream.is_none()).map(|parameter| &parameter.ty);
+    let returned = match &method.output {
+        Output::Value(ty) => ty.as_ref(),
+        _ => None,
+    };
+    let values = arguments.chain(streams().map(|stream| &stream.item)).chain(returned);
+    let values = values.chain(plain.into_iter().map(|items| &items.ty));
+    let errors = streams().filter_map(StreamParameter::error).map(|ty| ("assert_error", ty.into_token_stream()));
+    let results = fallible.into_iter().map(|items| &items.ty).chain(result);
+    let parts = results.flat_map(|result| {
+        let krate = respan(krate, result.span());
+        let part = |part: TokenStream| quote_spanned!(result.span()=> <#result as #krate::__private::Fallible>::#part);
+        [("assert_value", part(quote!(Ok))), ("assert_error", part(quote!(Error)))]
+    });
+    values.map(|ty| ("assert_value", ty.to_token_stream())).chain(parts).chain(errors).collect()
 }
 
 /// The export that tells callers of the class what its methods are. Only the module to describe has it. A caller need not link
@@ -125,7 +193,7 @@ pub(super) fn stubs(model: &Model) -> TokenStream {
 fn callable(model: &Model, method: &Method) -> TokenStream {
     let Method { ident, wire_name, parameters, exclusive, .. } = method;
     let cfgs = method.cfgs();
-    let count = u32::try_from(parameters.len()).unwrap_or(u32::MAX);
+    let names = parameters.iter().map(|parameter| parameter.ident.as_ref().map(names::plain).unwrap_or_default());
     let arguments = parameters.iter().enumerate().map(|(index, parameter)| decoded(model, index, parameter));
     let await_it = method.is_async.then(|| quote!(.await));
     let span = output_span(method);
@@ -135,21 +203,25 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
         // The call is on the object, not on the pointer, because the pointer has methods such as `clone` itself.
         _ => quote_spanned!(span=> (*_object).#ident(#(#arguments),*)#await_it),
     };
-    let run = |items: &Items| Ident::new(if items.fallible { "run_results" } else { "run" }, items.ty.span());
+    let value = quote_spanned!(span=> #krate::__private::core::result::Result::Ok(#called));
     let (reply, sink, result) = match &method.output {
-        Output::Value(_) => ("reply", None, called),
-        Output::Result(_) => ("reply_fallible", None, called),
-        Output::Stream(items) => {
-            let run = run(items);
-            ("reply_stream", Some(quote!(, _sink)), quote_spanned!(span=> _sink.#run(#called).await))
-        }
-        Output::StreamResult(items, _) => {
-            let run = run(items);
-            let opened = quote_spanned!(span=> #krate::__private::opened(#called)?);
-            ("reply_stream", Some(quote!(, _sink)), quote_spanned!(span=> _sink.#run(#opened).await))
+        Output::Value(ty) => (travelling(&krate, ty.as_ref(), "Value", "reply"), None, value),
+        Output::Result(ty) => (travelling(&krate, Some(ty), "Outcome", "reply"), None, value),
+        Output::Stream(items) => (
+            quote_spanned!(span=> #krate::__private::reply_stream),
+            Some(quote!(, _sink)),
+            sent(model, items, &called, span),
+        ),
+        Output::StreamResult(items, ty) => {
+            let opened = travelling(&krate, Some(ty), "Outcome", "opened");
+            let stream = quote_spanned!(span=> #opened(#called)?);
+            (
+                quote_spanned!(span=> #krate::__private::reply_stream),
+                Some(quote!(, _sink)),
+                sent(model, items, &stream, span),
+            )
         }
     };
-    let reply = Ident::new(reply, span);
     let exclusive = match exclusive {
         Some(option) => {
             let (krate, class) =
@@ -162,26 +234,57 @@ fn callable(model: &Model, method: &Method) -> TokenStream {
         #(#cfgs)*
         #krate::__private::Method {
             name: #wire_name,
-            parameters: #count,
+            parameters: &[#(#names),*],
             exclusive: #exclusive,
-            call: |_object, _arguments| #krate::__private::#reply(_arguments, |_arguments #sink| async move {
-                #krate::__private::core::result::Result::Ok(#result)
-            }),
+            call: |_object, _arguments| #reply(_arguments, |_arguments #sink| async move { #result }),
         }
     }
+}
+
+/// The path of a function of `Value` or `Outcome` for a type, with the span of the type, because the compiler may refuse it.
+fn travelling(krate: &TokenStream, ty: Option<&Type>, of: &str, function: &str) -> TokenStream {
+    let ty = ty.map_or_else(|| quote!(()), ToTokens::to_token_stream);
+    let span = ty.span();
+    let (krate, of, function) = (respan(krate, span), Ident::new(of, span), Ident::new(function, span));
+    quote_spanned!(span=> #krate::__private::#of::<#ty>::#function)
+}
+
+/// The trait of the items of a stream.
+fn of_items(items: &Items) -> &'static str {
+    if items.fallible { "Outcome" } else { "Value" }
+}
+
+/// The expression that sends the items of a stream, at the method.
+fn sent(model: &Model, items: &Items, stream: &TokenStream, span: Span) -> TokenStream {
+    let krate = respan(&model.krate, span);
+    let send = travelling(&krate, Some(&items.ty), of_items(items), "send");
+    quote_spanned!(span=> #krate::__private::core::result::Result::Ok(#send(&_sink, #stream).await))
 }
 
 /// The expression that decodes the argument of a parameter, at the method.
 fn decoded(model: &Model, index: usize, Parameter { ident, ty, stream, .. }: &Parameter) -> TokenStream {
     let index = u32::try_from(index).unwrap_or(u32::MAX);
     let name = ident.as_ref().map(names::plain).unwrap_or_default();
-    let krate = respan(&model.krate, ty.span());
-    let Some(StreamParameter { item, call_error }) = stream else {
-        return quote_spanned!(ty.span()=> #krate::__private::argument::<#ty>(&_arguments, #index, #name)?);
+    let decode = match stream {
+        None => travelling(&model.krate, Some(ty), "Value", "decode"),
+        Some(stream) => {
+            let (item, of) = stream_item(model, stream);
+            travelling(&model.krate, Some(&item), of, "decode_stream")
+        }
     };
-    let error =
-        call_error.as_ref().map_or_else(|| quote_spanned!(ty.span()=> #krate::RpcError), ToTokens::to_token_stream);
-    quote_spanned!(ty.span()=> #krate::__private::stream_argument::<#item, #error>(&_arguments, #index, #name)?)
+    quote_spanned!(ty.span()=> #decode(&_arguments, #index, #name)?)
+}
+
+/// The type of the items of a parameter that is a stream, and its trait.
+fn stream_item(model: &Model, stream: &StreamParameter) -> (Type, &'static str) {
+    let item = &stream.item;
+    match stream.error() {
+        None => (item.clone(), "Value"),
+        Some(error) => {
+            let krate = respan(&model.krate, item.span());
+            (parse_quote_spanned!(item.span()=> #krate::__private::core::result::Result<#item, #error>), "Outcome")
+        }
+    }
 }
 
 /// The description of the method in the manifest.
@@ -215,54 +318,27 @@ fn method_contract(model: &Model, method: &Method) -> TokenStream {
     let cfgs = method.cfgs();
     let Method { wire_name, native, parameters, .. } = method;
     let doc = method.doc();
-    let probe = |span: Span| {
-        let krate = respan(&model.krate, span);
-        quote_spanned!(span=> #krate::__private::probe)
-    };
     let krate = &model.krate;
-    let some_error = |ty: &Type| {
-        let (probe, krate) = (probe(ty.span()), respan(krate, ty.span()));
-        quote_spanned!(ty.span()=> #probe::error::<<#ty as #krate::__private::Fallible>::Error>())
+    let flow = |ty: Option<&Type>, of: &str, function: &str| {
+        let flow = travelling(krate, ty, of, function);
+        quote!(#flow())
     };
+    let stream = |items: &Items| flow(Some(&items.ty), of_items(items), "stream_flow");
+    let error = |ty: &Type| flow(Some(ty), "Outcome", "error");
     let none = quote!(#krate::__private::core::option::Option::None);
-    let ok = |ty: &Type| {
-        let krate = respan(krate, ty.span());
-        quote_spanned!(ty.span()=> <#ty as #krate::__private::Fallible>::Ok)
-    };
-    let value = |ty: TokenStream, span: Span| {
-        let probe = probe(span);
-        quote_spanned!(span=> #probe::value::<#ty>())
-    };
-    let stream = |items: &Items| {
-        let (ty, probe) = (&items.ty, probe(items.ty.span()));
-        if !items.fallible {
-            return quote_spanned!(ty.span()=> #probe::stream::<#ty>(#none));
-        }
-        let (ok, error) = (ok(ty), some_error(ty));
-        quote_spanned!(ty.span()=> #probe::stream::<#ok>(#error))
-    };
     let params = parameters.iter().map(|Parameter { ident, ty, stream, .. }| {
-        let (name, probe) = (ident.as_ref().map(names::plain).unwrap_or_default(), probe(ty.span()));
-        let flow = match stream {
-            None => value(ty.to_token_stream(), ty.span()),
-            Some(stream) => {
-                let item = &stream.item;
-                let error = stream
-                    .error()
-                    .map_or_else(|| none.clone(), |ty| quote_spanned!(ty.span()=> #probe::error::<#ty>()));
-                quote_spanned!(ty.span()=> #probe::stream::<#item>(#error))
-            }
+        let name = ident.as_ref().map(names::plain).unwrap_or_default();
+        let flow = match stream.as_ref().map(|stream| stream_item(model, stream)) {
+            None => flow(Some(ty), "Value", "flow"),
+            Some((item, of)) => flow(Some(&item), of, "stream_flow"),
         };
-        quote_spanned!(ty.span()=> #probe::parameter(#name, #flow))
+        quote!(#krate::__private::probe::parameter(#name, #flow))
     });
-    let span = output_span(method);
     let (result, error) = match &method.output {
-        Output::Value(ty) => {
-            (value(ty.as_ref().map_or_else(|| quote!(()), ToTokens::to_token_stream), span), none.clone())
-        }
-        Output::Result(ty) => (value(ok(ty), span), some_error(ty)),
-        Output::Stream(items) => (stream(items), none.clone()),
-        Output::StreamResult(items, ty) => (stream(items), some_error(ty)),
+        Output::Value(ty) => (flow(ty.as_ref(), "Value", "flow"), none),
+        Output::Result(ty) => (flow(Some(ty), "Outcome", "flow"), error(ty)),
+        Output::Stream(items) => (stream(items), none),
+        Output::StreamResult(items, ty) => (stream(items), error(ty)),
     };
     quote! {
         #(#cfgs)*
@@ -298,20 +374,25 @@ fn call(model: &Model, method: &Method) -> TokenStream {
     };
     let rpc_error = quote_spanned!(span=> #krate::RpcError);
     let (ok, error, call) = match &method.output {
-        Output::Value(value) => {
-            (value.as_ref().map_or_else(|| quote!(()), ToTokens::to_token_stream), rpc_error, "call")
+        Output::Value(ty) => (
+            ty.as_ref().map_or_else(|| quote!(()), ToTokens::to_token_stream),
+            rpc_error,
+            travelling(&krate, ty.as_ref(), "Value", "call"),
+        ),
+        Output::Result(ty) => (ok(ty), error(ty), travelling(&krate, Some(ty), "Outcome", "call")),
+        Output::Stream(items) => (stream(items), rpc_error, quote_spanned!(span=> #krate::__private::call_stream)),
+        Output::StreamResult(items, ty) => {
+            (stream(items), error(ty), quote_spanned!(span=> #krate::__private::call_stream_fallible))
         }
-        Output::Result(ty) => (ok(ty), error(ty), "call_fallible"),
-        Output::Stream(items) => (stream(items), rpc_error, "call_stream"),
-        Output::StreamResult(items, ty) => (stream(items), error(ty), "call_stream_fallible"),
     };
-    let call = Ident::new(call, span);
     let result = quote_spanned!(span=> #core::result::Result<#ok, #error>);
     let method = quote_spanned!(span=> #krate::__private::MethodName { name: #wire_name, idempotent: #idempotent });
-    let body = quote_spanned!(span=> #krate::__private::#call(self, #method, &[#(#arguments),*]).await);
+    let ways = ways(&model.krate);
+    let body = quote_spanned!(span=> #call(self, #method, &[#(#arguments),*]).await);
     quote! {
         #(#attributes)*
         #visibility async fn #ident(&self #(, #names: #types)*) -> #result {
+            #ways
             #body
         }
     }
@@ -320,50 +401,26 @@ fn call(model: &Model, method: &Method) -> TokenStream {
 /// The type of a parameter, at the caller.
 fn accepted(model: &Model, Parameter { ty, stream, .. }: &Parameter) -> TokenStream {
     let Some(stream) = stream else { return ty.to_token_stream() };
-    let (krate, item) = (respan(&model.krate, ty.span()), &stream.item);
-    let item = match stream.error() {
-        Some(error) => quote_spanned!(ty.span()=> #krate::__private::core::result::Result<#item, #error>),
-        None => item.to_token_stream(),
-    };
+    let (krate, (item, _)) = (respan(&model.krate, ty.span()), stream_item(model, stream));
     quote_spanned!(ty.span()=> impl #krate::Stream<Item = #item> + 'static)
 }
 
 /// The expression that encodes the argument of a parameter, at the caller.
 fn encoded(model: &Model, Parameter { ident, ty, stream, .. }: &Parameter) -> TokenStream {
     let name = ident.as_ref().map(names::plain).unwrap_or_default();
-    let krate = respan(&model.krate, ty.span());
-    let argument = match stream {
-        None => quote_spanned!(ty.span()=> #ident),
-        Some(stream) => {
-            let new = Ident::new(if stream.call_error.is_some() { "of_results" } else { "new" }, ty.span());
-            quote_spanned!(ty.span()=> #krate::__private::StreamArgument::#new(#ident))
+    match stream {
+        None => {
+            let argument = travelling(&model.krate, Some(ty), "Value", "argument");
+            quote_spanned!(ty.span()=> (#name, #argument(&#ident)))
         }
-    };
-    quote_spanned!(ty.span()=> (#name, &#argument as &dyn #krate::__private::Argument))
+        Some(stream) => {
+            let (item, of) = stream_item(model, stream);
+            let argument = travelling(&model.krate, Some(&item), of, "stream");
+            quote_spanned!(ty.span()=> (#name, &#argument(#ident)))
+        }
+    }
 }
 
 fn output_span(method: &Method) -> Span {
     method.declared.as_ref().map_or_else(|| method.ident.span(), Spanned::span)
-}
-
-/// The same tokens at another place of the source.
-fn respan(tokens: &TokenStream, span: Span) -> TokenStream {
-    let respanned = tokens.clone().into_iter().map(|mut token| {
-        token.set_span(span);
-        token
-    });
-    respanned.collect()
-}
-
-/// A type as the source spells it, without the spaces that tokens have between them.
-fn type_text(ty: &Type) -> String {
-    let text = ty.to_token_stream().to_string();
-    [(" < ", "<"), (" >", ">"), (" :: ", "::"), (" , ", ", "), (" ,", ","), ("[ ", "["), (" ]", "]"), ("& ", "&")]
-        .iter()
-        .fold(text, |text, (spaced, tight)| text.replace(spaced, tight))
-        .replace(":: ", "::")
-        .replace("< ", "<")
-        .replace("( ", "(")
-        .replace(" )", ")")
-        .replace(" ;", ";")
 }

@@ -19,15 +19,19 @@ impl CounterStub {
         <Result<u64> as ::realgar::__private::Fallible>::Ok,
         ::realgar::CallError<<Result<u64> as ::realgar::__private::Fallible>::Error>,
     > {
-        ::realgar::__private::call_fallible(
+        #[allow(unused_imports)]
+        use ::realgar::__private::{Unfit as _, UnfitResult as _};
+        ::realgar::__private::Outcome::<
+            Result<u64>,
+        >::call(
                 self,
                 ::realgar::__private::MethodName {
                     name: "addAll",
                     idempotent: false,
                 },
                 &[
-                    ("first", &first as &dyn ::realgar::__private::Argument),
-                    ("rest", &rest as &dyn ::realgar::__private::Argument),
+                    ("first", ::realgar::__private::Value::<u64>::argument(&first)),
+                    ("rest", ::realgar::__private::Value::<Vec<u64>>::argument(&rest)),
                 ],
             )
             .await
@@ -36,7 +40,11 @@ impl CounterStub {
     pub async fn length(
         &self,
     ) -> ::realgar::__private::core::result::Result<u64, ::realgar::RpcError> {
-        ::realgar::__private::call(
+        #[allow(unused_imports)]
+        use ::realgar::__private::{Unfit as _, UnfitResult as _};
+        ::realgar::__private::Value::<
+            u64,
+        >::call(
                 self,
                 ::realgar::__private::MethodName {
                     name: "size",
@@ -49,7 +57,11 @@ impl CounterStub {
     pub async fn clear(
         &self,
     ) -> ::realgar::__private::core::result::Result<(), ::realgar::RpcError> {
-        ::realgar::__private::call(
+        #[allow(unused_imports)]
+        use ::realgar::__private::{Unfit as _, UnfitResult as _};
+        ::realgar::__private::Value::<
+            (),
+        >::call(
                 self,
                 ::realgar::__private::MethodName {
                     name: "clear",
@@ -61,53 +73,67 @@ impl CounterStub {
     }
 }
 impl ::realgar::__private::Rpc for Counter {
-    const METHODS: &'static [::realgar::__private::Method<Self>] = &[
-        ::realgar::__private::Method {
-            name: "addAll",
-            parameters: 2u32,
-            exclusive: ::realgar::__private::core::option::Option::None,
-            call: |_object, _arguments| ::realgar::__private::reply_fallible(
-                _arguments,
-                |_arguments| async move {
-                    ::realgar::__private::core::result::Result::Ok(
-                        (*_object)
-                            .add_all(
-                                ::realgar::__private::argument::<
-                                    u64,
-                                >(&_arguments, 0u32, "first")?,
-                                ::realgar::__private::argument::<
-                                    Vec<u64>,
-                                >(&_arguments, 1u32, "rest")?,
-                            )
-                            .await,
-                    )
-                },
-            ),
-        },
-        #[cfg(feature = "extra")]
-        ::realgar::__private::Method {
-            name: "size",
-            parameters: 0u32,
-            exclusive: ::realgar::__private::core::option::Option::None,
-            call: |_object, _arguments| ::realgar::__private::reply(
-                _arguments,
-                |_arguments| async move {
-                    ::realgar::__private::core::result::Result::Ok((*_object).length())
-                },
-            ),
-        },
-        ::realgar::__private::Method {
-            name: "clear",
-            parameters: 0u32,
-            exclusive: ::realgar::__private::core::option::Option::None,
-            call: |_object, _arguments| ::realgar::__private::reply(
-                _arguments,
-                |_arguments| async move {
-                    ::realgar::__private::core::result::Result::Ok((*_object).clear())
-                },
-            ),
-        },
-    ];
+    const METHODS: &'static [::realgar::__private::Method<Self>] = {
+        #[allow(unused_imports)]
+        use ::realgar::__private::{Unfit as _, UnfitResult as _};
+        &[
+            ::realgar::__private::Method {
+                name: "addAll",
+                parameters: &["first", "rest"],
+                exclusive: ::realgar::__private::core::option::Option::None,
+                call: |_object, _arguments| ::realgar::__private::Outcome::<
+                    Result<u64>,
+                >::reply(
+                    _arguments,
+                    |_arguments| async move {
+                        ::realgar::__private::core::result::Result::Ok(
+                            (*_object)
+                                .add_all(
+                                    ::realgar::__private::Value::<
+                                        u64,
+                                    >::decode(&_arguments, 0u32, "first")?,
+                                    ::realgar::__private::Value::<
+                                        Vec<u64>,
+                                    >::decode(&_arguments, 1u32, "rest")?,
+                                )
+                                .await,
+                        )
+                    },
+                ),
+            },
+            #[cfg(feature = "extra")]
+            ::realgar::__private::Method {
+                name: "size",
+                parameters: &[],
+                exclusive: ::realgar::__private::core::option::Option::None,
+                call: |_object, _arguments| ::realgar::__private::Value::<
+                    u64,
+                >::reply(
+                    _arguments,
+                    |_arguments| async move {
+                        ::realgar::__private::core::result::Result::Ok(
+                            (*_object).length(),
+                        )
+                    },
+                ),
+            },
+            ::realgar::__private::Method {
+                name: "clear",
+                parameters: &[],
+                exclusive: ::realgar::__private::core::option::Option::None,
+                call: |_object, _arguments| ::realgar::__private::Value::<
+                    (),
+                >::reply(
+                    _arguments,
+                    |_arguments| async move {
+                        ::realgar::__private::core::result::Result::Ok(
+                            (*_object).clear(),
+                        )
+                    },
+                ),
+            },
+        ]
+    };
 }
 impl ::realgar::__private::Contract for Counter {
     fn describe() -> ::realgar::__private::Vec<::realgar::__private::wire::Method> {
@@ -140,6 +166,17 @@ impl ::realgar::__private::Contract for Counter {
         ])
     }
     fn interface() -> ::realgar::__private::wire::Interface {
+        #[allow(unused_imports)]
+        use ::realgar::__private::{Unfit as _, UnfitResult as _};
+        ::realgar::__private::assert_value::<u64>();
+        ::realgar::__private::assert_value::<Vec<u64>>();
+        ::realgar::__private::assert_value::<
+            <Result<u64> as ::realgar::__private::Fallible>::Ok,
+        >();
+        ::realgar::__private::assert_error::<
+            <Result<u64> as ::realgar::__private::Fallible>::Error,
+        >();
+        #[cfg(feature = "extra")] ::realgar::__private::assert_value::<u64>();
         ::realgar::__private::probe::interface::<
             Self,
         >(
@@ -151,19 +188,15 @@ impl ::realgar::__private::Contract for Counter {
                     ::realgar::__private::core::convert::From::from([
                         ::realgar::__private::probe::parameter(
                             "first",
-                            ::realgar::__private::probe::value::<u64>(),
+                            ::realgar::__private::Value::<u64>::flow(),
                         ),
                         ::realgar::__private::probe::parameter(
                             "rest",
-                            ::realgar::__private::probe::value::<Vec<u64>>(),
+                            ::realgar::__private::Value::<Vec<u64>>::flow(),
                         ),
                     ]),
-                    ::realgar::__private::probe::value::<
-                        <Result<u64> as ::realgar::__private::Fallible>::Ok,
-                    >(),
-                    ::realgar::__private::probe::error::<
-                        <Result<u64> as ::realgar::__private::Fallible>::Error,
-                    >(),
+                    ::realgar::__private::Outcome::<Result<u64>>::flow(),
+                    ::realgar::__private::Outcome::<Result<u64>>::error(),
                 ),
                 #[cfg(feature = "extra")]
                 ::realgar::__private::probe::method(
@@ -171,7 +204,7 @@ impl ::realgar::__private::Contract for Counter {
                     &[],
                     false,
                     ::realgar::__private::core::convert::From::from([]),
-                    ::realgar::__private::probe::value::<u64>(),
+                    ::realgar::__private::Value::<u64>::flow(),
                     ::realgar::__private::core::option::Option::None,
                 ),
                 ::realgar::__private::probe::method(
@@ -179,7 +212,7 @@ impl ::realgar::__private::Contract for Counter {
                     &[],
                     false,
                     ::realgar::__private::core::convert::From::from([]),
-                    ::realgar::__private::probe::value::<()>(),
+                    ::realgar::__private::Value::<()>::flow(),
                     ::realgar::__private::core::option::Option::None,
                 ),
             ]),

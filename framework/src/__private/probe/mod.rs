@@ -8,7 +8,6 @@
 mod trace;
 mod watch;
 
-use super::reply::{MethodError, Received, Sent};
 use crate::codec::bytes;
 use realgar_wire::{Flow, Interface, MethodContract, ParameterContract, TypeContract, Unfit};
 use serde::{Serialize, de::DeserializeOwned};
@@ -38,23 +37,8 @@ pub fn parameter(name: &str, flow: Flow) -> ParameterContract {
     ParameterContract { name: name.into(), flow }
 }
 
-/// Called by the code `#[rpc]` generates: a value.
-pub fn value<T: Sent + Received>() -> Flow {
-    Flow::Value(of::<T>())
-}
-
-/// Called by the code `#[rpc]` generates: a stream of items, and the error that it may end with.
-pub fn stream<T: Sent + Received>(error: Option<TypeContract>) -> Flow {
-    Flow::Stream { item: of::<T>(), error }
-}
-
-/// Called by the code `#[rpc]` generates: an error.
-pub fn error<E: MethodError>() -> Option<TypeContract> {
-    Some(of::<E>())
-}
-
 /// The form of a type on both lanes.
-fn of<T: Serialize + DeserializeOwned>() -> TypeContract {
+pub(super) fn of<T: Serialize + DeserializeOwned>() -> TypeContract {
     let mut names = Names::default();
     let mut tracer = Tracer::new(false);
     let outcome = tracer.run::<T>(&mut |value| survives(value, &mut names));

@@ -1,0 +1,109 @@
+//! What `export!` exports, and the one place that says what a program lacks.
+//!
+//! A program that lacks something would be refused in every function that `export!` generates. So these functions are found in two
+//! ways: as those of a type, when the program is whole, and as those of a trait when it is not. The second way compiles, and
+//! [`Checked::check`] alone complains.
+
+use super::{
+    describe,
+    object::ObjectList,
+    runtime::{self, WorkerList},
+};
+use crate::{DurableObject, Live, LiveWorker, Worker, WorkerClass, entrypoint::WholeWorker};
+use std::marker::PhantomData;
+
+/// A program: its Worker, its objects, and its named entrypoints.
+#[derive(Debug)]
+pub struct Exported<W, O, E>(PhantomData<(W, O, E)>);
+
+/// The objects of a program that `export!` does not list: the classes that the Worker hosts.
+#[derive(Debug)]
+pub struct AsHosted;
+
+/// The objects that `export!` lists.
+#[derive(Debug)]
+pub struct Listed<L>(PhantomData<L>);
+
+/// The objects of a program whose Worker is `W`.
+pub trait ObjectsOf<W> {
+    /// Nested pairs: `(A, (B, ()))`.
+    type List;
+}
+
+impl<W: Live<Class: WorkerClass>> ObjectsOf<W> for AsHosted {
+    type List = <W::Class as WorkerClass>::Hosted;
+}
+
+impl<W, L> ObjectsOf<W> for Listed<L> {
+    type List = L;
+}
+
+impl<W: WholeWorker, O: ObjectsOf<W, List: ObjectList>, E: WorkerList> Exported<W, O, E> {
+    /// Says what this module exports. Called once per wasm instance.
+    pub fn register() {
+        runtime::register::<W, O::List, E>();
+    }
+
+    /// Describes the program: see [`describe::describe`].
+    #[must_use]
+    pub fn describe() -> u64 {
+        describe::describe::<W, O::List, E>()
+    }
+}
+
+/// The functions of a program that lacks something.
+pub trait Incomplete {
+    /// Never runs.
+    fn register() {
+        panic!("`export!` of a program that lacks something")
+    }
+
+    /// Never runs.
+    #[must_use]
+    fn describe() -> u64 {
+        panic!("`export!` of a program that lacks something")
+    }
+}
+
+impl<W, O, E> Incomplete for Exported<W, O, E> {}
+
+/// A program, to say what it lacks.
+#[derive(Debug)]
+pub struct Checked<W, O, E>(PhantomData<(W, O, E)>);
+
+impl<W: LiveWorker + Live<Class: WorkerClass>, O: ObjectsOf<W>, E> Checked<W, O, E> {
+    /// Called by the code `export!` generates: each part needs the user's own `impl`.
+    pub fn check()
+    where
+        W: Worker,
+        O::List: Objects,
+        E: Workers,
+    {
+    }
+}
+
+/// The check of a program whose Worker has no `#[worker]`.
+pub trait Unmarked<W> {
+    /// As above.
+    fn check()
+    where
+        W: LiveWorker,
+    {
+    }
+}
+
+impl<W, O, E> Unmarked<W> for Checked<W, O, E> {}
+
+/// Nested pairs of objects.
+pub trait Objects {}
+
+impl Objects for () {}
+
+impl<Head: DurableObject, Tail: Objects> Objects for (Head, Tail) {}
+
+/// Nested pairs of Workers.
+pub trait Workers {}
+
+impl Workers for () {}
+
+impl<Head: Worker, Tail: Workers> Workers for (Head, Tail) {}
