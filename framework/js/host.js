@@ -359,7 +359,7 @@ export class Ledger {
   #triedAt;
   #done = [];
 
-  /** `ledgers` has this ledger while there is something to write. The statements are in `scheduler/table/runs.rs`. */
+  /** `ledgers` has this ledger while there is something to write. The statements are in `scheduler/queue.rs`. */
   constructor(ledgers, sql, read, tryOne, removeAll) {
     this.#ledgers = ledgers;
     this.#sql = sql;

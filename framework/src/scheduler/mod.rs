@@ -1,22 +1,27 @@
 //! The schedule of an object: many events over its one alarm.
 
+mod attempt;
 mod cron;
+mod queue;
+mod row;
 mod stored;
-mod table;
+mod timer;
 mod wake;
+mod wakes;
 mod when;
 
 pub use cron::Cron;
-pub use table::Run;
+pub use row::Run;
 pub use when::{Missed, Overlap, Repeat, Retry, ScheduleSettings, When};
 
-pub(crate) use table::{FIRST_TIME_MS, Handled, OpenTransaction, Plain, Wakes};
+pub(crate) use timer::{FIRST_TIME_MS, Plain};
 pub(crate) use wake::{ALARM, EVENTS, Handlers, Handling, RawEvent, Waking};
+pub(crate) use wakes::{Handled, OpenTransaction, Wakes};
 
 use crate::{LiveObject, Result, State, codec};
+use row::{Dead, Listed};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{future::Future, marker::PhantomData, rc::Rc};
-use table::{Dead, Listed};
 
 /// An object with a schedule: many events, each with an id, a time and a payload, over the one alarm that the platform has for it.
 ///

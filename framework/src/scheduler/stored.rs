@@ -2,7 +2,7 @@
 
 use super::{
     cron::Cron,
-    table::Run,
+    row::Run,
     when::{Missed, Overlap, Plan, Repeat, Retry},
 };
 use crate::{Error, Result};

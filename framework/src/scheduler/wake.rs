@@ -5,10 +5,11 @@
 
 use super::{
     Event, ScheduleSettings,
-    table::{Handled, Row, Wakes},
+    row::Row,
+    wakes::{Handled, Wakes},
 };
 use crate::{
-    Alarm, Result, State, codec, deadline, js,
+    Alarm, Result, State, codec, deadline, js, now_ms,
     time::{Sleep, sleep},
 };
 use serde::de::DeserializeOwned;
@@ -242,11 +243,11 @@ async fn work_off(state: &State, wakes: &Rc<Wakes>, handlers: &Handlers) -> Resu
     let settings = wakes.settings();
     let mut running = Running { handlers: Vec::new() };
     let mut time_up: Option<Pin<Box<Sleep>>> = None;
-    let end = Wakes::now() + settings.budget.as_millis() as u64;
+    let end = now_ms() + settings.budget.as_millis() as u64;
     let mut begun = 0;
     loop {
         let free = running.handlers.len() < settings.concurrency as usize;
-        let now = Wakes::now();
+        let now = now_ms();
         if free
             && begun < EVENTS_MAX
             && now < end
@@ -276,7 +277,7 @@ async fn work_off(state: &State, wakes: &Rc<Wakes>, handlers: &Handlers) -> Resu
 
 /// Sleeps until `due`, or, if that is after the end of the wake, for longer than the wake lasts.
 fn pause(due: Option<u64>, budget: Duration) -> Pin<Box<Sleep>> {
-    let pause = due.map_or(budget, |due| Duration::from_millis(due.saturating_sub(Wakes::now())).min(budget));
+    let pause = due.map_or(budget, |due| Duration::from_millis(due.saturating_sub(now_ms())).min(budget));
     Box::pin(sleep(pause))
 }
 
@@ -312,7 +313,7 @@ fn alarm_of(row: &Row) -> Alarm {
 /// Handles the alarm of an object that handles its events itself, with [`State::process_scheduled_events`].
 async fn wake_program(wakes: &Rc<Wakes>, handlers: &Handlers, alarm: Alarm) -> Result<()> {
     let Some(handler) = &handlers.alarm else { return Ok(()) };
-    let now = Wakes::now();
+    let now = now_ms();
     let (own, events) = wakes.begin_alarm(now)?;
     if own.is_none() && !events {
         return Ok(());
@@ -350,10 +351,10 @@ async fn process_due<P: DeserializeOwned>(
 ) -> Result<u64> {
     let _wake = Wake::begin(wakes)?;
     let settings = wakes.settings();
-    let end = Wakes::now() + settings.budget.as_millis() as u64;
+    let end = now_ms() + settings.budget.as_millis() as u64;
     let (mut begun, mut handled) = (0, 0);
     while begun < EVENTS_MAX {
-        let now = Wakes::now();
+        let now = now_ms();
         if now >= end {
             break;
         }

@@ -1,14 +1,11 @@
 //! The rows of the two tables: events and dead letters.
 
-use super::{ALARM, RETRY};
-use crate::{
-    Result,
-    codec::rows::Cells,
-    scheduler::{
-        stored::{runs_from_text, runs_with},
-        when::Plan,
-    },
+use super::{
+    queue::is_reserved,
+    stored::{runs_from_text, runs_with},
+    when::Plan,
 };
+use crate::{Result, codec::rows::Cells};
 use serde::{Deserialize, Serialize};
 
 /// How many runs an event remembers.
@@ -28,7 +25,7 @@ pub(crate) struct Row {
     /// How many of the attempts were interrupted, and therefore do not count as failures.
     pub(super) interrupted: u32,
     pub(super) plan: Option<String>,
-    runs: Option<String>,
+    pub(super) runs: Option<String>,
     /// Its index in the batch that was read last.
     pub(super) index: u32,
 }
@@ -50,52 +47,52 @@ pub struct Run {
 
 /// An event's row, with the columns that listing needs.
 #[derive(Debug)]
-pub(in crate::scheduler) struct Listed {
-    pub(in crate::scheduler) id: String,
-    pub(in crate::scheduler) seq: u64,
-    pub(in crate::scheduler) due: u64,
+pub(super) struct Listed {
+    pub(super) id: String,
+    pub(super) seq: u64,
+    pub(super) due: u64,
     anchor: Option<u64>,
-    pub(in crate::scheduler) next_at: u64,
-    pub(in crate::scheduler) attempts: u32,
-    pub(in crate::scheduler) started_at: Option<u64>,
+    pub(super) next_at: u64,
+    pub(super) attempts: u32,
+    pub(super) started_at: Option<u64>,
     plan: Option<String>,
-    pub(in crate::scheduler) payload: String,
+    pub(super) payload: String,
     runs: Option<String>,
 }
 
 /// A dead letter as it is stored.
 #[derive(Debug)]
-pub(in crate::scheduler) struct Dead {
-    pub(in crate::scheduler) number: u64,
-    pub(in crate::scheduler) id: String,
-    pub(in crate::scheduler) due: u64,
-    pub(in crate::scheduler) attempts: u32,
-    pub(in crate::scheduler) error: String,
-    pub(in crate::scheduler) payload: String,
-    pub(in crate::scheduler) died_at: u64,
+pub(super) struct Dead {
+    pub(super) number: u64,
+    pub(super) id: String,
+    pub(super) due: u64,
+    pub(super) attempts: u32,
+    pub(super) error: String,
+    pub(super) payload: String,
+    pub(super) died_at: u64,
     runs: Option<String>,
     /// The plan for a replay: one run, which is tried as often as the event's runs are.
-    pub(in crate::scheduler) plan: Option<String>,
+    pub(super) plan: Option<String>,
 }
 
 impl Listed {
-    pub(in crate::scheduler) fn plan(&self) -> Result<Plan> {
+    pub(super) fn plan(&self) -> Result<Plan> {
         plan(self.plan.as_deref())
     }
 
-    pub(in crate::scheduler) fn runs(&self) -> Vec<Run> {
+    pub(super) fn runs(&self) -> Vec<Run> {
         runs_from_text(self.runs.as_deref().unwrap_or_default())
     }
 
     /// As [`Row::first_due`].
-    pub(in crate::scheduler) fn first_due(&self) -> u64 {
+    pub(super) fn first_due(&self) -> u64 {
         let repeats = self.plan().is_ok_and(|plan| plan.repeat.is_some());
         self.anchor.filter(|_| !repeats).map_or(self.due, |anchor| anchor.min(self.due))
     }
 }
 
 impl Dead {
-    pub(in crate::scheduler) fn runs(&self) -> Vec<Run> {
+    pub(super) fn runs(&self) -> Vec<Run> {
         runs_from_text(self.runs.as_deref().unwrap_or_default())
     }
 }
@@ -160,6 +157,13 @@ impl FromCells for Dead {
     }
 }
 
+/// An event that is being tried, and the time at which its attempt began.
+impl FromCells for (Row, Option<u64>) {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        Some((Row::read(cells)?, cells.number()?))
+    }
+}
+
 impl FromCells for Option<u64> {
     fn read(cells: &mut Cells<'_>) -> Option<Self> {
         cells.number()
@@ -192,7 +196,7 @@ impl Row {
     }
 
     pub(crate) fn is_alarm(&self) -> bool {
-        self.id == ALARM || self.id == RETRY
+        is_reserved(&self.id)
     }
 
     /// The event's history, with `run` at its end.
