@@ -10,8 +10,9 @@ use std::{
 const LINES_MAX: usize = 800;
 
 /// The folders of our own code.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "src",
+    "names/src",
     "wire/src",
     "macros/src",
     "framework/src",
@@ -110,6 +111,16 @@ fn the_two_sides_of_the_boundary_agree() {
     );
     let ids = between("deploy/edge/src/workerd/hooks.rs", "CLOCK: &str = \"", "\"");
     assert_eq!(ids, "RealgarTestClock");
+    for table in ["realgar_events", "realgar_dead_letters"] {
+        for path in
+            files(&["deploy", "src", "tests/e2e", "tests/driver"], "js").into_iter().chain(files(&["deploy"], "rs"))
+        {
+            assert!(!read(&path).contains(table), "{} looks at `{table}` behind the framework's back", path.display());
+        }
+    }
+    let symbol = "Symbol.for(\"realgar.next\")";
+    assert!(read("deploy/edge/src/js/hooks.js").contains(symbol), "hooks.js asks in another way");
+    assert!(read("deploy/bundle/src/runtime/realgar.js").contains(symbol), "the runtime answers in another way");
     for code in ["panicked", "interrupted", "method_error", "deadline_exceeded"] {
         assert!(
             read("framework/src/rpc/error.rs").contains(&format!("\"{code}\"")),

@@ -341,6 +341,12 @@ export function kind(value) {
   return prototype === Object.prototype || prototype === null || value instanceof Error ? 10 : 11;
 }
 
+/** When the schedule next has something to begin in this database: `undefined` without a schedule, `null` if it is empty. */
+export function nextEvent(sql) {
+  if (sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'realgar_events'").toArray().length === 0) return undefined;
+  return sql.exec("SELECT min(next_at) AS next FROM realgar_events WHERE started_at IS NULL").one().next;
+}
+
 /** The index of the column that holds, as JSON, the columns that few events have. */
 const REST = 3;
 

@@ -1,7 +1,7 @@
 //! Checks what a program declares before anything is built from it. Cloudflare would refuse a mistake only at the deployment, or
 //! never.
 
-use crate::{Binding, BindingKind, ClassChange, Consumer, Description, limits};
+use crate::{Binding, BindingKind, ClassChange, Consumer, Description, limits, names};
 use std::collections::HashSet;
 
 /// The names of a Worker's events. The runtime would deliver such an event to an RPC method of the same name. (The names that no
@@ -202,8 +202,7 @@ impl Description {
 }
 
 fn check_binding(Binding { name, kind }: &Binding) -> Result<(), DeclarationError> {
-    let identifier = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$');
-    if name.is_empty() || name.as_bytes()[0].is_ascii_digit() || !identifier || name == "__proto__" {
+    if !names::is_identifier(name) || name == "__proto__" {
         return Err(DeclarationError::BindingName { name: name.clone(), kind: kind.to_string() });
     }
     match kind {
@@ -219,11 +218,7 @@ fn check_binding(Binding { name, kind }: &Binding) -> Result<(), DeclarationErro
 }
 
 fn is_bucket(name: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    limits::BUCKET_NAME_LENGTH.contains(&name.len())
-        && name.bytes().all(legal)
-        && !name.starts_with('-')
-        && !name.ends_with('-')
+    limits::BUCKET_NAME_LENGTH.contains(&name.len()) && names::is_label(name)
 }
 
 fn check_queue(name: &str) -> Result<(), DeclarationError> {

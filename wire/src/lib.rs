@@ -19,6 +19,7 @@ pub use contract::{
 pub use description::{Consumer, Description, Entrypoint, Interfaces, Method, Object, Parameter, WorkerClass};
 pub use lifecycle::{ClassChange, ClassStorage, History, HistoryError, MigrationStep, RenamedClass, TransferredClass};
 pub use manifest::{MANIFEST_SCHEMA, Manifest, ManifestError, Module, ModuleKind};
+pub use realgar_names::{self as names, fingerprint};
 
 /// The oldest compatibility date a Realgar Worker runs with, and the one a bundle gets unless it asks for another.
 ///
@@ -29,9 +30,3 @@ pub const COMPATIBILITY_DATE: &str = "2026-04-21";
 /// The compatibility flags that every bundle sets beside that date. With `enable_request_signal`, the runtime reports a client that
 /// disconnects before it has its response; the handler that the client waited for is then dropped.
 pub const COMPATIBILITY_FLAGS: [&str; 1] = ["enable_request_signal"];
-
-/// The 64-bit FNV-1a hash of `text`, to tell one text from another.
-#[must_use]
-pub fn fingerprint(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-}

@@ -45,5 +45,4 @@ pub const R2_PART_SIZE_MIN: u64 = 5 << 20;
 pub const R2_LIST_MAX: u64 = 1000;
 /// The longest key in the storage of a Durable Object, in bytes.
 pub const STORAGE_KEY_SIZE_MAX: usize = 2048;
-/// The longest name of a script, in bytes.
-pub const SCRIPT_NAME_LENGTH_MAX: usize = 63;
+pub use realgar_names::SCRIPT_NAME_LENGTH_MAX;

@@ -3,7 +3,7 @@
 //! A class is declared as one that extends the runtime's own, so that `DurableObjectNamespace<Counter>` and `Service<Api>` of
 //! `@cloudflare/workers-types` give its methods.
 
-use realgar_wire::{Body, Composite, Description, Flow, Form, Interface, MethodContract, Shape, TypeContract};
+use realgar_wire::{Body, Composite, Description, Flow, Form, Interface, MethodContract, Shape, TypeContract, names};
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},
@@ -264,84 +264,17 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-fn is_identifier(name: &str) -> bool {
-    let legal = |character: char| character.is_ascii_alphanumeric() || character == '_' || character == '$';
-    name.chars().all(legal) && name.chars().next().is_some_and(|first| !first.is_ascii_digit())
-}
-
 /// The key of a property.
 fn key(name: &str) -> String {
-    if is_identifier(name) { name.into() } else { quoted(name) }
+    if names::is_identifier(name) { name.into() } else { quoted(name) }
 }
 
 /// `name`, or `other` if `name` cannot be an identifier.
 fn property(name: &str, other: &str) -> String {
-    /// Words that cannot be the name of a parameter or a type.
-    const WORDS: [&str; 60] = [
-        "any",
-        "arguments",
-        "await",
-        "bigint",
-        "boolean",
-        "break",
-        "case",
-        "catch",
-        "class",
-        "const",
-        "continue",
-        "debugger",
-        "default",
-        "delete",
-        "do",
-        "else",
-        "enum",
-        "eval",
-        "export",
-        "extends",
-        "false",
-        "finally",
-        "for",
-        "function",
-        "if",
-        "implements",
-        "import",
-        "in",
-        "instanceof",
-        "interface",
-        "let",
-        "never",
-        "new",
-        "null",
-        "number",
-        "object",
-        "package",
-        "private",
-        "protected",
-        "public",
-        "return",
-        "static",
-        "string",
-        "super",
-        "switch",
-        "symbol",
-        "this",
-        "throw",
-        "true",
-        "try",
-        "type",
-        "typeof",
-        "undefined",
-        "unknown",
-        "var",
-        "void",
-        "while",
-        "with",
-        "yield",
-        "async",
-    ];
+    let word = names::JS_WORDS.contains(&name) || names::TYPESCRIPT_WORDS.contains(&name);
     match name {
-        name if WORDS.contains(&name) => format!("{name}_"),
-        name if is_identifier(name) => name.into(),
+        name if word => format!("{name}_"),
+        name if names::is_identifier(name) => name.into(),
         _ => other.into(),
     }
 }

@@ -1,18 +1,17 @@
 //! Checks a set of scripts before workerd sees them.
 
 use crate::{EdgeError, Script};
-use realgar_wire::Target;
+use realgar_wire::{Target, names};
 use std::collections::BTreeMap;
 
 /// Checks that every script has a legal name, and that no two scripts have the same name.
-pub(crate) fn names(scripts: &[Script]) -> Result<(), EdgeError> {
+pub(crate) fn script_names(scripts: &[Script]) -> Result<(), EdgeError> {
     for (index, script) in scripts.iter().enumerate() {
         let name = script.name();
         if scripts[..index].iter().any(|other| other.name() == name) {
             return Err(EdgeError::DuplicateScript { name: name.into() });
         }
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if name.is_empty() || !name.bytes().all(legal) {
+        if !names::is_any_script_name(name) {
             return Err(EdgeError::BadScriptName { name: name.into() });
         }
     }

@@ -97,7 +97,7 @@ impl Edge {
     pub fn start(scripts: Vec<Script>, mut options: EdgeOptions) -> Result<Self, EdgeError> {
         // workerd reads paths relative to its configuration, which is in this folder.
         options.data = std::path::absolute(&options.data).map_err(io("find", &options.data))?;
-        check::names(&scripts)?;
+        check::script_names(&scripts)?;
         check::bindings(&scripts)?;
         scripts.iter().try_for_each(Script::check_values)?;
         let lock = lock(&options.data)?;

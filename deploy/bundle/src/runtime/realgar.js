@@ -5,7 +5,7 @@
 // and objects start again from storage. The other side is in `framework/src/js.rs` and `framework/src/__private/runtime.rs`.
 
 import { instantiate } from "./glue.js";
-import { clockIsFrozen } from "./host.js";
+import { clockIsFrozen, nextEvent } from "./host.js";
 import { host, instance } from "./used.js";
 
 /** How often a section behind a closed input gate looks whether its instance is still alive, in milliseconds. */
@@ -277,6 +277,8 @@ const START_PAUSE_MAX_MS = 300_000;
 
 /** Whether a test makes every event find a new instance of its object. */
 const EVICT = globalThis.__realgarTestEvict === true;
+/** The method by which a test that stands in for the clock asks when something runs next. */
+const NEXT = Symbol.for("realgar.next");
 
 /**
  * The response to a request, if it is one: the platform refuses a socket that the request does not ask for, and keeps the object's end of it
@@ -392,6 +394,11 @@ export class Shell {
     }
   }
 
+  /** For a test that stands in for the clock. No call of another Worker reaches a symbol. */
+  [NEXT]() {
+    return nextEvent(this.#ctx.storage.sql);
+  }
+
   /**
    * After an alarm failed: whether a schedule sees to what comes next. The platform would give up after six retries, and nobody would
    * wake the object again.
@@ -400,8 +407,7 @@ export class Shell {
     const died = this.#life?.dead;
     // As the object starts, it writes down what was tried, and sets the alarm.
     if (died) await this.#ready().catch(() => {});
-    const { sql } = this.#ctx.storage;
-    if (sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'realgar_events'").toArray().length === 0) return false;
+    if (this[NEXT]() === undefined) return false;
     if (died && this.#handle() !== undefined) {
       this.#failures = 0;
       return true;

@@ -31,6 +31,9 @@ function setClock(now) {
   if (globalThis.__realgarTestClock !== undefined) globalThis.__realgarTestClock.now = now;
 }
 
+/** An object that has a schedule says when something runs next. */
+const NEXT = Symbol.for("realgar.next");
+
 /** The objects that were started since `__realgarTestNext` was last called, by class and id. */
 let started = [];
 
@@ -57,15 +60,9 @@ export function hooked(name, Base) {
       setClock(now);
       const found = started;
       started = [];
-      return { next: nextEvent(this.ctx.storage.sql), started: found };
+      return { next: this[NEXT]?.() ?? null, started: found };
     }
   };
-}
-
-function nextEvent(sql) {
-  const tables = sql.exec("SELECT 1 FROM sqlite_master WHERE name = 'realgar_events'").toArray();
-  if (tables.length === 0) return null;
-  return sql.exec("SELECT min(next_at) AS next FROM realgar_events WHERE started_at IS NULL").one().next;
 }
 
 export const setClockOf = (Entrypoint) =>

@@ -1,3 +1,5 @@
+//! Events through the transition function, over a database in memory.
+
 use super::*;
 use crate::scheduler::when::When;
 use std::{collections::BTreeMap, time::Duration};
