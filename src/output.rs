@@ -36,9 +36,11 @@ pub(crate) fn show_error(error: &CommandError) {
 /// Shows what a build is doing.
 pub(crate) fn show_progress(progress: Progress) {
     match progress {
-        Progress::Step(step) => note(&step),
+        Progress::Began(step) => note(&step.to_string()),
         Progress::Output(line) => eprintln!("{line}"),
-        Progress::Warning(text) => eprintln!("{}: {text}", paint("warning", "1;33")),
+        Progress::Warning(warning) => eprintln!("{}: {warning}", paint("warning", "1;33")),
+        // A later version of the library may tell more.
+        _ => {}
     }
 }
 

@@ -7,7 +7,7 @@ use std::{env, fs, path::PathBuf};
 /// Builds the crate in `path` as the Worker `name`, with the bindings and classes in `configuration`.
 pub(crate) fn build(path: &str, name: &str, configuration: &str) -> Result<Bundle, String> {
     let folder = worker_build(path.as_ref(), Profile::Release, env::current_exe().ok(), &mut |progress| {
-        if let Progress::Step(step) = progress {
+        if let Progress::Began(step) = progress {
             eprintln!("{step}");
         }
     });

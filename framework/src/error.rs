@@ -1,6 +1,6 @@
 //! The framework's error: what storage, bindings and the codec report, and what `?` collects in a handler.
 
-use crate::{CallError, CodecError, RpcError, js};
+use crate::{CallError, CodecError, RpcError, runtime::js};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeStruct};
 use std::fmt::Display;
 use wasm_bindgen::JsValue;

@@ -1,6 +1,6 @@
 //! Phase 1: binding resources.
 
-use crate::bindings::queue::{ConsumerOptions, Queue};
+use crate::resources::queue::{ConsumerOptions, Queue};
 use std::{any::type_name, panic::Location};
 
 /// The init phase of a program.

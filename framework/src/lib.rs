@@ -66,40 +66,37 @@
 //! sent as `null`; both `null` and `undefined` are read as `None`. Structs are plain objects, and enums are tagged as serde's
 //! derive tags them.
 
-mod alarm;
-mod bindings;
+mod calls;
 mod codec;
-mod context;
-mod deadline;
-mod entrypoint;
 mod error;
-mod executor;
-#[cfg(feature = "http")]
-mod http;
 mod init;
-mod js;
-mod namespace;
-mod object;
-mod promise;
-mod request;
-pub(crate) mod rpc;
+mod objects;
+mod resources;
+mod runtime;
 mod scheduler;
-mod sql;
-mod state;
 mod storage;
-mod stream;
-mod stub;
-mod time;
-mod trace;
-mod websocket;
+mod workers;
 #[cfg(feature = "workers-rs")]
 pub mod workers_rs;
 
 #[doc(hidden)]
 pub mod __private;
 
-pub use alarm::{Alarm, OnAlarm};
-pub use bindings::{
+pub use calls::deadline::{Elapsed, deadline};
+pub use calls::namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId};
+pub use calls::stream::{RpcStream, StreamError, stream_response};
+pub use calls::stub::{ServiceBinding, Stub};
+pub use calls::{CallError, RpcError, RpcErrorKind};
+pub use codec::CodecError;
+pub use error::{Error, Exception, Result};
+pub use init::{Bindable, Declaration, Init, Property};
+pub use objects::alarm::{Alarm, OnAlarm};
+pub use objects::state::State;
+pub use objects::websocket::{
+    Broadcast, Close, FromMessage, Json, OnClose, OnError, OnMessage, WebSocket, WebSocketMessage, WebSockets,
+};
+pub use objects::{DurableObject, Fetch, Instantiate, Live, LiveObject, ObjectClass};
+pub use resources::{
     d1::{D1Client, D1Database},
     kv::{KvClient, KvKey, KvList, KvNamespace, KvPage, KvPut},
     passthrough::{RawBinding, Resource},
@@ -114,33 +111,20 @@ pub use bindings::{
     },
     vars::{JsonVar, JsonVarClient, Secret, SecretClient, SecretText, StoreSecret, Var, VarClient},
 };
-pub use codec::CodecError;
-pub use context::Context;
-pub use deadline::{Elapsed, deadline};
-pub use entrypoint::{Consume, Hosts, LiveWorker, Scheduled, ScheduledEvent, Worker, WorkerClass};
-pub use error::{Error, Exception, Result};
-#[cfg(feature = "http")]
-pub use http::serve;
-pub use init::{Bindable, Declaration, Init, Property};
-pub use namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId};
-pub use object::{DurableObject, Fetch, Instantiate, Live, LiveObject, ObjectClass};
-pub use request::RequestExt;
-pub use rpc::{CallError, RpcError, RpcErrorKind};
+pub use runtime::time::{Sleep, now_ms, sleep};
+#[cfg(feature = "tracing")]
+pub use runtime::trace::init_tracing;
 pub use scheduler::{
     Cron, Cursor, DeadLetter, Event, Missed, OnEvent, Overlap, Pending, Repeat, Retry, Run, Schedule, ScheduleSettings,
     When,
 };
-pub use sql::{Migration, Params, Sql, SqlValue};
-pub use state::State;
+pub use storage::sql::{Migration, Params, Sql, SqlValue};
 pub use storage::{Entries, Kv, ListOptions, Storage, Transaction};
-pub use stream::{RpcStream, StreamError, stream_response};
-pub use stub::{ServiceBinding, Stub};
-pub use time::{Sleep, now_ms, sleep};
-#[cfg(feature = "tracing")]
-pub use trace::init_tracing;
-pub use websocket::{
-    Broadcast, Close, FromMessage, Json, OnClose, OnError, OnMessage, WebSocket, WebSocketMessage, WebSockets,
-};
+pub use workers::context::Context;
+#[cfg(feature = "http")]
+pub use workers::http::serve;
+pub use workers::request::RequestExt;
+pub use workers::{Consume, Hosts, LiveWorker, Scheduled, ScheduledEvent, Worker, WorkerClass};
 
 /// The stream trait of the `futures` crates: a method that returns `impl Stream` streams its items to the caller.
 pub use futures_core::Stream;

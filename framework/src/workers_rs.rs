@@ -21,7 +21,7 @@
 //! There is no manifest of ours: the binding is in the Worker's own `wrangler.toml`. Values travel as plain JavaScript values. A
 //! stream that a method returns can be read, but a stream cannot be passed as an argument.
 
-use crate::{Bindable, Namespace, NamespaceBinding, ObjectClass, ServiceBinding, WorkerClass, promise};
+use crate::{Bindable, Namespace, NamespaceBinding, ObjectClass, ServiceBinding, WorkerClass, runtime::promise};
 use wasm_bindgen::prelude::*;
 
 #[wasm_bindgen(module = "/js/host.js")]

@@ -1,6 +1,6 @@
 //! Runs cargo: finds the crate, checks that the toolchain can build it, and links its modules.
 
-use crate::{BuildError, BuildOptions, Builder, Profile, Progress, error::io, linker, process};
+use crate::{BuildError, BuildOptions, Builder, Profile, Progress, Step, error::io, linker, process};
 use cargo_metadata::{CargoOpt, DependencyKind, Message, Metadata, MetadataCommand, Package as CargoPackage};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -252,7 +252,7 @@ pub(crate) fn check_toolchain(progress: &mut dyn FnMut(Progress)) -> Result<(), 
     if output.status.success() && library.exists() {
         return Ok(());
     }
-    progress(Progress::Step(format!("Installing the Rust target {TARGET}")));
+    progress(Progress::Began(Step::InstallTarget { target: TARGET }));
     let installed = Command::new("rustup").args(["target", "add", TARGET]).output();
     match installed {
         Ok(output) if output.status.success() => Ok(()),
@@ -272,7 +272,7 @@ pub(crate) fn link(
 ) -> Result<Linked, BuildError> {
     let target = package.own_target();
     let linker = linker::ensure(&target)?;
-    progress(Progress::Step(format!("Compiling `{}` for {TARGET}", package.name)));
+    progress(Progress::Began(Step::Compile { package: package.name.clone(), target: TARGET }));
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .current_dir(&package.folder)

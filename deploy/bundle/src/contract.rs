@@ -4,7 +4,7 @@
 //! Numbers and text are fastest as plain values. Composed values travel as postcard. Postcard has no names in it, so it works only
 //! between two builds whose types have exactly the same form. Both builds have the hash of that form, and a call carries it.
 
-use crate::{BuildError, Progress, cargo::Package, describe, typescript};
+use crate::{BuildError, Progress, Warning, cargo::Package, describe, typescript};
 use realgar_wire::{
     Body, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, Shape, TypeContract, fingerprint,
 };
@@ -86,12 +86,8 @@ fn settle(
         for (what, kind, ty) in types(method) {
             let place = |path: &str| if path.is_empty() { what.clone() } else { format!("{what}, at `{path}`") };
             if let Some(untried) = &ty.untried {
-                progress(Progress::Warning(format!(
-                    "`{name}`: no value of {} could be made to try it ({}); if it does not survive postcard, write \
-                     `#[rpc(native)]` on the method",
-                    place(&untried.path),
-                    untried.reason
-                )));
+                let (method, place, reason) = (name.to_string(), place(&untried.path), untried.reason.clone());
+                progress(Progress::Warning(Warning::Untried { method, place, reason }));
             }
             text.put(kind);
             match &ty.bytes {

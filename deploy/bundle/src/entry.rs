@@ -22,9 +22,9 @@ const RUNTIME: &str = "realgar.js";
 pub(crate) const WASM: &str = "worker_bg.wasm";
 
 const RUNTIME_SOURCE: &str = include_str!("runtime/realgar.js");
-/// The functions that the runtime shares with Workers that are built without it.
+/// The functions that the runtime shares with Workers that are built without it. A link to the file of the framework.
 const HOST: &str = "host.js";
-const HOST_SOURCE: &str = include_str!("../../../framework/js/host.js");
+const HOST_SOURCE: &str = include_str!("runtime/host.js");
 /// The functions that depend on a wasm instance.
 const INSTANCE: &str = "instance.js";
 const INSTANCE_SOURCE: &str = include_str!("runtime/instance.js");

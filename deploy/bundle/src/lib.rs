@@ -19,6 +19,7 @@ mod optimize;
 mod output;
 mod plain;
 mod process;
+mod progress;
 mod tools;
 mod typescript;
 mod worker_build;
@@ -30,6 +31,7 @@ pub use error::BuildError;
 pub use output::read;
 pub use plain::read_plain;
 pub use process::Cancel;
+pub use progress::{Progress, Step, Warning};
 pub use tools::{Tools, node_tools};
 pub use worker_build::worker_build;
 
@@ -84,17 +86,6 @@ pub enum Builder {
     Realgar,
     /// Cloudflare's `worker-build`, with our entry module over its output. Recovery from panics is that of `worker-build`.
     WorkerBuild,
-}
-
-/// Something that happened during a build, for a person to see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// A step begins that may take a while.
-    Step(String),
-    /// A line that a tool printed.
-    Output(String),
-    /// A warning, which does not stop the build.
-    Warning(String),
 }
 
 /// A built Worker, on disk.
@@ -195,13 +186,13 @@ fn make(
         Profile::Release => Some(node_tools(progress)?),
     };
     let linked = cargo::link(package, options, progress)?;
-    progress(Progress::Step("Reading the init phase".into()));
+    progress(Progress::Began(Step::Describe));
     let program = contract::program(&linked.describe, package, progress)?;
-    progress(Progress::Step("Generating the glue and the entry module".into()));
+    progress(Progress::Began(Step::Generate));
     let isolated = program.description.objects.iter().any(|object| object.isolated);
     let mut glue = bindgen::generate(if isolated { &linked.isolated } else { &linked.ship }, options.profile)?;
     if let Some(tools) = &optimizer {
-        progress(Progress::Step("Optimising the wasm".into()));
+        progress(Progress::Began(Step::Optimize));
         optimize::run(tools, &mut glue, stage)?;
     }
     let mut modules = glue.snippets;

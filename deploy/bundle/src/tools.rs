@@ -1,8 +1,8 @@
 //! The Node packages that a build or a run needs. Their versions are pinned in the `package.json` at the top of the repository, and
-//! they are installed once per machine into the user's cache folder. Nothing is installed globally, and nothing is downloaded
+//! they are installed once per machine into the user's cache folder. `npm/` has links to both files, so that the package of this crate has them. Nothing is installed globally, and nothing is downloaded
 //! except from the npm registry.
 
-use crate::{BuildError, Progress, error::io, lock};
+use crate::{BuildError, Progress, Step, error::io, lock};
 use realgar_wire::fingerprint;
 use std::{
     env, fs,
@@ -10,8 +10,8 @@ use std::{
     process::Command,
 };
 
-const PACKAGE: &str = include_str!("../../../package.json");
-const LOCK: &str = include_str!("../../../package-lock.json");
+const PACKAGE: &str = include_str!("../npm/package.json");
+const LOCK: &str = include_str!("../npm/package-lock.json");
 
 /// The version of workerd, for the platforms whose packages the lock file does not list.
 const WORKERD_VERSION: &str = "1.20261117.1";
@@ -41,7 +41,7 @@ pub fn node_tools(progress: &mut dyn FnMut(Progress)) -> Result<Tools, BuildErro
     let complete = folder.join("complete");
     if !complete.exists() {
         check_node()?;
-        progress(Progress::Step("Installing workerd and wasm-opt from npm (once per machine, about 200 MB)".into()));
+        progress(Progress::Began(Step::InstallTools));
         let _lock = lock::hold(&folder)?;
         // Another build may have installed them while this one waited for the lock.
         if !complete.exists() {

@@ -5,7 +5,7 @@
 //! and what is left of the dead one, such as the closure of a timer, may call into the new one.
 
 use crate::{
-    BuildError, BuildOptions, Builder, Cancel, Profile, Progress, Tools,
+    BuildError, BuildOptions, Builder, Cancel, Profile, Progress, Step, Tools,
     cargo::{self, Package, TARGET},
     contract::{self, Program},
     entry,
@@ -82,7 +82,7 @@ fn run(package: &Package, options: &BuildOptions, progress: &mut dyn FnMut(Progr
     let program = program(cancel, progress)?;
     let target = target(package);
     let built = target.join("build").join(&package.name);
-    progress(Progress::Step(format!("Running worker-build on `{}`", package.name)));
+    progress(Progress::Began(Step::WorkerBuild { package: package.name.clone() }));
     let mut command = Command::new(program);
     command
         .current_dir(&package.folder)
@@ -112,7 +112,7 @@ fn program(cancel: Option<&Cancel>, progress: &mut dyn FnMut(Progress)) -> Resul
     let root = tools::cache_folder()?.join(format!("worker-build-{VERSION}"));
     let program = root.join(format!("bin/worker-build{}", env::consts::EXE_SUFFIX));
     if !program.exists() {
-        progress(Progress::Step(format!("Installing worker-build {VERSION} (once per machine, some minutes)")));
+        progress(Progress::Began(Step::InstallWorkerBuild { version: VERSION }));
         let mut command = Command::new("cargo");
         // A debug build compiles in half the time, and the tools that worker-build runs do the work.
         command.args(["install", "worker-build", "--version", VERSION, "--debug", "--locked", "--root"]).arg(&root);

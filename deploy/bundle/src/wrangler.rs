@@ -6,7 +6,7 @@ use realgar_wire::{
 };
 use std::{collections::BTreeMap, fmt::Write};
 
-const TEMPLATE: &str = include_str!("../../../wrangler.toml.tmpl");
+const TEMPLATE: &str = include_str!("wrangler.toml.tmpl");
 
 /// Fills the template. Every `{{name}}` in it is one of the names below.
 pub(crate) fn render(manifest: &Manifest, package: &Package, options: &BuildOptions) -> String {

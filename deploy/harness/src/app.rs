@@ -392,7 +392,8 @@ impl App {
         let time = self.now_ms();
         let path = format!("/scheduled?script={}&cron={}&time={time}", escape(script), escape(expression));
         let outcome: serde_json::Value = self.admin(&path).expect_status(200).json();
-        outcome["outcome"].as_str().unwrap_or_default().into()
+        let text = outcome["outcome"].as_str();
+        text.unwrap_or_else(|| panic!("the runtime does not say how the event ended: {outcome}")).into()
     }
 
     /// The current time of the Workers, in milliseconds since 1970.

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     ConsumerOptions, Declaration, Init, Property, WorkerClass,
-    entrypoint::WholeWorker,
     init::{Record, Trigger},
+    workers::WholeWorker,
 };
 use realgar_wire::{Binding, BindingKind, Consumer, Description, Interfaces};
 use std::{any::type_name, cell::RefCell, collections::BTreeMap};

@@ -9,7 +9,7 @@ use super::{
     object::ObjectList,
     runtime::{self, WorkerList},
 };
-use crate::{DurableObject, Live, LiveWorker, Worker, WorkerClass, entrypoint::WholeWorker};
+use crate::{DurableObject, Live, LiveWorker, Worker, WorkerClass, workers::WholeWorker};
 use std::marker::PhantomData;
 
 /// A program: its Worker, its objects, and its named entrypoints.

@@ -13,10 +13,12 @@ mod travel;
 mod turns;
 
 pub use crate::{
+    calls::{
+        Argument, Arguments, MethodName, Refusal, Reply,
+        stream::{Sink, StreamArgument, StreamHandle},
+    },
     init::Record,
-    promise::promise_settled,
-    rpc::{Argument, Arguments, MethodName},
-    stream::{Sink, StreamArgument, StreamHandle},
+    runtime::promise::promise_settled,
 };
 pub use core;
 pub use describe::{describe_interface, describe_panic};
@@ -32,10 +34,9 @@ pub use realgar_wire as wire;
 /// How the classes that a Worker hosted before have changed, as `#[worker]` says.
 pub type ClassChanges = Vec<realgar_wire::ClassChange>;
 pub use reply::{
-    Fallible, IsResult, NoResult, Refusal, Reply, assert_no_result, call_stream, call_stream_fallible, exclusive,
-    reply_stream,
+    Fallible, IsResult, NoResult, assert_no_result, call_stream, call_stream_fallible, exclusive, reply_stream,
 };
-pub use runtime::{ObjectHandle, arm, call as call_worker, cancel, consume, fetch, make_object, scheduled};
+pub use runtime::{ObjectHandle, arm, call_worker, cancel, consume, fetch, make_object, scheduled};
 pub use std::vec::Vec;
 pub use travel::{Outcome, Unfit, UnfitResult, Value, assert_error, assert_value};
 pub use turns::Turns;

@@ -1,15 +1,17 @@
 //! The tables of a class: what the platform can call on it, found by looking at which traits its type implements.
 
-use super::{Reply, turns::Turns};
+use super::turns::Turns;
 use crate::{
     Alarm, Consume, Context, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, MessageBatch, ObjectClass,
     OnAlarm, OnClose, OnError, OnEvent, OnMessage, Result, RpcErrorKind, ScheduleSettings, Scheduled, ScheduledEvent,
     State, WebSocket,
+    calls::{Arguments, Failure, Reply},
     init::Record,
-    object::WholeObject,
-    rpc::{Arguments, Failure},
+    objects::{
+        WholeObject,
+        websocket::{self, SocketEvent},
+    },
     scheduler::{self, Handled, Handlers, Handling, RawEvent, Waking},
-    websocket::{self, SocketEvent},
 };
 use std::{future::Future, marker::PhantomData, pin::Pin, rc::Rc};
 use wasm_bindgen::JsValue;
@@ -433,7 +435,7 @@ pub trait Factory {
 /// One object instance, of any class.
 pub trait Instance {
     /// Runs the method with this index.
-    fn call(&self, method: u32, arguments: Arguments) -> Reply;
+    fn run_method(&self, method: u32, arguments: Arguments) -> Reply;
     /// The name of the method with this index.
     fn method(&self, method: u32) -> &'static str;
     /// Answers an HTTP request.
@@ -486,8 +488,8 @@ struct Hosted<T: LiveObject> {
 }
 
 impl<T: LiveObject> Instance for Hosted<T> {
-    fn call(&self, method: u32, arguments: Arguments) -> Reply {
-        let reply = call(self.table.methods, &self.object, method, arguments);
+    fn run_method(&self, method: u32, arguments: Arguments) -> Reply {
+        let reply = run_method(self.table.methods, &self.object, method, arguments);
         match self.table.methods.get(method as usize).and_then(|method| method.exclusive) {
             Some(in_turn) => in_turn(&self.turns, reply),
             None => reply,
@@ -536,7 +538,7 @@ impl<T: LiveObject> Instance for Hosted<T> {
 }
 
 /// Runs the method with this index on `target`.
-pub(crate) fn call<T>(methods: &[Method<T>], target: &Rc<T>, method: u32, arguments: Arguments) -> Reply {
+pub(crate) fn run_method<T>(methods: &[Method<T>], target: &Rc<T>, method: u32, arguments: Arguments) -> Reply {
     let Some(method) = methods.get(method as usize) else { return other_build() };
     match arguments.check_count(method.name, method.parameters) {
         Ok(()) => (method.call)(target.clone(), arguments),

@@ -2,38 +2,15 @@
 
 use super::turns::Turns;
 use crate::{
-    CallError, ObjectClass, RpcError, RpcErrorKind, RpcStream, Stub, deadline,
-    rpc::{self, Arguments, Failure, Lane, MethodName, Named},
-    stream::{self, Sink, StreamError},
+    CallError, ObjectClass, RpcError, RpcStream, Stub,
+    calls::{
+        self, Arguments, Failure, Lane, MethodName, Named, Refusal, Reply,
+        stream::{self, Sink, StreamError},
+    },
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    future::{Future, poll_fn},
-    pin::Pin,
-};
+use std::future::{Future, poll_fn};
 use wasm_bindgen::JsValue;
-
-/// A running method. Its failure already has the form that travels.
-pub struct Reply(pub(crate) Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>);
-
-impl Reply {
-    /// A reply that has failed already.
-    pub(crate) fn failed(failure: Failure) -> Self {
-        Self(Box::pin(std::future::ready(Err(failure))))
-    }
-
-    /// The same reply, which is given up when `remaining` milliseconds have passed.
-    pub(crate) fn within(self, remaining: f64) -> Self {
-        if remaining.is_infinite() {
-            return self;
-        }
-        Self(Box::pin(async move {
-            let outcome = deadline::until(deadline::at(remaining), self.0).await;
-            let elapsed = || Failure::new(RpcErrorKind::DeadlineExceeded, "the deadline of the call has passed".into());
-            outcome.unwrap_or_else(|| Err(elapsed()))
-        }))
-    }
-}
 
 /// The function that runs an exclusive method of the class when its turn has come.
 #[must_use]
@@ -59,22 +36,6 @@ fn in_turn(turns: &Turns, reply: Reply) -> Reply {
         drop(turn);
         result
     }))
-}
-
-impl std::fmt::Debug for Reply {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reply")
-    }
-}
-
-/// Why a method did not get as far as its result. Opaque: generated code only passes it on with `?`.
-#[derive(Debug)]
-pub struct Refusal(pub(super) Failure);
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        refusal.0
-    }
 }
 
 /// Finds out at compile time whether `T` is a `Result`: an inherent constant takes precedence over that of a trait.
@@ -147,7 +108,7 @@ pub async fn call_stream<T, E: StreamError>(
     method: MethodName,
     arguments: &Named<'_>,
 ) -> Result<RpcStream<T, E>, RpcError> {
-    rpc::call_stream(stub, method, arguments).await
+    calls::call_stream(stub, method, arguments).await
 }
 
 /// Called by the code `#[rpc]` generates: calls a method that returns a `Result` of a stream.
@@ -156,5 +117,5 @@ pub async fn call_stream_fallible<T, E: StreamError, F: DeserializeOwned>(
     method: MethodName,
     arguments: &Named<'_>,
 ) -> Result<RpcStream<T, E>, CallError<F>> {
-    rpc::call_stream_fallible(stub, method, arguments).await
+    calls::call_stream_fallible(stub, method, arguments).await
 }

@@ -1,38 +1,29 @@
-//! The wasm side of the runtime: the one class that the entry module delegates to, and the life of a call.
-//!
-//! A call is not a promise made by wasm. The entry module keeps a record of it and passes that in; the call's future is
-//! polled at once, and most calls settle their record before the export returns. If the instance breaks, the entry module
-//! still holds the records and rejects them: nobody waits for ever.
+//! The wasm side of the runtime: what the program is, and the exports that the entry module delegates to. The life of a call is in
+//! `runtime/call.rs`.
 
-use super::{
-    Reply,
-    object::{self, Factory, Handler, Instance, ObjectList, unserved},
-};
+use super::object::{self, Factory, Handler, Instance, ObjectList, unserved};
 use crate::{
     Alarm, Close, Context, RpcErrorKind, State, Worker, WorkerClass,
-    entrypoint::WholeWorker,
-    executor,
+    calls::{Arguments, Failure, Reply},
     init::Record,
-    js,
-    rpc::{Arguments, Failure},
-    trace::{self, Scope},
-    websocket::SocketEvent,
+    objects::websocket::SocketEvent,
+    runtime::{
+        call::{current_call, start, within},
+        executor, js,
+        trace::{self, Scope},
+    },
+    workers::WholeWorker,
 };
 use js_sys::Array;
 use std::{
-    cell::{Cell, OnceCell, RefCell},
-    future::Future,
-    pin::Pin,
+    cell::{OnceCell, RefCell},
     rc::Rc,
-    task::{self, Poll},
 };
 use wasm_bindgen::prelude::*;
 use worker::Request;
 
 thread_local! {
     static PROGRAM: OnceCell<Program> = const { OnceCell::new() };
-    /// The call that is being polled; 0 outside of any.
-    static CURRENT: Cell<u32> = const { Cell::new(0) };
 }
 
 /// What this module exports. Phase 1 of each part runs when the part is used first.
@@ -135,7 +126,7 @@ pub(super) fn register<W: WholeWorker, O: ObjectList, E: WorkerList>() {
 /// A Worker of any class.
 pub(crate) trait AnyWorker {
     fn fetch(self: Rc<Self>, request: Request, context: Context) -> Reply;
-    fn call(self: Rc<Self>, method: u32, arguments: Arguments) -> Reply;
+    fn run_method(self: Rc<Self>, method: u32, arguments: Arguments) -> Reply;
     fn scheduled(self: Rc<Self>, event: JsValue, context: Context) -> Reply;
     fn consume(self: Rc<Self>, batch: JsValue, context: Context) -> Reply;
 }
@@ -148,8 +139,8 @@ impl<W: WholeWorker> AnyWorker for W {
         }))
     }
 
-    fn call(self: Rc<Self>, method: u32, arguments: Arguments) -> Reply {
-        object::call(W::table().methods, &self, method, arguments)
+    fn run_method(self: Rc<Self>, method: u32, arguments: Arguments) -> Reply {
+        object::run_method(W::table().methods, &self, method, arguments)
     }
 
     fn scheduled(self: Rc<Self>, event: JsValue, context: Context) -> Reply {
@@ -201,7 +192,7 @@ impl ObjectHandle {
     ) {
         let scope = || self.scope(self.instance.method(method), trace);
         start(record, call, scope, || match Arguments::new(arguments, bytes) {
-            Ok(arguments) => self.instance.call(method, arguments).within(remaining),
+            Ok(arguments) => self.instance.run_method(method, arguments).within(remaining),
             Err(failure) => Reply::failed(failure),
         });
     }
@@ -301,7 +292,7 @@ pub fn cancel(call: u32, task: u32) {
 /// Calls a method of the Worker: see [`ObjectHandle::call`].
 #[wasm_bindgen(js_name = realgarCall)]
 #[expect(clippy::too_many_arguments, reason = "one crossing into wasm instead of several")]
-pub fn call(
+pub fn call_worker(
     record: JsValue,
     number: u32,
     entrypoint: u32,
@@ -314,7 +305,7 @@ pub fn call(
     let name = PROGRAM.with(|program| Some((program.get()?.workers.get(entrypoint as usize)?.method)(method)));
     on_worker(record, number, entrypoint, name.unwrap_or_default(), trace, |worker| {
         match Arguments::new(arguments, bytes) {
-            Ok(arguments) => worker.call(method, arguments).within(remaining),
+            Ok(arguments) => worker.run_method(method, arguments).within(remaining),
             Err(failure) => Reply::failed(failure),
         }
     });
@@ -356,66 +347,10 @@ fn on_worker(
 /// the base crate's handler re-creates the instance below the frames of the old one.
 #[wasm_bindgen(js_name = realgarArm)]
 pub fn arm() {
-    std::panic::set_hook(Box::new(|info| js::panicked(CURRENT.get(), &info.to_string())));
-    wasm_bindgen::handler::set_on_abort(|| js::aborted(CURRENT.get()));
+    std::panic::set_hook(Box::new(|info| js::panicked(current_call(), &info.to_string())));
+    wasm_bindgen::handler::set_on_abort(|| js::aborted(current_call()));
 }
 
 fn other_build() -> Failure {
     Failure::new(RpcErrorKind::Remote, "the entry module is of another build than the wasm".into())
-}
-
-/// The call that is being polled.
-pub(crate) fn current_call() -> u32 {
-    CURRENT.get()
-}
-
-/// Runs `begin` and the future it returns as part of call `call`, which `scope` describes for logs. Returns the number of the
-/// call's task if it waits.
-fn start(record: JsValue, call: u32, scope: impl FnOnce() -> Scope, begin: impl FnOnce() -> Reply) -> Option<u32> {
-    let Reply(future) = within(call, begin);
-    // Asked only now: Phase 1, which may have run in `begin`, decides whether scopes are recorded.
-    let scope = trace::enabled().then(|| Rc::new(scope()));
-    executor::run(Call { record, call, scope, future })
-}
-
-/// Polls `future` at once as part of call `call`, and settles `record` with its result.
-pub(crate) fn run(record: JsValue, call: u32, future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>) {
-    executor::run(Call { record, call, scope: None, future });
-}
-
-/// Leaves `future` to the event loop, as part of no call, and settles `record` with its result.
-pub(crate) fn spawn(record: JsValue, future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>) {
-    executor::spawn(Box::pin(Call { record, call: 0, scope: None, future }));
-}
-
-/// A call under way.
-struct Call {
-    record: JsValue,
-    call: u32,
-    scope: Option<Rc<Scope>>,
-    future: Pin<Box<dyn Future<Output = Result<JsValue, Failure>>>>,
-}
-
-impl Future for Call {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<()> {
-        let (call, scope) = (self.call, self.scope.clone());
-        let future = self.future.as_mut();
-        match task::ready!(trace::within(scope.as_ref(), || within(call, || future.poll(cx)))) {
-            Ok(value) => js::settle(&self.record, &value),
-            Err(Failure { code, message, path, data }) => {
-                js::fail(&self.record, code, &message, path.as_deref(), &data);
-            }
-        }
-        Poll::Ready(())
-    }
-}
-
-/// Attributes a panic inside `body` to `call`.
-pub(crate) fn within<T>(call: u32, body: impl FnOnce() -> T) -> T {
-    let outer = CURRENT.replace(call);
-    let result = body();
-    CURRENT.set(outer);
-    result
 }

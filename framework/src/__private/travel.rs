@@ -5,13 +5,15 @@
 //! and [`assert_value`] and [`assert_error`] alone complain, once for each type.
 
 use super::{
-    Fallible, Refusal, Reply, probe,
+    Fallible, probe,
     reply::{encoded, received_stream},
 };
 use crate::{
     CallError, RpcError, RpcStream, Stub,
-    rpc::{self, Argument, Arguments, Failure, MethodName, Named},
-    stream::{Sink, StreamArgument},
+    calls::{
+        self, Argument, Arguments, Failure, MethodName, Named, Refusal, Reply,
+        stream::{Sink, StreamArgument},
+    },
 };
 use futures_core::Stream;
 use realgar_wire::{Flow, TypeContract};
@@ -71,7 +73,7 @@ impl<T: Serialize + DeserializeOwned> Value<T> {
     /// # Errors
     /// As [`RpcError`] says.
     pub async fn call(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Result<T, RpcError> {
-        rpc::call(stub, method, arguments).await
+        calls::call_value(stub, method, arguments).await
     }
 
     /// At the method: decodes argument `index`, which the source calls `name`.
@@ -174,7 +176,7 @@ where
     /// # Errors
     /// What the method returned, or as [`RpcError`] says.
     pub async fn call(stub: &Stub, method: MethodName, arguments: &Named<'_>) -> Result<T, CallError<E>> {
-        rpc::call_fallible(stub, method, arguments).await
+        calls::call_fallible(stub, method, arguments).await
     }
 
     /// At the caller: a stream of results as an argument.

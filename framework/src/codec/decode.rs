@@ -7,7 +7,7 @@ use super::{
     CodecError, DEPTH_MAX, SAFE_INTEGER_MAX,
     rows::{Cell, Row},
 };
-use crate::js;
+use crate::runtime::js;
 use js_sys::{Array, Uint8Array};
 use serde::de::{self, DeserializeSeed, Expected, Visitor};
 use wasm_bindgen::{JsCast, JsValue};

@@ -1,7 +1,7 @@
 //! Serde's data model to JavaScript values.
 
 use super::{CodecError, DEPTH_MAX, SAFE_INTEGER_MAX, SOME_OF_NOTHING};
-use crate::js;
+use crate::runtime::js;
 use js_sys::{Array, BigInt, Map, Object, Uint8Array};
 use serde::{Serialize, ser};
 use wasm_bindgen::JsValue;

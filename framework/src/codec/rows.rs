@@ -9,7 +9,7 @@ use super::{
     CodecError,
     decode::{Decoder, Source},
 };
-use crate::js;
+use crate::runtime::js;
 use js_sys::Array;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
@@ -48,6 +48,32 @@ impl Packed {
         // Rows without columns would never end.
         (count > 0 || cells.is_done()).then_some((columns, cells))
     }
+}
+
+/// A type that can be read from the values of a row, in the order in which the query selects them. `None` where the values do not
+/// fit.
+pub(crate) trait FromCells: Sized {
+    fn read(cells: &mut Cells<'_>) -> Option<Self>;
+}
+
+impl FromCells for Option<u64> {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        cells.number()
+    }
+}
+
+impl FromCells for Option<String> {
+    fn read(cells: &mut Cells<'_>) -> Option<Self> {
+        cells.text()
+    }
+}
+
+pub(crate) fn read_all<T: FromCells>(mut cells: Cells<'_>) -> Option<Vec<T>> {
+    let mut rows = Vec::new();
+    while !cells.is_done() {
+        rows.push(T::read(&mut cells)?);
+    }
+    Some(rows)
 }
 
 /// The columns and rows of a query.

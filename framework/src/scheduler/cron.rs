@@ -1,6 +1,6 @@
 //! Cron expressions: what they mean, and when they fire next in a time zone.
 
-use crate::{Error, Result, js};
+use crate::{Error, Result, runtime::js};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fmt};
 

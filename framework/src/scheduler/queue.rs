@@ -5,9 +5,17 @@
 
 use super::{
     attempt::{Change, Events},
-    row::{Dead, FromCells, Listed, Row, read_all},
+    row::{Dead, Listed, Row},
 };
-use crate::{Error, Params, Result, Sql, codec, codec::rows::Packed, js, now_ms};
+use crate::{
+    Error, Params, Result, Sql,
+    codec::{
+        self,
+        rows::{FromCells, Packed, read_all},
+    },
+    now_ms,
+    runtime::js,
+};
 use std::cell::{Cell, OnceCell, RefCell};
 use wasm_bindgen::JsValue;
 

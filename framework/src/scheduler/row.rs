@@ -5,7 +5,10 @@ use super::{
     stored::{runs_from_text, runs_with},
     when::Plan,
 };
-use crate::{Result, codec::rows::Cells};
+use crate::{
+    Result,
+    codec::rows::{Cells, FromCells},
+};
 use serde::{Deserialize, Serialize};
 
 /// How many runs an event remembers.
@@ -97,12 +100,6 @@ impl Dead {
     }
 }
 
-/// A type that can be read from the values of a row, in the order in which the query selects them. `None` where the values do not
-/// fit.
-pub(super) trait FromCells: Sized {
-    fn read(cells: &mut Cells<'_>) -> Option<Self>;
-}
-
 impl FromCells for Row {
     fn read(cells: &mut Cells<'_>) -> Option<Self> {
         let (id, seq, next_at) = (cells.text()??, cells.number()??, cells.number()??);
@@ -164,18 +161,6 @@ impl FromCells for (Row, Option<u64>) {
     }
 }
 
-impl FromCells for Option<u64> {
-    fn read(cells: &mut Cells<'_>) -> Option<Self> {
-        cells.number()
-    }
-}
-
-impl FromCells for Option<String> {
-    fn read(cells: &mut Cells<'_>) -> Option<Self> {
-        cells.text()
-    }
-}
-
 impl Row {
     pub(super) fn plan(&self) -> Result<Plan> {
         plan(self.plan.as_deref())
@@ -207,12 +192,4 @@ impl Row {
 
 fn plan(stored: Option<&str>) -> Result<Plan> {
     stored.map_or_else(|| Ok(Plan::default()), Plan::from_text)
-}
-
-pub(super) fn read_all<T: FromCells>(mut cells: Cells<'_>) -> Option<Vec<T>> {
-    let mut rows = Vec::new();
-    while !cells.is_done() {
-        rows.push(T::read(&mut cells)?);
-    }
-    Some(rows)
 }

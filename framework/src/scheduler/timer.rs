@@ -3,7 +3,7 @@
 //! It is always set to the earlier of the next event and the alarm that the program set itself. Without a table of events, the
 //! program's alarm is the platform's alarm. Once the table exists, the program's alarm is a row in it.
 
-use crate::{Alarm, Error, Result, js};
+use crate::{Alarm, Error, Result, runtime::js};
 use std::cell::Cell;
 use wasm_bindgen::JsValue;
 
@@ -53,13 +53,13 @@ impl Timer {
 
     /// Asks the platform what the alarm is set to.
     pub(super) async fn ask(&self) -> Result<Option<u64>> {
-        let alarm = crate::storage::settled(js::invoke0(&self.storage, "getAlarm")).await?.as_f64();
+        let alarm = crate::runtime::promise::awaited(js::invoke0(&self.storage, "getAlarm")).await?.as_f64();
         Ok(alarm.map(|time| time as u64))
     }
 
     /// Waits until everything that has been written is durable.
     pub(super) async fn sync(&self) -> Result<()> {
-        crate::storage::settled(js::invoke0(&self.storage, "sync")).await.map(drop)
+        crate::runtime::promise::awaited(js::invoke0(&self.storage, "sync")).await.map(drop)
     }
 
     /// Sets the alarm.

@@ -9,8 +9,13 @@ use super::{
     wakes::{Handled, Wakes},
 };
 use crate::{
-    Alarm, Result, State, codec, deadline, js, now_ms,
-    time::{Sleep, sleep},
+    Alarm, Result, State,
+    calls::deadline,
+    codec, now_ms,
+    runtime::{
+        js,
+        time::{Sleep, sleep},
+    },
 };
 use serde::de::DeserializeOwned;
 use std::{

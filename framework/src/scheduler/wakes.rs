@@ -10,7 +10,7 @@ use super::{
     timer::{Plain, Timer},
     when::{NEVER, ScheduleSettings, TIME_MAX, When},
 };
-use crate::{Alarm, Result, Sql, js, now_ms};
+use crate::{Alarm, Result, Sql, now_ms, runtime::js};
 use std::{
     cell::{Cell, RefCell},
     future::{Future, poll_fn},

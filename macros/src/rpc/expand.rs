@@ -181,7 +181,7 @@ fn describe_export(model: &Model) -> TokenStream {
 /// The methods of the stub type.
 pub(super) fn stubs(model: &Model) -> TokenStream {
     let stub = &model.stub;
-    let methods = model.methods.iter().map(|method| call(model, method));
+    let methods = model.methods.iter().map(|method| stub_method(model, method));
     quote! {
         impl #stub {
             #(#methods)*
@@ -354,7 +354,7 @@ fn method_contract(model: &Model, method: &Method) -> TokenStream {
 }
 
 /// The method of the stub, as a caller sees it.
-fn call(model: &Model, method: &Method) -> TokenStream {
+fn stub_method(model: &Model, method: &Method) -> TokenStream {
     let Method { ident, visibility, attributes, wire_name, idempotent, parameters, .. } = method;
     let names = parameters.iter().map(|parameter| &parameter.ident);
     let types = parameters.iter().map(|parameter| accepted(model, parameter));

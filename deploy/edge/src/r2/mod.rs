@@ -46,7 +46,7 @@ struct Operation {
     /// The JSON of a read. A write has it in the body.
     request: Option<String>,
     /// The size of the JSON of a write at the start of the body, in bytes.
-    size: usize,
+    size: Option<usize>,
 }
 
 /// The answer to an operation.
@@ -120,10 +120,11 @@ impl Store {
         if let Some(request) = &operation.request {
             return read(&bucket, &serde_json::from_str(request)?);
         }
-        if operation.size > METADATA_SIZE_MAX {
+        let size = operation.size.ok_or_else(|| io::Error::other("the operation has no description"))?;
+        if size > METADATA_SIZE_MAX {
             return Err(io::Error::other("the description of the operation is too large"));
         }
-        let mut description = vec![0; operation.size];
+        let mut description = vec![0; size];
         content.read_exact(&mut description)?;
         write(&bucket, &serde_json::from_slice(&description)?, content)
     }
@@ -354,7 +355,7 @@ fn receive(bucket: &Mutex<Bucket>, algorithms: &[Algorithm], content: &mut dyn R
 fn complete(bucket: &Mutex<Bucket>, operation: &Value) -> io::Result<Answer> {
     let (key, id) = (text(operation, "object"), text(operation, "uploadId"));
     let mut bucket = lock(bucket);
-    let Some(upload) = bucket.upload(key, id) else { return Ok(NO_SUCH_UPLOAD.into()) };
+    let Some(upload) = bucket.upload(key, id)? else { return Ok(NO_SUCH_UPLOAD.into()) };
     match chosen(&upload, &operation["parts"]) {
         Ok(blobs) => Ok(Answer::Metadata(describe(&bucket.complete(id, upload, blobs)?))),
         Err(refusal) => Ok(refusal.into()),

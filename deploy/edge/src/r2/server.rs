@@ -110,7 +110,7 @@ async fn serve(store: Arc<Store>, request: Request<Incoming>) -> Result<Response
     let operation = Operation {
         bucket: header(super::BUCKET_HEADER).unwrap_or_default(),
         request: header(super::REQUEST_HEADER),
-        size: header(SIZE_HEADER).and_then(|size| size.parse().ok()).unwrap_or(0),
+        size: header(SIZE_HEADER).and_then(|size| size.parse().ok()),
     };
     let work = spawn_blocking(move || store.answer(&operation, &mut Upload { content, chunk: Bytes::new() }));
     let ((), answer) = join(upload, work).await;

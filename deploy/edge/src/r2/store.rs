@@ -231,7 +231,7 @@ impl Bucket {
 
     /// Adds a part to an upload. Returns `false` if there is no such upload.
     pub(super) fn add_part(&mut self, key: &str, id: &str, number: u32, fresh: Fresh) -> io::Result<bool> {
-        let Some(mut upload) = self.upload(key, id) else { return Ok(false) };
+        let Some(mut upload) = self.upload(key, id)? else { return Ok(false) };
         let old = upload.parts.insert(number, fresh.blob.clone());
         write_json(&self.upload_path(id), &upload)?;
         fresh.keep();
@@ -243,7 +243,9 @@ impl Bucket {
     pub(super) fn complete(&mut self, id: &str, mut upload: Upload, blobs: Vec<Blob>) -> io::Result<Meta> {
         let mut digest = Md5::new();
         for blob in &blobs {
-            Digest::update(&mut digest, unhex(&blob.md5));
+            let md5 = unhex(&blob.md5)
+                .ok_or_else(|| io::Error::other(format!("the upload `{id}` has a part whose MD5 is `{}`", blob.md5)))?;
+            Digest::update(&mut digest, md5);
             upload.parts.retain(|_, part| part.name != blob.name);
         }
         let version = self.fresh();
@@ -264,18 +266,21 @@ impl Bucket {
     }
 
     pub(super) fn abort(&mut self, key: &str, id: &str) -> io::Result<()> {
-        if let Some(upload) = self.upload(key, id) {
+        if let Some(upload) = self.upload(key, id)? {
             fs::remove_file(self.upload_path(id))?;
             self.remove_blobs(key, upload.parts.into_values().map(|blob| blob.name));
         }
         Ok(())
     }
 
-    /// The upload of `key` that has this id.
-    pub(super) fn upload(&self, key: &str, id: &str) -> Option<Upload> {
-        let known = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let text = known.then(|| fs::read(self.upload_path(id)).ok()).flatten()?;
-        serde_json::from_slice(&text).ok().filter(|upload: &Upload| upload.key == key)
+    /// The upload of `key` that has this id, if there is one.
+    pub(super) fn upload(&self, key: &str, id: &str) -> io::Result<Option<Upload>> {
+        let path = self.upload_path(id);
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) || !path.exists() {
+            return Ok(None);
+        }
+        let upload: Upload = read_json(&path)?;
+        Ok(Some(upload).filter(|upload| upload.key == key))
     }
 
     fn upload_path(&self, id: &str) -> PathBuf {
@@ -351,14 +356,18 @@ fn read_all<T: serde::de::DeserializeOwned>(folder: &Path) -> io::Result<Vec<T>>
         let path = entry?.path();
         // A file with an extension has not got its final name, so the write was never acknowledged.
         if path.extension().is_none() {
-            let bad = |error: &dyn std::fmt::Display| {
-                io::Error::other(format!("`{}` cannot be read: {error}; it can only be removed", path.display()))
-            };
-            let text = fs::read(&path).map_err(|error| bad(&error))?;
-            values.push(serde_json::from_slice(&text).map_err(|error| bad(&error))?);
+            values.push(read_json(&path)?);
         }
     }
     Ok(values)
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {
+    let bad = |error: &dyn std::fmt::Display| {
+        io::Error::other(format!("`{}` cannot be read: {error}; it can only be removed", path.display()))
+    };
+    let text = fs::read(path).map_err(|error| bad(&error))?;
+    serde_json::from_slice(&text).map_err(|error| bad(&error))
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
@@ -375,10 +384,10 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The bytes of which [`hex`] wrote the digits.
-fn unhex(digits: &str) -> Vec<u8> {
-    let pairs = digits.as_bytes().chunks_exact(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default());
-    pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+/// The bytes of which [`hex`] wrote the digits. `None` if these are no such digits.
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    digits.len().is_multiple_of(2).then(|| digits.as_bytes().chunks(2).map(pair).collect())?
 }
 
 /// The MD5 of `bytes`, as hexadecimal digits.
