@@ -29,7 +29,9 @@ fn files(folders: &[&str], extension: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     while let Some(folder) = open.pop() {
         for path in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.is_dir() {
+            if path.is_symlink() {
+                // The file is looked at where it is.
+            } else if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|own| own == extension) {
                 files.push(path);
@@ -118,12 +120,14 @@ fn the_two_sides_of_the_boundary_agree() {
             assert!(!read(&path).contains(table), "{} looks at `{table}` behind the framework's back", path.display());
         }
     }
-    let symbol = "Symbol.for(\"realgar.next\")";
-    assert!(read("deploy/edge/src/js/hooks.js").contains(symbol), "hooks.js asks in another way");
-    assert!(read("deploy/bundle/src/runtime/realgar.js").contains(symbol), "the runtime answers in another way");
+    assert!(read("deploy/edge/src/js/hooks.js").contains("__realgarTestClock?.next?."), "hooks.js asks in another way");
+    assert!(
+        read("deploy/bundle/src/runtime/realgar.js").contains("__realgarTestClock.next = "),
+        "the runtime answers in another way"
+    );
     for code in ["panicked", "interrupted", "method_error", "deadline_exceeded"] {
         assert!(
-            read("framework/src/rpc/error.rs").contains(&format!("\"{code}\"")),
+            read("framework/src/calls/error.rs").contains(&format!("\"{code}\"")),
             "`{code}` is no code of `RpcErrorKind`"
         );
         assert!(

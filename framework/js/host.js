@@ -1,4 +1,5 @@
-// The functions that the wasm calls and that depend on no instance. `src/js.rs` is the other side.
+// The functions that the wasm calls and that need no instance of it, and what the runtime and a plain workers-rs program share.
+// `framework/src/runtime/js.rs` is the other side.
 
 import { env } from "cloudflare:workers";
 // This module itself: `install` passes on what it exports.
@@ -262,7 +263,7 @@ function bare(statement) {
 /** The numbers of the rows that were packed last. */
 let packed = [];
 
-/** The values of rows, packed as `codec/rows.rs` reads them; `undefined` if a value has no such form. */
+/** The values of rows, packed as `framework/src/codec/rows.rs` reads them; `undefined` if a value has no such form. */
 function pack(rows) {
   let text = "";
   packed = [];
@@ -365,7 +366,7 @@ export class Ledger {
   #triedAt;
   #done = [];
 
-  /** `ledgers` has this ledger while there is something to write. The statements are in `scheduler/queue.rs`. */
+  /** `ledgers` has this ledger while there is something to write. The statements are in `framework/src/scheduler/queue.rs`. */
   constructor(ledgers, sql, read, tryOne, removeAll) {
     this.#ledgers = ledgers;
     this.#sql = sql;

@@ -82,7 +82,6 @@ pub mod workers_rs;
 #[doc(hidden)]
 pub mod __private;
 
-pub use calls::deadline::{Elapsed, deadline};
 pub use calls::namespace::{Jurisdiction, LocationHint, Namespace, NamespaceBinding, ObjectId};
 pub use calls::stream::{RpcStream, StreamError, stream_response};
 pub use calls::stub::{ServiceBinding, Stub};
@@ -111,6 +110,7 @@ pub use resources::{
     },
     vars::{JsonVar, JsonVarClient, Secret, SecretClient, SecretText, StoreSecret, Var, VarClient},
 };
+pub use runtime::deadline::{Elapsed, deadline};
 pub use runtime::time::{Sleep, now_ms, sleep};
 #[cfg(feature = "tracing")]
 pub use runtime::trace::init_tracing;

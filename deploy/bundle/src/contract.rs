@@ -4,7 +4,7 @@
 //! Numbers and text are fastest as plain values. Composed values travel as postcard. Postcard has no names in it, so it works only
 //! between two builds whose types have exactly the same form. Both builds have the hash of that form, and a call carries it.
 
-use crate::{BuildError, Progress, Warning, cargo::Package, describe, typescript};
+use crate::{BuildError, Cancel, Progress, Warning, cargo::Package, describe, typescript};
 use realgar_wire::{
     Body, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, Shape, TypeContract, fingerprint,
 };
@@ -31,9 +31,11 @@ pub(crate) type Hashes = Vec<(String, usize, Option<String>)>;
 pub(crate) fn program(
     module: &Path,
     package: &Package,
+    cancel: Option<&Cancel>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Program, BuildError> {
-    let described = describe::run(module)?.ok_or_else(|| BuildError::NoExport { package: package.name.clone() })?;
+    let described =
+        describe::run(module, cancel)?.ok_or_else(|| BuildError::NoExport { package: package.name.clone() })?;
     let description = described.description;
     let interfaces: HashMap<&str, &Interface> =
         described.interfaces.iter().map(|interface| (interface.rust.as_str(), interface)).collect();

@@ -1,26 +1,14 @@
-//! Describe mode: runs Phase 1 of a module in an interpreter, and reads the description that the program gives of itself.
+//! Describe mode: runs Phase 1 of a module in Node, and reads the description that the program gives of itself.
 
-use crate::BuildError;
+use crate::{BuildError, Cancel, process, tools};
 use realgar_wire::{Description, Interface};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{
-    fs,
-    hash::{DefaultHasher, Hash, Hasher},
-    path::Path,
-};
-use wasmi::{Caller, Config, Engine, Error, ExternType, Func, Instance, Linker, Module, Store, Val};
+use serde::{Deserialize, de::DeserializeOwned};
+use std::path::Path;
 
-const DESCRIBE: &str = "__realgar_describe";
-const DESCRIBE_PANIC: &str = "__realgar_describe_panic";
+const SCRIPT: &str = include_str!("describe.js");
 
-/// The prefix of the exports that describe interfaces.
-const DESCRIBE_INTERFACE: &str = "__realgar_describe_interface_";
-
-/// How many instructions Phase 1 may run. Binding resources takes some thousands.
-const FUEL: u64 = 50_000_000;
-
-/// How many instructions the probe of an interface's types may run.
-const PROBE_FUEL: u64 = 20_000_000_000;
+/// How long a program may take to describe itself, in seconds. It takes some milliseconds.
+const LIMIT_S: u32 = 15;
 
 /// The description that a module gives of itself.
 pub(crate) struct Described {
@@ -29,135 +17,58 @@ pub(crate) struct Described {
     pub(crate) interfaces: Vec<Interface>,
 }
 
-/// The answers of a module, as text. They are kept in a file beside the module, because asking again takes seconds in an
-/// interpreter without optimisation. The tests of a program have such an interpreter, unless its profile says otherwise.
-#[derive(Serialize, Deserialize)]
-struct Answers {
-    /// The hash of the module.
-    module: u64,
-    description: String,
-    interfaces: Vec<String>,
+/// What `describe.js` prints.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Told {
+    /// The module has no description.
+    Nothing,
+    Answers {
+        description: String,
+        interfaces: Vec<String>,
+    },
+    CalledImport(String),
+    Panicked(String),
+    TimedOut,
+    Unreadable(String),
 }
 
 /// Reads the description of the module at `path`, as cargo linked it, before wasm-bindgen. `None` if the module has no description.
-pub(crate) fn run(path: &Path) -> Result<Option<Described>, BuildError> {
-    let Ok(bytes) = fs::read(path) else { return Ok(None) };
-    let Some(answers) = answers(path, &bytes)? else { return Ok(None) };
-    let outcome: Result<Description, String> = read(&answers.description)?;
-    let description = outcome.map_err(|message| BuildError::BadProgram { message })?;
-    description.check().map_err(BuildError::BadDeclaration)?;
-    let interfaces = answers.interfaces.iter().map(|json| read(json)).collect::<Result<_, _>>()?;
-    Ok(Some(Described { description, interfaces }))
-}
-
-fn answers(path: &Path, bytes: &[u8]) -> Result<Option<Answers>, BuildError> {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    let module = hasher.finish();
-    let mut file = path.as_os_str().to_os_string();
-    file.push(".json");
-    let known = fs::read(&file).ok().and_then(|json| serde_json::from_slice::<Answers>(&json).ok());
-    if let Some(known) = known.filter(|known| known.module == module) {
-        return Ok(Some(known));
-    }
-    let mut interpreter = Interpreter::new(bytes)?;
-    let exports = interpreter.exports();
-    if !exports.iter().any(|name| name == DESCRIBE) {
+pub(crate) fn run(path: &Path, cancel: Option<&Cancel>) -> Result<Option<Described>, BuildError> {
+    if !path.exists() {
         return Ok(None);
     }
-    let description = interpreter.text(DESCRIBE, FUEL)?;
-    let interfaces = exports.iter().filter(|name| name.starts_with(DESCRIBE_INTERFACE));
-    let interfaces = interfaces.map(|export| interpreter.text(export, PROBE_FUEL)).collect::<Result<_, _>>()?;
-    let answers = Answers { module, description, interfaces };
-    if let Ok(json) = serde_json::to_vec(&answers) {
-        // If the file cannot be written, the module is asked again next time.
-        let _ = fs::write(&file, json);
-    }
-    Ok(Some(answers))
+    let mut node = tools::node()?;
+    node.args(["-e", SCRIPT]).arg(path).arg(LIMIT_S.to_string());
+    let mut said = String::new();
+    let printed = process::run(&mut node, "node", cancel, &mut |progress| {
+        if let crate::Progress::Output(line) = progress {
+            said.push_str(&line);
+        }
+    });
+    let printed = printed.map_err(|error| match error {
+        BuildError::ToolFailed { .. } if !said.is_empty() => unexpected(said),
+        error => error,
+    })?;
+    let told =
+        serde_json::from_slice(&printed).map_err(|error| unexpected(format!("Node printed no answer ({error})")))?;
+    let (description, interfaces) = match told {
+        Told::Nothing => return Ok(None),
+        Told::Answers { description, interfaces } => (description, interfaces),
+        Told::CalledImport(import) => return Err(BuildError::InitCallsJavaScript { import: function_name(&import) }),
+        Told::Panicked(message) => return Err(BuildError::InitPanicked { message }),
+        Told::TimedOut => return Err(BuildError::InitTooLong { seconds: LIMIT_S }),
+        Told::Unreadable(reason) => return Err(unexpected(reason)),
+    };
+    let outcome: Result<Description, String> = read(&description)?;
+    let description = outcome.map_err(|message| BuildError::BadProgram { message })?;
+    description.check().map_err(BuildError::BadDeclaration)?;
+    let interfaces = interfaces.iter().map(|json| read(json)).collect::<Result<_, _>>()?;
+    Ok(Some(Described { description, interfaces }))
 }
 
 fn read<T: DeserializeOwned>(json: &str) -> Result<T, BuildError> {
     serde_json::from_str(json).map_err(|error| unexpected(format!("its description is of another version ({error})")))
-}
-
-/// The trap for a call of an import, with the name of the import.
-#[derive(Debug)]
-struct CalledImport(String);
-
-impl std::fmt::Display for CalledImport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl wasmi::errors::HostError for CalledImport {}
-
-struct Interpreter {
-    store: Store<()>,
-    instance: Instance,
-}
-
-impl Interpreter {
-    fn new(bytes: &[u8]) -> Result<Self, BuildError> {
-        let mut config = Config::default();
-        config.consume_fuel(true);
-        let engine = Engine::new(&config);
-        let module = Module::new(&engine, bytes).map_err(|error| unexpected(error.to_string()))?;
-        let mut store = Store::new(&engine, ());
-        store.set_fuel(FUEL).map_err(|error| unexpected(error.to_string()))?;
-        let mut linker = Linker::new(&engine);
-        for import in module.imports() {
-            let ExternType::Func(signature) = import.ty() else { continue };
-            let name = function_name(import.name());
-            let trap = Func::new(&mut store, signature.clone(), move |_: Caller<'_, ()>, _: &[Val], _: &mut [Val]| {
-                Err(Error::host(CalledImport(name.clone())))
-            });
-            linker.define(import.module(), import.name(), trap).map_err(|error| unexpected(error.to_string()))?;
-        }
-        let instance =
-            linker.instantiate_and_start(&mut store, &module).map_err(|error| unexpected(error.to_string()))?;
-        Ok(Self { store, instance })
-    }
-
-    fn exports(&self) -> Vec<String> {
-        self.instance.exports(&self.store).map(|export| export.name().to_string()).collect()
-    }
-
-    /// Calls an export that returns the address and length of a text.
-    fn text(&mut self, export: &str, fuel: u64) -> Result<String, BuildError> {
-        self.store.set_fuel(fuel).map_err(|error| unexpected(error.to_string()))?;
-        let function = self
-            .instance
-            .get_typed_func::<(), u64>(&self.store, export)
-            .map_err(|error| unexpected(error.to_string()))?;
-        let packed = match function.call(&mut self.store, ()) {
-            Ok(packed) => packed,
-            Err(trap) => return Err(self.explain(&trap, export)),
-        };
-        let memory =
-            self.instance.get_memory(&self.store, "memory").ok_or_else(|| unexpected("it exports no memory".into()))?;
-        let (address, length) = ((packed >> 32) as usize, (packed & 0xffff_ffff) as usize);
-        let bytes = memory
-            .data(&self.store)
-            .get(address..address + length)
-            .ok_or_else(|| unexpected("its description lies outside of its memory".into()))?;
-        String::from_utf8(bytes.to_vec()).map_err(|error| unexpected(error.to_string()))
-    }
-
-    fn explain(&mut self, trap: &Error, export: &str) -> BuildError {
-        if let Some(CalledImport(import)) = trap.downcast_ref() {
-            return BuildError::InitCallsJavaScript { import: import.clone() };
-        }
-        if trap.as_trap_code() == Some(wasmi::TrapCode::OutOfFuel) {
-            return BuildError::InitTooLong { instructions: if export == DESCRIBE { FUEL } else { PROBE_FUEL } };
-        }
-        // A panic has left its text behind; another trap has not.
-        let message = match export {
-            DESCRIBE_PANIC => String::new(),
-            _ => self.text(DESCRIBE_PANIC, FUEL).unwrap_or_default(),
-        };
-        BuildError::InitPanicked { message: if message.is_empty() { trap.to_string() } else { message } }
-    }
 }
 
 /// The name of an import in the source. Before it has run, wasm-bindgen calls the import `now` `__wbg_now_2c3f0a…`.

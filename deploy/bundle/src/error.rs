@@ -86,11 +86,11 @@ pub enum BuildError {
         /// The text of the panic.
         message: String,
     },
-    /// Phase 1 did not end within its fuel.
-    #[error("the init phase did not end after {instructions} instructions; it must only bind resources")]
+    /// Phase 1 did not end.
+    #[error("the init phase has not ended after {seconds} s; it must only bind resources")]
     InitTooLong {
-        /// The limit.
-        instructions: u64,
+        /// The limit, in seconds.
+        seconds: u32,
     },
     /// Phase 1 ran, and the program found a mistake in what it declares.
     #[error("the init phase declares something that cannot be deployed: {message}")]

@@ -187,7 +187,7 @@ fn make(
     };
     let linked = cargo::link(package, options, progress)?;
     progress(Progress::Began(Step::Describe));
-    let program = contract::program(&linked.describe, package, progress)?;
+    let program = contract::program(&linked.describe, package, options.cancel.as_ref(), progress)?;
     progress(Progress::Began(Step::Generate));
     let isolated = program.description.objects.iter().any(|object| object.isolated);
     let mut glue = bindgen::generate(if isolated { &linked.isolated } else { &linked.ship }, options.profile)?;

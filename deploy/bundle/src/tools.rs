@@ -8,6 +8,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 const PACKAGE: &str = include_str!("../npm/package.json");
@@ -116,6 +117,16 @@ fn npm(folder: &Path, arguments: &[&str]) -> Result<(), BuildError> {
         problem: format!("could not install the tools: {}", String::from_utf8_lossy(&output.stderr).trim()),
         remedy: "check the network and the npm registry that `npm config get registry` names".into(),
     })
+}
+
+/// Node, whose version is checked once.
+pub(crate) fn node() -> Result<Command, BuildError> {
+    static CHECKED: OnceLock<()> = OnceLock::new();
+    if CHECKED.get().is_none() {
+        check_node()?;
+        CHECKED.get_or_init(|| ());
+    }
+    Ok(Command::new("node"))
 }
 
 fn check_node() -> Result<(), BuildError> {

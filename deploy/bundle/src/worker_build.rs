@@ -34,7 +34,7 @@ pub(crate) fn make(
     let built = run(package, options, progress)?;
     let folder = if options.profile == Profile::Dev { "debug" } else { "release" };
     let ship = target(package).join(TARGET).join(folder).join(format!("{}.wasm", package.library.replace('-', "_")));
-    let program = contract::program(&linker::describe_module(&ship), package, progress)?;
+    let program = contract::program(&linker::describe_module(&ship), package, options.cancel.as_ref(), progress)?;
     if let Some(object) = program.description.objects.iter().find(|object| object.isolated) {
         let class = &object.class;
         return Err(BuildError::BadProgram {

@@ -3,11 +3,7 @@
 //! Reachable from the describe exports only. The shipped module is linked from the same objects without those exports, so
 //! nothing here, and nothing only this needs, is in it.
 
-use super::{
-    Contract,
-    object::{ObjectList, unserved},
-    runtime::WorkerList,
-};
+use super::{Contract, exports::WorkerList, object::ObjectList};
 use crate::{
     ConsumerOptions, Declaration, Init, Property, WorkerClass,
     init::{Record, Trigger},
@@ -97,6 +93,19 @@ fn collect<W: WholeWorker, O: ObjectList, E: WorkerList>() -> Result<Description
         }
     }
     Ok(description)
+}
+
+/// The mistake, if `T` serves another number of methods than its contract has.
+pub(super) fn unserved<T>(contract: &[realgar_wire::Method], served: usize) -> Option<String> {
+    let name = type_name::<T>();
+    let name = name.rsplit("::").next().unwrap_or(name);
+    (contract.len() != served).then(|| {
+        format!(
+            "`{name}` serves {served} of the {} methods in its contract; write `#[rpc]` on the `impl .. for {name}` of the \
+             contract's trait",
+            contract.len()
+        )
+    })
 }
 
 /// Checks that the messages of a queue are what the Worker handles.

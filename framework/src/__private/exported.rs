@@ -6,8 +6,8 @@
 
 use super::{
     describe,
+    exports::{self, WorkerList},
     object::ObjectList,
-    runtime::{self, WorkerList},
 };
 use crate::{DurableObject, Live, LiveWorker, Worker, WorkerClass, workers::WholeWorker};
 use std::marker::PhantomData;
@@ -41,7 +41,7 @@ impl<W, L> ObjectsOf<W> for Listed<L> {
 impl<W: WholeWorker, O: ObjectsOf<W, List: ObjectList>, E: WorkerList> Exported<W, O, E> {
     /// Says what this module exports. Called once per wasm instance.
     pub fn register() {
-        runtime::register::<W, O::List, E>();
+        exports::register::<W, O::List, E>();
     }
 
     /// Describes the program: see [`describe::describe`].

@@ -5,16 +5,15 @@
 
 mod describe;
 mod exported;
+mod exports;
 pub mod object;
 pub mod probe;
-mod reply;
-pub(crate) mod runtime;
 mod travel;
 mod turns;
 
 pub use crate::{
     calls::{
-        Argument, Arguments, MethodName, Refusal, Reply,
+        Argument, Arguments, MethodName, Refusal, Reply, call_stream, call_stream_fallible,
         stream::{Sink, StreamArgument, StreamHandle},
     },
     init::Record,
@@ -31,12 +30,13 @@ pub use object::{
 };
 pub use realgar_wire as wire;
 
+pub use exports::{ObjectHandle, arm, call_worker, cancel, consume, fetch, make_object, scheduled};
+pub use std::vec::Vec;
+pub use travel::{
+    Fallible, IsResult, NoResult, Outcome, Unfit, UnfitResult, Value, assert_error, assert_no_result, assert_value,
+    reply_stream,
+};
+pub use turns::{Turns, exclusive};
+
 /// How the classes that a Worker hosted before have changed, as `#[worker]` says.
 pub type ClassChanges = Vec<realgar_wire::ClassChange>;
-pub use reply::{
-    Fallible, IsResult, NoResult, assert_no_result, call_stream, call_stream_fallible, exclusive, reply_stream,
-};
-pub use runtime::{ObjectHandle, arm, call_worker, cancel, consume, fetch, make_object, scheduled};
-pub use std::vec::Vec;
-pub use travel::{Outcome, Unfit, UnfitResult, Value, assert_error, assert_value};
-pub use turns::Turns;

@@ -1,10 +1,11 @@
-//! The tables of a class: what the platform can call on it, found by looking at which traits its type implements.
+//! The tables of a class: what the platform can call on it, found by looking at which traits its type implements; and the objects
+//! that run by such a table.
 
 use super::turns::Turns;
 use crate::{
     Alarm, Consume, Context, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, MessageBatch, ObjectClass,
-    OnAlarm, OnClose, OnError, OnEvent, OnMessage, Result, RpcErrorKind, ScheduleSettings, Scheduled, ScheduledEvent,
-    State, WebSocket,
+    OnAlarm, OnClose, OnError, OnEvent, OnMessage, Result, ScheduleSettings, Scheduled, ScheduledEvent, State,
+    WebSocket,
     calls::{Arguments, Failure, Reply},
     init::Record,
     objects::{
@@ -400,25 +401,12 @@ impl<Head: WholeObject, Tail: ObjectList> ObjectList for (Head, Tail) {
         let mut init = Init::describing();
         drop(Head::init(&mut init));
         let object = Head::describe();
-        record.problems.extend(unserved::<Head>(&object.methods, Head::table().methods.len()));
+        record.problems.extend(super::describe::unserved::<Head>(&object.methods, Head::table().methods.len()));
         description.interfaces.hosted.insert(object.class.clone(), std::any::type_name::<Head::Class>().into());
         description.objects.push(object);
         record.extend(init.into_record());
         Tail::describe(description, record);
     }
-}
-
-/// The mistake, if `T` serves another number of methods than its contract has.
-pub(crate) fn unserved<T>(contract: &[realgar_wire::Method], served: usize) -> Option<String> {
-    let name = std::any::type_name::<T>();
-    let name = name.rsplit("::").next().unwrap_or(name);
-    (contract.len() != served).then(|| {
-        format!(
-            "`{name}` serves {served} of the {} methods in its contract; write `#[rpc]` on the `impl .. for {name}` of the \
-             contract's trait",
-            contract.len()
-        )
-    })
 }
 
 /// Phase 2, running.
@@ -503,12 +491,12 @@ impl<T: LiveObject> Instance for Hosted<T> {
     fn fetch(&self, request: Request) -> Reply {
         match self.table.fetch {
             Some(fetch) => fetch(self.object.clone(), request),
-            None => other_build(),
+            None => Reply::failed(Failure::other_build()),
         }
     }
 
     fn alarm(&self, state: State, alarm: Alarm) -> Reply {
-        let Some(waking) = self.table.waking else { return other_build() };
+        let Some(waking) = self.table.waking else { return Reply::failed(Failure::other_build()) };
         let (object, own) = (self.object.clone(), self.object.clone());
         let handlers = Handlers {
             event: self.table.event.map(|(handler, _)| -> Box<dyn Fn(RawEvent) -> Handling> {
@@ -532,22 +520,18 @@ impl<T: LiveObject> Instance for Hosted<T> {
         };
         match handler {
             Some(handler) => handler(self.object.clone(), socket, event),
-            None => other_build(),
+            None => Reply::failed(Failure::other_build()),
         }
     }
 }
 
 /// Runs the method with this index on `target`.
 pub(crate) fn run_method<T>(methods: &[Method<T>], target: &Rc<T>, method: u32, arguments: Arguments) -> Reply {
-    let Some(method) = methods.get(method as usize) else { return other_build() };
+    let Some(method) = methods.get(method as usize) else { return Reply::failed(Failure::other_build()) };
     match arguments.check_count(method.name, method.parameters) {
         Ok(()) => (method.call)(target.clone(), arguments),
         Err(failure) => Reply::failed(failure),
     }
-}
-
-fn other_build() -> Reply {
-    Reply::failed(Failure::new(RpcErrorKind::UnknownMethod, "the entry module is of another build".into()))
 }
 
 /// Called by the code `export!` generates: checks that `E` is an entrypoint of Worker `W`.

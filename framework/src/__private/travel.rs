@@ -4,15 +4,12 @@
 //! two ways: as that of a type, [`Value`] or [`Outcome`], or, where that does not apply, as that of a trait. The second way compiles,
 //! and [`assert_value`] and [`assert_error`] alone complain, once for each type.
 
-use super::{
-    Fallible, probe,
-    reply::{encoded, received_stream},
-};
+use super::probe;
 use crate::{
     CallError, RpcError, RpcStream, Stub,
     calls::{
-        self, Argument, Arguments, Failure, MethodName, Named, Refusal, Reply,
-        stream::{Sink, StreamArgument},
+        self, Argument, Arguments, Failure, Lane, MethodName, Named, Refusal, Reply,
+        stream::{self, Sink, StreamArgument, StreamError},
     },
 };
 use futures_core::Stream;
@@ -23,6 +20,47 @@ use std::{
     future::{Future, Pending},
     marker::PhantomData,
 };
+use wasm_bindgen::JsValue;
+
+/// Finds out at compile time whether `T` is a `Result`: an inherent constant takes precedence over that of a trait.
+#[derive(Debug)]
+pub struct IsResult<T>(PhantomData<T>);
+
+impl<T, E> IsResult<Result<T, E>> {
+    /// `T` is a `Result`.
+    pub const IS_RESULT: bool = true;
+}
+
+/// The constant of [`IsResult`] for every other type.
+pub trait NoResult {
+    /// `T` is not a `Result`.
+    const IS_RESULT: bool = false;
+}
+
+impl<T> NoResult for IsResult<T> {}
+
+/// Called by the code `#[rpc]` generates, at compile time: refuses a `Result` that does not look like one.
+pub const fn assert_no_result(is_result: bool) {
+    assert!(!is_result, "this type is a `Result` under another name, which `#[rpc]` cannot see: write `Result<..>`");
+}
+
+/// A result type that `#[rpc]` takes apart: a type called `Result`, or one with parameters whose name ends so.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is named like a `Result`, but is none",
+    note = "`#[rpc]` takes a type with parameters whose name ends in `Result` for an alias of `std::result::Result`",
+    note = "return it under another name: `type Page = PagedResult<Item>;`"
+)]
+pub trait Fallible {
+    /// What a call returns.
+    type Ok;
+    /// What the method may fail with.
+    type Error;
+}
+
+impl<T, E> Fallible for Result<T, E> {
+    type Ok = T;
+    type Error = E;
+}
 
 /// A type that can travel.
 #[diagnostic::on_unimplemented(
@@ -279,6 +317,30 @@ pub trait UnfitResult<R: Fallible> {
 }
 
 impl<R: Fallible> UnfitResult<R> for Outcome<R> {}
+
+/// Called by the code `#[rpc]` generates: runs a method that returns a stream. The future holds the stream, and what that
+/// borrows, and ends with it.
+pub fn reply_stream<F>(arguments: Arguments, method: impl FnOnce(Arguments, Sink) -> F) -> Reply
+where
+    F: Future<Output = Result<(), Refusal>> + 'static,
+{
+    let sink = Sink::new(arguments.lane().format());
+    let producer = Box::pin(method(arguments, sink.clone()));
+    Reply(Box::pin(stream::open(sink, producer)))
+}
+
+fn received_stream<T, E: StreamError>(
+    arguments: &Arguments,
+    index: u32,
+    name: &str,
+) -> Result<RpcStream<T, E>, Refusal> {
+    let stream = RpcStream::new(name, &arguments.raw(index), false);
+    stream.map_err(|error| Refusal(Failure::arguments(&crate::CodecError::new(error).inside(name))))
+}
+
+fn encoded<T: Serialize>(lane: Lane, value: &T) -> Result<JsValue, Failure> {
+    lane.encode(value).map_err(|error| Failure::result(&error))
+}
 
 fn unfit() -> ! {
     panic!("a type that cannot travel is in the signature of a method")

@@ -1,7 +1,9 @@
 //! Whose turn it is: the exclusive methods of an object run one after the other, in the order of their calls.
 
+use crate::{ObjectClass, calls::Reply};
 use std::{
     cell::{Cell, RefCell},
+    future::poll_fn,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -64,6 +66,32 @@ impl Drop for Turn {
             next.wake();
         }
     }
+}
+
+/// The function that runs an exclusive method of the class when its turn has come.
+#[must_use]
+pub const fn exclusive<C: HasTurns>() -> Option<fn(&Turns, Reply) -> Reply> {
+    Some(in_turn)
+}
+
+/// A class whose methods can be exclusive.
+#[diagnostic::on_unimplemented(
+    message = "a method of `{Self}` cannot be exclusive",
+    note = "only the methods of a Durable Object can wait for each other: a Worker runs in many isolates at once"
+)]
+pub trait HasTurns {}
+
+impl<C: ObjectClass> HasTurns for C {}
+
+/// Runs `reply` when its turn has come.
+fn in_turn(turns: &Turns, reply: Reply) -> Reply {
+    let turn = turns.queue();
+    Reply(Box::pin(async move {
+        poll_fn(|cx| turn.poll(cx)).await;
+        let result = reply.0.await;
+        drop(turn);
+        result
+    }))
 }
 
 #[cfg(test)]

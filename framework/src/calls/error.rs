@@ -21,6 +21,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// The failure of a call that the entry module of another build makes.
+    pub(crate) fn other_build() -> Self {
+        Self::new(RpcErrorKind::UnknownMethod, "the entry module is of another build than the wasm".into())
+    }
+
     pub(crate) fn new(kind: RpcErrorKind, message: String) -> Self {
         Self { code: kind.code(), message, path: None, data: JsValue::UNDEFINED }
     }
@@ -150,7 +155,7 @@ impl RpcError {
                     RpcErrorKind::Overloaded
                 } else if flag("durableObjectReset") {
                     RpcErrorKind::Reset
-                } else if js::is_method_missing(&message) {
+                } else if is_method_missing(&message) {
                     RpcErrorKind::UnknownMethod
                 } else if flag("retryable") || message.starts_with("Network connection lost") {
                     RpcErrorKind::Network
@@ -270,6 +275,12 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self { code: HANDLER_ERROR, message: error.to_string(), path: None, data: JsValue::UNDEFINED }
     }
+}
+
+/// Whether a message is the one with which the platform reports a method that does not exist.
+#[inline(never)]
+pub(crate) fn is_method_missing(message: &str) -> bool {
+    js::says(message, "does not implement the method")
 }
 
 #[cfg(test)]

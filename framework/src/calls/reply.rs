@@ -1,6 +1,7 @@
 //! A method that runs, and why one did not.
 
-use super::{Failure, RpcErrorKind, deadline};
+use super::{Failure, RpcErrorKind};
+use crate::runtime::deadline;
 use std::{future::Future, pin::Pin};
 use wasm_bindgen::JsValue;
 

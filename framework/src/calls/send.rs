@@ -1,12 +1,12 @@
 //! The calling end: a method on a stub.
 
 use self::peer::Peer;
-use super::{CallError, Lane, RpcError, RpcErrorKind};
+use super::{CallError, Lane, RpcError, RpcErrorKind, error::is_method_missing};
 use crate::{
     RpcStream, Stub,
-    calls::{deadline, stream::StreamError},
+    calls::stream::StreamError,
     codec,
-    runtime::{js, promise, trace},
+    runtime::{deadline, js, promise, trace},
     sleep,
 };
 use js_sys::{Array, Uint8Array};
@@ -116,7 +116,7 @@ pub(crate) async fn call_fallible<T: DeserializeOwned, E: DeserializeOwned>(
 }
 
 /// Calls a method whose result is a stream.
-pub(crate) async fn call_stream<T, E: StreamError>(
+pub async fn call_stream<T, E: StreamError>(
     stub: &Stub,
     method: MethodName,
     arguments: &Named<'_>,
@@ -129,7 +129,7 @@ pub(crate) async fn call_stream<T, E: StreamError>(
 }
 
 /// Calls a method whose result is a `Result` of a stream.
-pub(crate) async fn call_stream_fallible<T, E: StreamError, F: DeserializeOwned>(
+pub async fn call_stream_fallible<T, E: StreamError, F: DeserializeOwned>(
     stub: &Stub,
     method: MethodName,
     arguments: &Named<'_>,
@@ -348,7 +348,7 @@ fn refusal(thrown: &JsValue) -> Option<Refused> {
         return Some(Refused::Skew);
     }
     let message = js::string_field(thrown, "message")?;
-    let stranger = js::is_method_missing(&message) && js::says(&message, js::REALGAR_METHOD);
+    let stranger = is_method_missing(&message) && js::says(&message, js::REALGAR_METHOD);
     stranger.then_some(Refused::Stranger)
 }
 

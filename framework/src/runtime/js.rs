@@ -1,7 +1,8 @@
-//! The boundary to JavaScript: what the generated entry module offers under the name `__realgar`.
+//! The boundary to JavaScript: what the runtime offers under the name `__realgar`.
 //!
 //! Every import that can throw on what a user, a peer or the runtime may pass has `catch`: an exception that unwinds through wasm
-//! frames would leave the instance broken and its caller waiting for ever. `deploy/bundle/src/runtime/realgar.js` is the other side of this file.
+//! frames would leave the instance broken and its caller waiting for ever. The other side
+//! of this file is in `framework/js/host.js` and `deploy/bundle/src/runtime/{instance,realgar}.js`.
 
 use std::{cell::RefCell, ptr};
 use wasm_bindgen::prelude::*;
@@ -389,12 +390,6 @@ pub(crate) fn invoke2(
 #[inline(never)]
 pub(crate) fn says(message: &str, text: &str) -> bool {
     message.as_bytes().windows(text.len()).any(|window| window == text.as_bytes())
-}
-
-/// Whether a message is the one with which the platform reports a method that does not exist.
-#[inline(never)]
-pub(crate) fn is_method_missing(message: &str) -> bool {
-    says(message, "does not implement the method")
 }
 
 /// The own or inherited string property `name` of `value`, if it has one.

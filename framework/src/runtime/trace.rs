@@ -1,7 +1,7 @@
 //! Which call the code runs in: its class, object and method, and the trace that follows calls from hop to hop. With the feature
 //! `tracing`, events and spans of the crate `tracing` become structured logs that say so.
 
-use crate::calls::deadline;
+use super::deadline;
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,

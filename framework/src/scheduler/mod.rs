@@ -14,9 +14,9 @@ pub use cron::Cron;
 pub use row::Run;
 pub use when::{Missed, Overlap, Repeat, Retry, ScheduleSettings, When};
 
-pub(crate) use timer::{FIRST_TIME_MS, Plain};
+pub(crate) use timer::FIRST_TIME_MS;
 pub(crate) use wake::{ALARM, EVENTS, Handlers, Handling, RawEvent, Waking};
-pub(crate) use wakes::{Handled, OpenTransaction, Wakes};
+pub(crate) use wakes::{Handled, OpenTransaction, Plain, Wakes};
 
 use crate::{LiveObject, Result, State, codec};
 use row::{Dead, Listed};

@@ -1,11 +1,11 @@
-//! The table of events in the database of the object: every statement that touches it.
+//! The table of events in the database of the object: every statement of this crate that touches it.
 //!
 //! Within a turn, the attempts of a wake are noted in a *ledger* on the JavaScript side. The database is told of them when the turn
 //! ends, and before anything else reads the table, so that many events that do not wait cost one statement.
 
 use super::{
     attempt::{Change, Events},
-    row::{Dead, Listed, Row},
+    row::{ALARM_ID, Dead, Listed, RETRY_ID, Row, is_reserved},
 };
 use crate::{
     Error, Params, Result, Sql,
@@ -19,10 +19,6 @@ use crate::{
 use std::cell::{Cell, OnceCell, RefCell};
 use wasm_bindgen::JsValue;
 
-/// The id of the program's own alarm.
-pub(super) const ALARM: &str = "realgar:alarm";
-/// The id of a repeated call of the alarm handler, after one that failed while the program's own alarm was not due.
-pub(super) const RETRY: &str = "realgar:retry";
 /// How long an id can be, in bytes: as long as a storage key. Many ids of this length together still fit into one parameter of a
 /// statement.
 const ID_SIZE_MAX: usize = 2048;
@@ -108,11 +104,6 @@ impl<'a> New<'a> {
         };
         Err(problem.into())
     }
-}
-
-/// Whether an id is one of our own.
-pub(super) fn is_reserved(id: &str) -> bool {
-    id == ALARM || id == RETRY
 }
 
 impl Queue {
@@ -245,31 +236,34 @@ impl Queue {
     /// Notes that the program's own alarm was tried before it came into the table, and since when it runs, if it does.
     pub(super) fn mark_alarm(&self, tried: u32, since: Option<u64>) -> Result<()> {
         let statement = "UPDATE realgar_events SET attempts = ?, started_at = ? WHERE id = ?";
-        self.sql.execute(statement, (tried, since, ALARM)).map(drop)
+        self.sql.execute(statement, (tried, since, ALARM_ID)).map(drop)
     }
 
     /// Deletes the program's own alarm.
     pub(super) fn remove_alarm(&self) -> Result<()> {
         self.read_until.set(None);
-        self.sql.execute("DELETE FROM realgar_events WHERE id IN (?, ?)", (ALARM, RETRY)).map(drop)
+        self.sql.execute("DELETE FROM realgar_events WHERE id IN (?, ?)", (ALARM_ID, RETRY_ID)).map(drop)
     }
 
     /// The time of the program's own alarm. `None` if no alarm is set, and while its handler runs.
     pub(super) fn alarm(&self) -> Result<Option<u64>> {
         self.write()?;
-        self.number("SELECT next_at FROM realgar_events WHERE id = ? AND started_at IS NULL", (ALARM,))
+        self.number("SELECT next_at FROM realgar_events WHERE id = ? AND started_at IS NULL", (ALARM_ID,))
     }
 
     /// The row of the program's own alarm, if its handler is running.
     pub(super) fn running_alarm(&self) -> Result<Option<Row>> {
         let statement = "SELECT id, seq, next_at, attempts, due, anchor, plan, runs, interrupted \
                          FROM realgar_events WHERE id = ? AND started_at IS NOT NULL";
-        Ok(self.rows(statement, (ALARM,))?.pop())
+        Ok(self.rows(statement, (ALARM_ID,))?.pop())
     }
 
     /// When the program's alarm handler is next called for an alarm after `now`.
     pub(super) fn alarm_after(&self, now: u64) -> Result<Option<u64>> {
-        self.number("SELECT min(next_at) FROM realgar_events WHERE id IN (?, ?) AND next_at > ?", (ALARM, RETRY, now))
+        self.number(
+            "SELECT min(next_at) FROM realgar_events WHERE id IN (?, ?) AND next_at > ?",
+            (ALARM_ID, RETRY_ID, now),
+        )
     }
 
     /// Has the program's events that are due at `now` wait until `until`. Returns whether there are any.
@@ -277,7 +271,7 @@ impl Queue {
         self.write()?;
         let statement = "UPDATE realgar_events SET due = coalesce(due, next_at), next_at = ? \
                          WHERE next_at <= ? AND started_at IS NULL AND id NOT IN (?, ?)";
-        Ok(self.sql.execute(statement, (until, now, ALARM, RETRY))? > 0)
+        Ok(self.sql.execute(statement, (until, now, ALARM_ID, RETRY_ID))? > 0)
     }
 
     pub(super) fn remove(&self, id: &str) -> Result<bool> {
@@ -306,7 +300,7 @@ impl Queue {
         let statement = "SELECT id, seq, coalesce(due, next_at) AS due, anchor, next_at, attempts, started_at, plan, payload, runs \
                          FROM realgar_events WHERE (next_at, seq) > (?, ?) AND id NOT IN (?, ?) \
                          ORDER BY next_at, seq LIMIT ?";
-        self.rows(statement, (after.0, after.1, ALARM, RETRY, limit))
+        self.rows(statement, (after.0, after.1, ALARM_ID, RETRY_ID, limit))
     }
 
     /// The first `limit` dead letters with a number above `after`.

@@ -1,7 +1,6 @@
 //! The rows of the two tables: events and dead letters.
 
 use super::{
-    queue::is_reserved,
     stored::{runs_from_text, runs_with},
     when::Plan,
 };
@@ -11,8 +10,17 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
+/// The id of the program's own alarm.
+pub(super) const ALARM_ID: &str = "realgar:alarm";
+/// The id of a repeated call of the alarm handler, after one that failed while the program's own alarm was not due.
+pub(super) const RETRY_ID: &str = "realgar:retry";
 /// How many runs an event remembers.
 const RUNS_MAX: usize = 10;
+
+/// Whether an id is one of our own.
+pub(super) fn is_reserved(id: &str) -> bool {
+    id == ALARM_ID || id == RETRY_ID
+}
 
 /// An event that is due.
 #[derive(Debug)]

@@ -43,10 +43,14 @@ impl Plan {
         text
     }
 
+    /// The stored plan. `None` for the default plan.
+    pub(super) fn stored(&self) -> Option<String> {
+        Some(self.to_text()).filter(|text| !text.is_empty())
+    }
+
     /// The stored plan of a single run of this event, which is tried as often as every run. `None` if that is the default plan.
     pub(super) fn once(&self) -> Option<String> {
-        let once = Self { retry: self.retry, ..Self::default() };
-        Some(once.to_text()).filter(|text| !text.is_empty())
+        Self { retry: self.retry, ..Self::default() }.stored()
     }
 
     /// # Errors

@@ -3,7 +3,7 @@
 //! It is always set to the earlier of the next event and the alarm that the program set itself. Without a table of events, the
 //! program's alarm is the platform's alarm. Once the table exists, the program's alarm is a row in it.
 
-use crate::{Alarm, Error, Result, runtime::js};
+use crate::{Error, Result, runtime::js};
 use std::cell::Cell;
 use wasm_bindgen::JsValue;
 
@@ -16,26 +16,13 @@ pub(super) struct Timer {
     storage: JsValue,
     /// What the alarm is set to. `None`: not set, or not known.
     armed: Cell<Option<u64>>,
-    /// The program's own alarm, while there is no table of events.
-    pub(super) plain: Cell<Plain>,
     /// Whether a test stands in for the clock. Then the test wakes the object, and the alarm is not set.
     pub(super) frozen: bool,
 }
 
-/// The state of the program's own alarm while it is the platform's alarm.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Plain {
-    #[default]
-    None,
-    Set(u64),
-    Running(Alarm),
-    /// The handler has failed, and the platform will call it again.
-    Failed(Alarm),
-}
-
 impl Timer {
     pub(super) fn new(storage: JsValue) -> Self {
-        Self { storage, armed: Cell::default(), plain: Cell::default(), frozen: js::clock_is_frozen() }
+        Self { storage, armed: Cell::default(), frozen: js::clock_is_frozen() }
     }
 
     pub(super) fn storage(&self) -> &JsValue {

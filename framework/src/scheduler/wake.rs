@@ -1,7 +1,7 @@
 //! A wake: handles the events that are due.
 //!
-//! An event leaves the table only after its handler succeeded. Before the handler runs, the table says that the event is being
-//! tried: if the object ends meanwhile, that attempt has failed.
+//! An event leaves the table when its handler succeeded, or when it was given up. Before the handler runs, the ledger says that the event
+//! is being tried, and the table does at the latest when the turn ends: if the object ends meanwhile, the attempt was interrupted.
 
 use super::{
     Event, ScheduleSettings,
@@ -9,18 +9,16 @@ use super::{
     wakes::{Handled, Wakes},
 };
 use crate::{
-    Alarm, Result, State,
-    calls::deadline,
-    codec, now_ms,
+    Alarm, Result, State, codec, now_ms,
     runtime::{
-        js,
+        deadline, js,
         time::{Sleep, sleep},
     },
 };
 use serde::de::DeserializeOwned;
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     rc::Rc,
     task::Poll,
     time::Duration,
@@ -57,7 +55,7 @@ pub(crate) const EVENTS: Waking = Waking {
     wake: |state, handlers, alarm| {
         Box::pin(async move {
             let wakes = state.wakes().clone();
-            wakes.written(wake_for_events(state, handlers, alarm)).await
+            written(&wakes, wake_for_events(state, handlers, alarm)).await
         })
     },
 };
@@ -68,13 +66,26 @@ pub(crate) const ALARM: Waking = Waking {
     wake: |state, handlers, alarm| {
         Box::pin(async move {
             let wakes = state.wakes().clone();
-            wakes.written(wake(state, handlers, alarm)).await
+            written(&wakes, wake(state, handlers, alarm)).await
         })
     },
 };
 
 fn start(wakes: Rc<Wakes>, handled: Handled, settings: ScheduleSettings) -> Handling {
     Box::pin(async move { wakes.start(handled, settings).await })
+}
+
+/// Runs `work`, and writes the ledger's changes before each of its turns ends: the rows of events that are done go here.
+async fn written<T>(wakes: &Wakes, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        let poll = work.as_mut().poll(cx);
+        if let Err(error) = wakes.write() {
+            js::log("error", &format!("Realgar: what a schedule did could not be stored: {error}"));
+        }
+        poll
+    })
+    .await
 }
 
 /// An event whose payload has not been decoded.
@@ -347,7 +358,7 @@ pub(super) async fn process<P: DeserializeOwned>(
     if !wakes.has_table()? {
         return Ok(0);
     }
-    wakes.written(process_due(wakes, handler)).await
+    written(wakes, process_due(wakes, handler)).await
 }
 
 async fn process_due<P: DeserializeOwned>(

@@ -5,16 +5,15 @@
 
 use super::{
     attempt::{ALARM_RETRY, Attempts, Change, Events as _, Happened, Moment, UNPROCESSED_PAUSE_MS, transition},
-    queue::{ALARM, New, Queue, RETRY, is_reserved},
-    row::{Dead, Listed, Row},
-    timer::{Plain, Timer},
+    queue::{New, Queue},
+    row::{ALARM_ID, Dead, Listed, RETRY_ID, Row, is_reserved},
+    timer::Timer,
     when::{NEVER, ScheduleSettings, TIME_MAX, When},
 };
 use crate::{Alarm, Result, Sql, now_ms, runtime::js};
 use std::{
     cell::{Cell, RefCell},
-    future::{Future, poll_fn},
-    pin::pin,
+    future::Future,
     rc::Rc,
     task::Waker,
 };
@@ -26,6 +25,8 @@ pub(crate) struct Wakes {
     queue: Queue,
     attempts: Attempts,
     timer: Timer,
+    /// The program's own alarm, while there is no table of events.
+    plain: Cell<Plain>,
     /// The handlers of the class for which it can be woken.
     handlers: Cell<Handled>,
     settings: Cell<ScheduleSettings>,
@@ -48,6 +49,17 @@ pub(crate) struct Handled {
     pub(crate) alarm: bool,
 }
 
+/// The state of the program's own alarm while it is the platform's alarm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Plain {
+    #[default]
+    None,
+    Set(u64),
+    Running(Alarm),
+    /// The handler has failed, and the platform will call it again.
+    Failed(Alarm),
+}
+
 impl Wakes {
     /// `death` says why the wasm instance died that held the object before, if it died.
     pub(crate) fn new(storage: JsValue, death: Option<String>) -> Self {
@@ -55,6 +67,7 @@ impl Wakes {
             queue: Queue::new(Sql::new(storage.clone())),
             attempts: Attempts::new(death),
             timer: Timer::new(storage),
+            plain: Cell::default(),
             handlers: Cell::default(),
             settings: Cell::default(),
             waking: Cell::default(),
@@ -94,7 +107,7 @@ impl Wakes {
         self.settings.set(settings);
         let alarm = self.timer.ask().await?;
         if !self.has_table()? {
-            self.timer.plain.set(alarm.map_or(Plain::None, Plain::Set));
+            self.plain.set(alarm.map_or(Plain::None, Plain::Set));
             return Ok(());
         }
         if self.timer.frozen {
@@ -127,13 +140,13 @@ impl Wakes {
 
     /// Moves the program's own alarm into the table.
     fn adopt_alarm(&self) -> Result<()> {
-        let (time, tried, running) = match self.timer.plain.get() {
+        let (time, tried, running) = match self.plain.get() {
             Plain::None => return Ok(()),
-            Plain::Set(time) => return self.insert(New::own(ALARM, time)),
+            Plain::Set(time) => return self.insert(New::own(ALARM_ID, time)),
             Plain::Running(alarm) => (alarm.time_ms.unwrap_or_else(now_ms), alarm.retries + 1, true),
             Plain::Failed(alarm) => (now_ms() + ALARM_RETRY.first_ms, alarm.retries + 1, false),
         };
-        self.insert(New::own(ALARM, time))?;
+        self.insert(New::own(ALARM_ID, time))?;
         self.queue.mark_alarm(tried, running.then(now_ms))?;
         if running {
             self.attempts.take_in_hand(self.queue.last_seq());
@@ -203,7 +216,7 @@ impl Wakes {
     pub(super) fn schedule(&self, id: &str, when: &When, payload: &str) -> Result<u64> {
         New::check(id, payload)?;
         let first = when.first_run(now_ms())?;
-        let plan = Some(when.plan.to_text()).filter(|text| !text.is_empty());
+        let plan = when.plan.stored();
         self.need_table()?;
         if let (Some(plan), true) = (&plan, when.plan.repeat.is_some())
             && let Some(kept) = self.queue.keep(id, plan, when.phase(), payload)?
@@ -383,19 +396,6 @@ impl Wakes {
             log(&format!("`{}` could not be put back: {error}", row.id));
         }
     }
-
-    /// Runs `work`, and writes the ledger's changes before each of its turns ends.
-    pub(super) async fn written<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            let poll = work.as_mut().poll(cx);
-            if let Err(error) = self.write() {
-                log(&format!("what a schedule did could not be stored: {error}"));
-            }
-            poll
-        })
-        .await
-    }
 }
 
 /// The program's own alarm.
@@ -412,16 +412,16 @@ impl Wakes {
             self.need_table()?;
         }
         if !self.has_table()? {
-            self.timer.plain.set(Plain::Set(time));
+            self.plain.set(Plain::Set(time));
             return Ok(false);
         }
-        self.insert(New::own(ALARM, time)).map(|()| true)
+        self.insert(New::own(ALARM_ID, time)).map(|()| true)
     }
 
     /// Deletes the program's own alarm, if the table exists. Otherwise returns false, and the caller has to delete the platform's
     /// alarm.
     pub(crate) fn delete_alarm(&self) -> Result<bool> {
-        self.timer.plain.set(Plain::None);
+        self.plain.set(Plain::None);
         if !self.has_table()? {
             return Ok(false);
         }
@@ -435,7 +435,7 @@ impl Wakes {
 
     /// Runs the program's alarm handler while the table does not exist. The handler may create it.
     pub(super) async fn plain_alarm(&self, alarm: Alarm, handling: impl Future<Output = Result<()>>) -> Result<()> {
-        let plain = &self.timer.plain;
+        let plain = &self.plain;
         plain.set(Plain::Running(alarm));
         let outcome = handling.await;
         if self.has_table()? {
@@ -478,7 +478,7 @@ impl Wakes {
     pub(super) fn alarm_failed(&self, error: &str) -> Result<()> {
         let pause = ALARM_RETRY.pause(1, js_sys::Math::random());
         log(&format!("the alarm failed, again in {pause} ms: {error}"));
-        self.insert(New::own(RETRY, now_ms() + pause))
+        self.insert(New::own(RETRY_ID, now_ms() + pause))
     }
 
     /// Postpones the due events if the program's alarm handler failed or did not process them, so that it is not called for them
@@ -524,7 +524,7 @@ impl Wakes {
     /// therefore has to restore.
     pub(crate) fn before_transaction(&self) -> Result<Plain> {
         self.write()?;
-        Ok(self.timer.plain.get())
+        Ok(self.plain.get())
     }
 
     /// Marks an asynchronous transaction as open until the returned value is dropped.
@@ -534,13 +534,13 @@ impl Wakes {
     }
 
     pub(crate) fn after_rollback(&self, before: Plain) {
-        self.timer.plain.set(before);
+        self.plain.set(before);
         self.forget();
     }
 
     /// Forgets what is known of the database, after everything in it was deleted.
     pub(crate) fn forget_all(&self) {
-        self.timer.plain.set(Plain::None);
+        self.plain.set(Plain::None);
         self.forget();
     }
 

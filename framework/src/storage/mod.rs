@@ -1,4 +1,4 @@
-//! The key-value storage of a Durable Object.
+//! The storage of a Durable Object: keys and values, transactions, and in `sql` its database.
 
 pub(crate) mod sql;
 

@@ -50,7 +50,7 @@ export const transaction = (life) => (state, call, run) =>
     if (!commit) transaction.rollback();
   });
 
-/** The formats of a stream, as in `framework/src/stream/frame.rs`. */
+/** The formats of a stream, as in `framework/src/calls/stream/frame.rs`. */
 const RAW = 0;
 const LINES = 1;
 /** How many turns of the microtask queue an item may take before what is there is sent without it. */
@@ -166,7 +166,7 @@ class Pump {
   }
 }
 
-/** A frame that says why a stream ends, as in `framework/src/stream/frame.rs`. */
+/** A frame that says why a stream ends, as in `framework/src/calls/stream/frame.rs`. */
 function failureFrame(format, started, { code, message }) {
   if (format === LINES) return UTF8.encode(`${JSON.stringify({ error: { code, message } })}\n`);
   const body = UTF8.encode(`${code}\0${message}`);

@@ -2,7 +2,7 @@
 //
 // One wasm instance serves a whole isolate. If it traps, nothing that waits inside it will ever go on, and the runtime does not
 // notice. So every call has a record out here. When the instance dies, the records are rejected, the next call gets a new instance,
-// and objects start again from storage. The other side is in `framework/src/js.rs` and `framework/src/__private/runtime.rs`.
+// and objects start again from storage. The other side is in `framework/src/runtime/js.rs` and `framework/src/__private/runtime.rs`.
 
 import { instantiate } from "./glue.js";
 import { clockIsFrozen, nextEvent } from "./host.js";
@@ -277,8 +277,8 @@ const START_PAUSE_MAX_MS = 300_000;
 
 /** Whether a test makes every event find a new instance of its object. */
 const EVICT = globalThis.__realgarTestEvict === true;
-/** The method by which a test that stands in for the clock asks when something runs next. */
-const NEXT = Symbol.for("realgar.next");
+/** A test that stands in for the clock asks through it when something runs next. */
+if (clockIsFrozen()) globalThis.__realgarTestClock.next = nextEvent;
 
 /**
  * The response to a request, if it is one: the platform refuses a socket that the request does not ask for, and keeps the object's end of it
@@ -394,11 +394,6 @@ export class Shell {
     }
   }
 
-  /** For a test that stands in for the clock. No call of another Worker reaches a symbol. */
-  [NEXT]() {
-    return nextEvent(this.#ctx.storage.sql);
-  }
-
   /**
    * After an alarm failed: whether a schedule sees to what comes next. The platform would give up after six retries, and nobody would
    * wake the object again.
@@ -407,7 +402,7 @@ export class Shell {
     const died = this.#life?.dead;
     // As the object starts, it writes down what was tried, and sets the alarm.
     if (died) await this.#ready().catch(() => {});
-    if (this[NEXT]() === undefined) return false;
+    if (nextEvent(this.#ctx.storage.sql) === undefined) return false;
     if (died && this.#handle() !== undefined) {
       this.#failures = 0;
       return true;

@@ -31,9 +31,6 @@ function setClock(now) {
   if (globalThis.__realgarTestClock !== undefined) globalThis.__realgarTestClock.now = now;
 }
 
-/** An object that has a schedule says when something runs next. */
-const NEXT = Symbol.for("realgar.next");
-
 /** The objects that were started since `__realgarTestNext` was last called, by class and id. */
 let started = [];
 
@@ -60,7 +57,7 @@ export function hooked(name, Base) {
       setClock(now);
       const found = started;
       started = [];
-      return { next: this[NEXT]?.() ?? null, started: found };
+      return { next: globalThis.__realgarTestClock?.next?.(this.ctx.storage.sql) ?? null, started: found };
     }
   };
 }

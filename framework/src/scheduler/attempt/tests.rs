@@ -46,7 +46,7 @@ impl Stored {
 
 impl Memory {
     fn schedule(&self, id: &str, when: &When) {
-        let (first, plan) = (when.first_run(0).unwrap(), Some(when.plan.to_text()).filter(|text| !text.is_empty()));
+        let (first, plan) = (when.first_run(0).unwrap(), when.plan.stored());
         self.insert(id, Stored { next_at: first, anchor: plan.is_some().then_some(first), plan, ..Stored::default() });
     }
 

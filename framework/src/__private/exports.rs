@@ -1,7 +1,9 @@
-//! The wasm side of the runtime: what the program is, and the exports that the entry module delegates to. The life of a call is in
-//! `runtime/call.rs`.
+//! What the program is, and the exports with which the runtime calls it. The life of a call is in `framework/src/runtime/call.rs`.
 
-use super::object::{self, Factory, Handler, Instance, ObjectList, unserved};
+use super::{
+    describe::unserved,
+    object::{self, Factory, Handler, Instance, ObjectList},
+};
 use crate::{
     Alarm, Close, Context, RpcErrorKind, State, Worker, WorkerClass,
     calls::{Arguments, Failure, Reply},
@@ -155,11 +157,11 @@ impl<W: WholeWorker> AnyWorker for W {
 fn handle<W>(handler: Option<Handler<W>>, worker: Rc<W>, event: JsValue, context: Context) -> Reply {
     match handler {
         Some(handler) => handler(worker, event, context),
-        None => Reply::failed(other_build()),
+        None => Reply::failed(Failure::other_build()),
     }
 }
 
-/// One object instance, as the entry module holds it.
+/// One object instance, as the runtime holds it.
 #[wasm_bindgen(js_name = RealgarObject)]
 pub struct ObjectHandle {
     instance: Rc<dyn Instance>,
@@ -258,7 +260,7 @@ pub fn make_object(record: JsValue, call: u32, class: u32, state: JsValue, death
         || Scope { class, object, method: "init", trace: trace::fresh() },
         || {
             Reply(Box::pin(async move {
-                let factory = factory.ok_or_else(other_build)?;
+                let factory = factory.ok_or_else(Failure::other_build)?;
                 let made = factory.make(state.clone()).await;
                 let instance = made.map_err(|error| {
                     let message = format!("`{}` could not start: {error}", factory.class());
@@ -339,7 +341,7 @@ fn on_worker(
     };
     start(record, call, scope, || match PROGRAM.with(|program| program.get()?.worker(entrypoint)) {
         Some(worker) => event(worker),
-        None => Reply::failed(other_build()),
+        None => Reply::failed(Failure::other_build()),
     })
 }
 
@@ -349,8 +351,4 @@ fn on_worker(
 pub fn arm() {
     std::panic::set_hook(Box::new(|info| js::panicked(current_call(), &info.to_string())));
     wasm_bindgen::handler::set_on_abort(|| js::aborted(current_call()));
-}
-
-fn other_build() -> Failure {
-    Failure::new(RpcErrorKind::Remote, "the entry module is of another build than the wasm".into())
 }
