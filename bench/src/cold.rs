@@ -5,7 +5,7 @@ use crate::{Row, rounds::median, workers_rs};
 use realgar_test::{App, Bundle, Profile, bundle};
 use std::time::Instant;
 
-/// Measurements of each side, taken in turn. The first one warms up and does not count.
+/// How often each side is measured, in turn. The first one warms up and does not count.
 const ROUNDS: usize = 11;
 
 pub(crate) fn run() -> Result<Vec<Row>, String> {

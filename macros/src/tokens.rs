@@ -1,6 +1,6 @@
 //! Tokens: where they are in the source, and how the source spells them.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::Type;
 
@@ -24,4 +24,13 @@ pub(crate) fn type_text(ty: &Type) -> String {
         .replace("( ", "(")
         .replace(" )", ")")
         .replace(" ;", ";")
+}
+
+/// Whether `Self` is among the tokens.
+pub(crate) fn mentions_self(tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == "Self",
+        TokenTree::Group(group) => mentions_self(group.stream()),
+        _ => false,
+    })
 }

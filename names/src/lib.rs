@@ -1,5 +1,5 @@
 //! The rules for names: on the wire, in a script, and in Cloudflare's API. The macros apply them when a program is compiled, the other
-//! crates to what they read. Nothing but `std`, so that the macros stay quick to build.
+//! crates to what they read. The crate depends on `std` only, so that the macros stay quick to build.
 
 /// Method names that never reach an object, because the runtime or JavaScript itself takes them.
 ///
@@ -136,7 +136,7 @@ pub fn is_label(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(legal) && !name.starts_with('-') && !name.ends_with('-')
 }
 
-/// Whether a Worker that other tools deploy may be called so: any of `A-Z`, `a-z`, `0-9`, `-` and `_`.
+/// Whether Cloudflare takes `name` for a script: any of `A-Z`, `a-z`, `0-9`, `-` and `_`. For ours see [`script_name_problem`].
 #[must_use]
 pub fn is_any_script_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')

@@ -13,9 +13,7 @@ const EVENTS: [&str; 8] = ["scheduled", "queue", "email", "tail", "tailStream", 
 #[non_exhaustive]
 pub enum DeclarationError {
     /// A binding has a name that no program could write.
-    #[error(
-        "`{name}` cannot be the name of a binding, which is {kind}: use letters, digits and `_`, and begin with no digit"
-    )]
+    #[error("`{name}` cannot be the name of a binding ({kind}): use letters, digits and `_`, and begin with no digit")]
     BindingName {
         /// The name.
         name: String,
@@ -51,7 +49,7 @@ pub enum DeclarationError {
         most: u32,
     },
     /// A Worker consumes a queue twice.
-    #[error("the Worker asks for the messages of the queue `{queue}` twice")]
+    #[error("the Worker asks for the messages of the queue `{queue}` twice; remove one `cx.consume(..)`")]
     ConsumerTwice {
         /// The queue.
         queue: String,
@@ -101,7 +99,9 @@ pub enum DeclarationError {
         class: String,
     },
     /// The Worker hosts a class that a statement says is gone.
-    #[error("`#[worker]` says that the class `{class}` is gone, and the Worker hosts a class of that name")]
+    #[error(
+        "`#[worker]` says that the class `{class}` is gone, and the Worker hosts a class of that name; remove the statement, or the class from `hosts(..)`"
+    )]
     ChangedAndHosted {
         /// The class.
         class: String,
@@ -117,7 +117,9 @@ pub enum DeclarationError {
         class: String,
     },
     /// A statement transfers a class from a script to the same script.
-    #[error("`#[worker]` says that the class `{class}` was transferred between the script `{script}` and itself")]
+    #[error(
+        "`#[worker]` says that the class `{class}` was transferred between the script `{script}` and itself; name the other script"
+    )]
     TransferredToItself {
         /// The class.
         class: String,

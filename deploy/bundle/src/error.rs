@@ -55,7 +55,7 @@ pub enum BuildError {
         output: String,
     },
     /// Somebody ended the build: see [`Cancel`](crate::Cancel).
-    #[error("the build was ended")]
+    #[error("the build was cancelled")]
     Cancelled,
     /// A crate's version in the lock file does not fit this tool.
     #[error(
@@ -80,7 +80,7 @@ pub enum BuildError {
     },
     /// Phase 1 panicked.
     #[error(
-        "the init phase panicked: {message}\n(it may only bind resources; what needs time, randomness or I/O belongs into Phase 2)"
+        "the init phase panicked: {message}\n(it may only bind resources; what needs time, randomness or I/O belongs in Phase 2 or a handler)"
     )]
     InitPanicked {
         /// The text of the panic.
@@ -102,7 +102,9 @@ pub enum BuildError {
     #[error("the init phase declares something that cannot be deployed: {0}")]
     BadDeclaration(DeclarationError),
     /// A binding names a folder that does not exist.
-    #[error("the binding `{binding}` names the folder `{folder}`, which does not exist")]
+    #[error(
+        "the binding `{binding}` names the folder `{folder}`, which does not exist; create it, or correct the path"
+    )]
     NoFolder {
         /// The binding.
         binding: String,
@@ -131,7 +133,7 @@ pub enum BuildError {
         source: HistoryError,
     },
     /// A `manifest.json` cannot be used.
-    #[error("cannot use `{path}`")]
+    #[error("cannot use `{path}`; build the Worker again")]
     Manifest {
         /// The file.
         path: PathBuf,
@@ -141,7 +143,7 @@ pub enum BuildError {
     },
     /// Values of some methods' types would not survive the way through bytes.
     #[error(
-        "{}\nwrite `#[rpc(native)]` on the method, which sends plain JavaScript values instead, or drop the attribute from the type",
+        "{}\nwrite `#[rpc(native)]` on the method, which sends plain JavaScript values instead, or remove the attribute of serde that is named above",
         .problems.join("\n")
     )]
     Unfit {
@@ -155,7 +157,9 @@ pub enum BuildError {
         package: String,
     },
     /// The module, or the output of a tool, is of a form that this version does not know.
-    #[error("{what}: {reason}")]
+    #[error(
+        "{what}: {reason}\n(this is a fault of Realgar, or of a version of a tool that it does not know; report it with this text)"
+    )]
     Unexpected {
         /// What is unexpected.
         what: &'static str,

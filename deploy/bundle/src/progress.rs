@@ -1,4 +1,4 @@
-//! What a build tells while it runs: typed, so that a command line may show it, a test may wait for it, and a log may be written.
+//! What a build reports while it runs. It is typed, so that a command line may show it, a test may wait for it, and a log may be written.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub enum Progress {
     Warning(Warning),
 }
 
-/// A step of a build. Its text is a sentence for a person.
+/// A step of a build. Its `Display` text is for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {

@@ -34,7 +34,9 @@ pub enum EdgeError {
         target: String,
     },
     /// A binding leads nowhere.
-    #[error("the binding `{binding}` of the Worker `{script}` leads nowhere: {reason}")]
+    #[error(
+        "the binding `{binding}` of the Worker `{script}` leads nowhere: {reason}; add it to that Worker, or correct the binding"
+    )]
     Unbound {
         /// The script.
         script: String,
@@ -45,7 +47,7 @@ pub enum EdgeError {
     },
     /// A queue has more than one consumer.
     #[error(
-        "the Workers `{first}` and `{second}` both ask for the messages of the queue `{queue}`, which only one can have"
+        "the Workers `{first}` and `{second}` both ask for the messages of the queue `{queue}`, which only one can have; remove `cx.consume(..)` from the other"
     )]
     TwoConsumers {
         /// The queue.
@@ -68,7 +70,7 @@ pub enum EdgeError {
         name: String,
     },
     /// The new version of a script has a name that no running script has.
-    #[error("the Worker is now called `{name}`; start again to run it under its new name")]
+    #[error("the Worker is now called `{name}`; stop this run and start another one to run it under its new name")]
     RenamedScript {
         /// The new name.
         name: String,
@@ -98,7 +100,9 @@ pub enum EdgeError {
         reason: String,
     },
     /// There are not enough ports after the one that was asked for.
-    #[error("there is no port for the Worker `{script}`: {first} is too high to count on from")]
+    #[error(
+        "there is no port left for the Worker `{script}`: ports are given from {first} upwards, and 65535 is the last"
+    )]
     NoPort {
         /// The script.
         script: String,
@@ -146,7 +150,7 @@ pub enum EdgeError {
     /// A renamed or transferred class would replace a class that has data.
     #[error(
         "the objects of `{from}` cannot become those of the class `{class}` of the Worker `{script}`, which has {objects} stored \
-         objects of its own"
+         objects of its own; delete those first, or give the class another name"
     )]
     ClassOccupied {
         /// The class that moves, with its script.
@@ -185,15 +189,13 @@ pub enum EdgeError {
         from: String,
     },
     /// The data folder has other things in it.
-    #[error(
-        "`{folder}` has other files in it and is open to others, and data is to be its owner's alone; name an empty folder"
-    )]
+    #[error("other users can read `{folder}`, and it holds files that are not Realgar's; name an empty folder")]
     SharedFolder {
         /// The folder.
         folder: PathBuf,
     },
     /// The administration Worker has no socket.
-    #[error("the edge has no administration Worker")]
+    #[error("the administration Worker was not started; this is a fault of Realgar")]
     NoAdmin,
     /// A file or a process could not be handled.
     #[error("cannot {action} `{path}`")]

@@ -1,8 +1,8 @@
 //! What `export!` exports, and the one place that says what a program lacks.
 //!
-//! A program that lacks something would be refused in every function that `export!` generates. So these functions are found in two
-//! ways: as those of a type, when the program is whole, and as those of a trait when it is not. The second way compiles, and
-//! [`Checked::check`] alone complains.
+//! A program that lacks something would be refused in every function that `export!` generates. So each function exists twice: as a
+//! function of a type, for a whole program, and as a function of a trait for any other. Rust prefers the first. So an incomplete
+//! program still resolves, and [`Checked::check`] alone reports what it lacks.
 
 use super::{
     describe,
@@ -72,7 +72,7 @@ impl<W, O, E> Incomplete for Exported<W, O, E> {}
 pub struct Checked<W, O, E>(PhantomData<(W, O, E)>);
 
 impl<W: LiveWorker + Live<Class: WorkerClass>, O: ObjectsOf<W>, E> Checked<W, O, E> {
-    /// Called by the code `export!` generates: each part needs the user's own `impl`.
+    /// Called by the code `export!` generates. Does not compile unless the user implemented `Worker` and `DurableObject` for each part.
     pub fn check()
     where
         W: Worker,
@@ -84,7 +84,7 @@ impl<W: LiveWorker + Live<Class: WorkerClass>, O: ObjectsOf<W>, E> Checked<W, O,
 
 /// The check of a program whose Worker has no `#[worker]`.
 pub trait Unmarked<W> {
-    /// As above.
+    /// Reports that the Worker has no `#[worker]`.
     fn check()
     where
         W: LiveWorker,

@@ -36,7 +36,8 @@ impl Arguments {
         if self.payload.is_some() || count as usize <= parameters.len() {
             return Ok(());
         }
-        let message = format!("`{method}` takes ({}), and got {count} arguments", parameters.join(", "));
+        let plural = if count == 1 { "" } else { "s" };
+        let message = format!("`{method}` takes ({}), and got {count} argument{plural}", parameters.join(", "));
         Err(Failure::new(RpcErrorKind::BadArguments, message))
     }
 

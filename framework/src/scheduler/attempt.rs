@@ -1,6 +1,6 @@
-//! The life of an event as one function: from what it is and what happened to it, to how its row changes.
+//! One function decides what becomes of an event. It takes the event's row and what happened to it, and returns how the row changes.
 //!
-//! The function needs neither a database nor a clock, so its tests run events through years of failures, interruptions and late
+//! The function touches no database, and its caller gives it the time, so its tests run events through years of failures, interruptions and late
 //! wakes in no time. What it returns is written by [`Events`].
 
 use super::{
@@ -12,7 +12,8 @@ use std::cell::{Cell, RefCell};
 
 /// How often the program's own alarm is tried: as often as the platform would.
 pub(super) const ALARM_RETRY: Retry = Retry { attempts: 7, first_ms: 2_000, longest_ms: 64_000 };
-/// How long an event waits that an alarm handler did not process, or that this version cannot read.
+/// How long an event is put off if the alarm handler did not process it, if this version cannot read its plan, or if its outcome could
+/// not be stored.
 pub(super) const UNPROCESSED_PAUSE_MS: u64 = 30_000;
 const DIED: &str = "the object ended while it ran";
 /// How often an event may be interrupted while it runs, by the end of the machine or by the fault of another object. An
@@ -40,7 +41,7 @@ pub(super) enum Happened<'a> {
 /// How the row of an event changes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// Not at all: the event is tried, or goes on.
+    /// The row stays as it is: the attempt begins, or goes on.
     Run,
     /// It waits until `due`, before it is tried.
     PutOff { due: u64 },
@@ -58,7 +59,7 @@ pub(super) enum Change {
     Bury { letter: Option<Letter>, next: Option<u64>, runs: Option<String> },
 }
 
-/// What a dead letter says beyond the row it was.
+/// What a dead letter has that the event's row does not have.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Letter {
     /// When the event was due for the first time.
@@ -83,7 +84,7 @@ impl From<Change> for Transition {
 }
 
 impl Change {
-    /// When the event runs next, if the change may have made that earlier.
+    /// The event's next run, which may be earlier than the alarm. `None` if the change adds no run.
     pub(super) fn next_at(&self) -> Option<u64> {
         match self {
             Self::Run | Self::Delete => None,
@@ -97,7 +98,8 @@ impl Change {
     }
 }
 
-/// The moment at which something happens, and the settings of the class. Most events end without a look at the clock.
+/// The moment at which something happens, and the settings of the class. `now` is a function, because most events end without a look
+/// at the clock.
 #[derive(Clone, Copy)]
 pub(super) struct Moment<'a> {
     /// In milliseconds since 1970.
@@ -142,7 +144,10 @@ fn due(row: &Row, now: u64) -> Result<Transition> {
     }
     if plan.overlap == Overlap::Allow {
         let (id, own) = (format!("{}@{}", row.id, row.due), plan.once());
-        let next = next_run(row, &plan, now)?;
+        let next = match next_run(row, &plan, now) {
+            Ok(next) => next,
+            Err(error) => return Ok(bury(row, &error.to_string(), None, now).into()),
+        };
         return Ok(Change::Beside { id, due: row.due, plan: own, next }.into());
     }
     Ok(Change::Run.into())
@@ -227,7 +232,7 @@ pub(super) trait Events {
 pub(super) enum Care {
     /// Only the first attempt after the object starts.
     First,
-    /// Every attempt in this wake. An event has ended the machine or the wasm instance, and it may be any of them.
+    /// Every attempt in this wake. An earlier attempt has ended the machine or the wasm instance, and nobody knows which event did it.
     Each,
     None,
 }
@@ -240,7 +245,7 @@ pub(super) struct Attempts {
     care: Cell<Care>,
     /// How often the alarm that the platform delivered last had failed before.
     retries: Cell<u32>,
-    /// Why the wasm instance died that held the object before, if it died.
+    /// Why the previous wasm instance of the object died. `None` if it did not.
     death: Option<String>,
 }
 
@@ -266,13 +271,14 @@ impl Attempts {
         self.retries.set(retries);
     }
 
-    /// The last wake under way has ended.
+    /// Called when no wake is under way any more: later attempts need no care.
     pub(super) fn rest(&self) {
         self.care.set(Care::None);
         self.retries.set(0);
     }
 
-    /// Whether the next attempt has to be durable before it runs, because an earlier one may have ended the machine.
+    /// Whether the next attempt has to be durable before it runs, because an earlier one may have ended the machine. To be asked once for
+    /// each attempt.
     pub(super) fn takes_care(&self) -> bool {
         if self.retries.get() == 0 && self.care.get() == Care::None {
             return false;
@@ -283,7 +289,7 @@ impl Attempts {
         true
     }
 
-    /// Ends the attempts of events that the database says are being tried although nothing handles them.
+    /// Ends attempts that the machine or the instance did not survive: the database still has them as running, and nothing handles them.
     pub(super) fn heal(&self, events: &impl Events, mut end: impl FnMut(&Row, &Happened<'_>)) -> Result<()> {
         for (row, started) in events.started()? {
             if self.has_in_hand(row.seq) {

@@ -1,4 +1,4 @@
-//! The table of events in the database of the object: every statement of this crate that touches it.
+//! The table of events in the database of the object: every statement of the Rust side that touches it.
 //!
 //! Within a turn, the attempts of a wake are noted in a *ledger* on the JavaScript side. The database is told of them when the turn
 //! ends, and before anything else reads the table, so that many events that do not wait cost one statement.
@@ -19,8 +19,8 @@ use crate::{
 use std::cell::{Cell, OnceCell, RefCell};
 use wasm_bindgen::JsValue;
 
-/// How long an id can be, in bytes: as long as a storage key. Many ids of this length together still fit into one parameter of a
-/// statement.
+/// How long an id can be, in bytes: as long as a storage key. The ledger deletes many events with one parameter, which has to hold all
+/// their ids.
 const ID_SIZE_MAX: usize = 2048;
 /// How large a payload can be, in bytes: what the platform stores in a value at most (Cloudflare, "Durable Objects limits").
 const PAYLOAD_SIZE_MAX: usize = 2_000_000;
@@ -158,7 +158,7 @@ impl Queue {
         self.read_until.set(None);
     }
 
-    /// Has due events read again if something is to run at `time` among those that have been read.
+    /// Has due events read again if an event at `time` belongs among those that have been read.
     pub(super) fn forget_ahead_of(&self, time: u64) {
         if self.read_until.get().is_some_and(|until| time <= until) {
             self.read_until.set(None);
@@ -176,7 +176,7 @@ impl Queue {
     fn rows<T: FromCells>(&self, statement: &'static str, params: impl Params) -> Result<Vec<T>> {
         let packed = self.sql.query_packed(statement, params)?;
         let rows = packed.as_ref().and_then(|packed| read_all(packed.columns()?.1));
-        rows.ok_or_else(|| format!("`{statement}` returned what it never should").into())
+        rows.ok_or_else(|| format!("a row of the schedule has an unknown form, which another version or a statement of the program wrote (`{statement}`)").into())
     }
 
     /// Runs a query for a single number. `None` if there is no row, or the number is NULL.
@@ -192,7 +192,7 @@ impl Queue {
         seq
     }
 
-    /// The number of the event that was inserted last.
+    /// The sequence number of the event that was inserted last.
     pub(super) fn last_seq(&self) -> u64 {
         self.last_seq.get()
     }
@@ -337,12 +337,14 @@ impl Queue {
     }
 
     /// Reads the next events that are due at `now`, in order, except for those that are `in_hand`: a rollback may have undone the note
-    /// that such an event is being tried. Events that were read before are no longer used.
+    /// that such an event is being tried. They replace what was read ahead.
     pub(super) fn due(&self, now: u64, in_hand: impl Fn(u64) -> bool) -> Result<Vec<Row>> {
         self.write()?;
         self.read_until.set(None);
         let packed = Packed::rows(self.ledger().read(now as f64, BATCH).map_err(Error::from_js)?);
-        let mut rows: Vec<Row> = read_all(packed.cells()).ok_or("the schedule holds what nobody wrote")?;
+        let mut rows: Vec<Row> = read_all(packed.cells()).ok_or(
+            "a row of the schedule has an unknown form, which another version or a statement of the program wrote",
+        )?;
         rows.iter_mut().zip(0..).for_each(|(row, index)| row.index = index);
         rows.retain(|row| !in_hand(row.seq));
         Ok(rows)

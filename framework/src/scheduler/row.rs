@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// The id of the program's own alarm.
 pub(super) const ALARM_ID: &str = "realgar:alarm";
-/// The id of a repeated call of the alarm handler, after one that failed while the program's own alarm was not due.
+/// The id of the row that has the alarm handler called again, after it failed when it was called for events only.
 pub(super) const RETRY_ID: &str = "realgar:retry";
 /// How many runs an event remembers.
 const RUNS_MAX: usize = 10;

@@ -1,6 +1,6 @@
 //! The one alarm that the platform has for an object.
 //!
-//! It is always set to the earlier of the next event and the alarm that the program set itself. Without a table of events, the
+//! It is never later than the next event, or than the alarm that the program set itself. Without a table of events, the
 //! program's alarm is the platform's alarm. Once the table exists, the program's alarm is a row in it.
 
 use crate::{Error, Result, runtime::js};

@@ -1,7 +1,7 @@
 //! What wakes an object: its scheduled events and its own alarm. This is where the queue of events, the attempts under way and the
 //! platform's alarm meet.
 //!
-//! The platform's alarm is never later than the next row. It may be earlier: a wake that finds nothing is harmless.
+//! The platform's alarm is never later than the time at which the next row is due. It may be earlier: a wake that finds nothing is harmless.
 
 use super::{
     attempt::{ALARM_RETRY, Attempts, Change, Events as _, Happened, Moment, UNPROCESSED_PAUSE_MS, transition},
@@ -61,7 +61,7 @@ pub(crate) enum Plain {
 }
 
 impl Wakes {
-    /// `death` says why the wasm instance died that held the object before, if it died.
+    /// `death` says why the wasm instance died that held the object before. `None` if it did not.
     pub(crate) fn new(storage: JsValue, death: Option<String>) -> Self {
         Self {
             queue: Queue::new(Sql::new(storage.clone())),
@@ -129,7 +129,9 @@ impl Wakes {
     fn need_table(&self) -> Result<()> {
         let Handled { events, alarm } = self.handlers.get();
         if !events && !alarm {
-            return Err("nothing would run it: implement `OnEvent` or `OnAlarm` for the class of this object".into());
+            return Err(
+                "nothing would handle the event: implement `OnEvent` or `OnAlarm` for the class of this object".into(),
+            );
         }
         if self.has_table()? {
             return Ok(());
@@ -196,7 +198,7 @@ impl Wakes {
     }
 
     /// When something runs next. A handler under way sets the alarm itself when it ends. In case it never ends, the alarm goes off
-    /// after the time limit, so that somebody looks.
+    /// after the time limit, and that wake finds the attempt.
     fn next(&self) -> Result<Option<u64>> {
         let waiting = self.next_due()?;
         let limit = self.settings.get().time_limit.as_millis() as u64;
@@ -351,7 +353,7 @@ impl Wakes {
             log(report);
         }
         let change = transition.change;
-        // What the ledger notes as done, it deletes.
+        // The ledger itself deletes what it has noted as done.
         let noted = change != Change::Run && self.queue.end(row, change == Change::Delete);
         if !(noted && change == Change::Delete) {
             self.queue.apply(row, &change)?;

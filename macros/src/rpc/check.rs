@@ -1,7 +1,8 @@
 //! Checks the rules for methods that can be called from elsewhere.
 
 use super::model::{Kind, Method, Model, Output, ungrouped};
-use crate::{errors::Errors, names};
+use crate::{errors::Errors, names, tokens::mentions_self};
+use quote::ToTokens as _;
 use std::collections::HashMap;
 use syn::{FnArg, GenericParam, Receiver, ReceiverKind, Safety, Type, TypeReference, Visibility};
 
@@ -84,6 +85,7 @@ fn parameters(method: &Method, errors: &mut Errors) {
         if parameter.ident.is_none() {
             errors.at(&parameter.source, "a parameter of an RPC method is a name and a type, without a pattern");
         }
+        no_self(&parameter.ty, errors);
         match ungrouped(&parameter.ty) {
             Type::Reference(reference) => {
                 errors.at(reference, "a parameter of an RPC method is owned: it arrives from another isolate");
@@ -96,7 +98,15 @@ fn parameters(method: &Method, errors: &mut Errors) {
     }
 }
 
+/// At the caller, the method is one of the stub, which is another `Self`.
+fn no_self(ty: &Type, errors: &mut Errors) {
+    if mentions_self(ty.to_token_stream()) {
+        errors.at(ty, "the types of an RPC method are named: `Self` would be the stub at the caller");
+    }
+}
+
 fn output(method: &Method, errors: &mut Errors) {
+    method.declared.iter().for_each(|ty| no_self(ty, errors));
     let value = match &method.output {
         Output::Value(value) => value.as_ref(),
         Output::Result(_) => None,

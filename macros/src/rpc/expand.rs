@@ -5,7 +5,7 @@ use crate::{
     names,
     tokens::{respan, type_text},
 };
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use std::collections::HashSet;
 use syn::{Type, parse_quote_spanned, spanned::Spanned};
@@ -69,10 +69,6 @@ fn hidden_result(model: &Model, method: &Method) -> Option<TokenStream> {
         Output::Stream(items) | Output::StreamResult(items, _) if !items.fallible => Some(&items.ty),
         _ => None,
     }?;
-    // There is no `Self` outside of the block.
-    if mentions_self(ty.to_token_stream()) {
-        return None;
-    }
     let (cfgs, krate, spanned) = (method.cfgs(), &model.krate, respan(&model.krate, ty.span()));
     let check = quote_spanned! {ty.span()=>
         #spanned::__private::assert_no_result(#spanned::__private::IsResult::<#ty>::IS_RESULT)
@@ -84,14 +80,6 @@ fn hidden_result(model: &Model, method: &Method) -> Option<TokenStream> {
             use #krate::__private::NoResult as _;
             #check;
         };
-    })
-}
-
-fn mentions_self(tokens: TokenStream) -> bool {
-    tokens.into_iter().any(|token| match token {
-        TokenTree::Ident(ident) => ident == "Self",
-        TokenTree::Group(group) => mentions_self(group.stream()),
-        _ => false,
     })
 }
 
@@ -122,10 +110,9 @@ fn contract(model: &Model) -> TokenStream {
 fn checks(krate: &TokenStream, method: &Method, seen: &mut HashSet<String>) -> TokenStream {
     // Two methods of which only one exists in a build may have the same types.
     let cfgs: Vec<_> = method.cfgs().collect();
-    let new = types(krate, method).into_iter().filter(|(assert, ty)| {
-        let unseen = seen.insert(format!("{assert} {ty}"));
-        unseen || !cfgs.is_empty()
-    });
+    let new = types(krate, method)
+        .into_iter()
+        .filter(|(assert, ty)| !cfgs.is_empty() || seen.insert(format!("{assert} {ty}")));
     new.map(|(assert, ty)| {
         let span = ty.span();
         let (krate, assert) = (respan(krate, span), Ident::new(assert, span));
@@ -157,7 +144,10 @@ fn types(krate: &TokenStream, method: &Method) -> Vec<(&'static str, TokenStream
     let parts = results.flat_map(|result| {
         let krate = respan(krate, result.span());
         let part = |part: TokenStream| quote_spanned!(result.span()=> <#result as #krate::__private::Fallible>::#part);
-        [("assert_value", part(quote!(Ok))), ("assert_error", part(quote!(Error)))]
+        [
+            ("assert_value", part(quote_spanned!(result.span()=> Ok))),
+            ("assert_error", part(quote_spanned!(result.span()=> Error))),
+        ]
     });
     values.map(|ty| ("assert_value", ty.to_token_stream())).chain(parts).chain(errors).collect()
 }
@@ -249,7 +239,7 @@ fn travelling(krate: &TokenStream, ty: Option<&Type>, of: &str, function: &str) 
     quote_spanned!(span=> #krate::__private::#of::<#ty>::#function)
 }
 
-/// The trait of the items of a stream.
+/// What has the functions for the items of a stream.
 fn of_items(items: &Items) -> &'static str {
     if items.fallible { "Outcome" } else { "Value" }
 }
@@ -275,7 +265,7 @@ fn decoded(model: &Model, index: usize, Parameter { ident, ty, stream, .. }: &Pa
     quote_spanned!(ty.span()=> #decode(&_arguments, #index, #name)?)
 }
 
-/// The type of the items of a parameter that is a stream, and its trait.
+/// The type of the items of a parameter that is a stream, and what has the functions for it.
 fn stream_item(model: &Model, stream: &StreamParameter) -> (Type, &'static str) {
     let item = &stream.item;
     match stream.error() {

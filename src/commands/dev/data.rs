@@ -55,7 +55,7 @@ pub(super) fn find_earlier(data: &Path, paths: &[PathBuf]) -> Result<(), Command
                 data.display()
             );
             Err(CommandError::user(text)
-                .hint("remove the folders that you do not need, or move the one that you need to that place; `--data` names one as it is"))
+                 .hint("move the one that you need to that place, and remove the others; or run with `--data FOLDER`, which uses one as it is"))
         }
     }
 }

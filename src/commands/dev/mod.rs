@@ -50,10 +50,15 @@ pub(crate) fn run(arguments: &DevArguments) -> Outcome {
     let paths = paths(arguments)?;
     output::note(&format!("Starting {}", paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")));
     let data = match &arguments.data {
-        Some(folder) => std::path::absolute(folder).map_err(CommandError::user)?,
-        None => data::folder(&paths)?,
+        Some(folder) => {
+            std::path::absolute(folder).map_err(|error| CommandError::user(format!("`--data`: {error}")))?
+        }
+        None => {
+            let data = data::folder(&paths)?;
+            data::find_earlier(&data, &paths)?;
+            data
+        }
     };
-    data::find_earlier(&data, &paths)?;
     output::note(&format!("Data is in {}", data.display()));
     let mut session = Session::new(paths, data, arguments, events, cancel)?;
     // The tools are installed during the first build, which takes as long.

@@ -2,7 +2,7 @@
 //
 // One wasm instance serves a whole isolate. If it traps, nothing that waits inside it will ever go on, and the runtime does not
 // notice. So every call has a record out here. When the instance dies, the records are rejected, the next call gets a new instance,
-// and objects start again from storage. The other side is in `framework/src/runtime/js.rs` and `framework/src/__private/runtime.rs`.
+// and objects start again from storage. The other side is in `framework/src/runtime/js.rs` and `framework/src/__private/exports.rs`.
 
 import { instantiate } from "./glue.js";
 import { clockIsFrozen, nextEvent } from "./host.js";

@@ -120,7 +120,8 @@ impl Store {
         if let Some(request) = &operation.request {
             return read(&bucket, &serde_json::from_str(request)?);
         }
-        let size = operation.size.ok_or_else(|| io::Error::other("the operation has no description"))?;
+        let size =
+            operation.size.ok_or_else(|| io::Error::other("the size of the description is missing, or no number"))?;
         if size > METADATA_SIZE_MAX {
             return Err(io::Error::other("the description of the operation is too large"));
         }

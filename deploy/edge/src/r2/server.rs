@@ -157,7 +157,7 @@ fn response(answer: Answer) -> Response<Body> {
     *response.status_mut() = hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(SIZE_HEADER, size.into());
     response.headers_mut().insert(CONTENT_LENGTH, total.into());
-    if let Some(error) = error.and_then(|error| HeaderValue::from_str(&error).ok()) {
+    if let Some(error) = error.and_then(|error| HeaderValue::from_bytes(error.as_bytes()).ok()) {
         response.headers_mut().insert(ERROR_HEADER, error);
     }
     response

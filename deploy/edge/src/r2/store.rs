@@ -276,7 +276,7 @@ impl Bucket {
     /// The upload of `key` that has this id, if there is one.
     pub(super) fn upload(&self, key: &str, id: &str) -> io::Result<Option<Upload>> {
         let path = self.upload_path(id);
-        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) || !path.exists() {
+        if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) || !path.try_exists()? {
             return Ok(None);
         }
         let upload: Upload = read_json(&path)?;
@@ -364,7 +364,10 @@ fn read_all<T: serde::de::DeserializeOwned>(folder: &Path) -> io::Result<Vec<T>>
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> io::Result<T> {
     let bad = |error: &dyn std::fmt::Display| {
-        io::Error::other(format!("`{}` cannot be read: {error}; it can only be removed", path.display()))
+        io::Error::other(format!(
+            "`{}` cannot be read: {error}; what it describes is lost: remove the file",
+            path.display()
+        ))
     };
     let text = fs::read(path).map_err(|error| bad(&error))?;
     serde_json::from_slice(&text).map_err(|error| bad(&error))
@@ -387,7 +390,8 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// The bytes of which [`hex`] wrote the digits. `None` if these are no such digits.
 fn unhex(digits: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    digits.len().is_multiple_of(2).then(|| digits.as_bytes().chunks(2).map(pair).collect())?
+    (digits.len().is_multiple_of(2) && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .then(|| digits.as_bytes().chunks(2).map(pair).collect())?
 }
 
 /// The MD5 of `bytes`, as hexadecimal digits.

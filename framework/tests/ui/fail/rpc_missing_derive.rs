@@ -15,6 +15,10 @@ pub struct Opaque;
 
 #[rpc]
 impl Counter {
+    // Not compiled, and so no check of the type either.
+    #[cfg(any())]
+    pub fn never(&self, _opaque: Opaque) {}
+
     pub fn argument(&self, _opaque: Opaque) {}
 
     pub fn result(&self) -> Opaque {
