@@ -1,8 +1,8 @@
 //! `#[durable_object]`: the identity of a class, its stub type and its tables.
 
-use crate::{errors::Errors, names, options::Options};
+use crate::{errors::Errors, names, options::Options, tokens::respan};
 use proc_macro2::TokenStream;
-use quote::{ToTokens, format_ident, quote};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Ident, ItemStruct, Path, Visibility};
 
 /// The parsed struct and its options.
@@ -102,9 +102,11 @@ fn expand(model: &Model) -> TokenStream {
         Some(of) => (TokenStream::new(), of.to_token_stream()),
         None => (identity(model), name.to_token_stream()),
     };
+    let apart = apart(&model.item.ident, krate, "assert_no_worker", "WORKER");
     quote! {
         #item
         #identity
+        #apart
         #isolation
 
         impl #krate::Live for #name {
@@ -161,6 +163,20 @@ fn isolation_export(model: &Model) -> TokenStream {
         const _: () = {
             #[unsafe(export_name = #symbol)]
             extern "C" fn isolated() {}
+        };
+    }
+}
+
+/// Checks that the struct does not implement the trait of the other attribute.
+pub(crate) fn apart(name: &Ident, krate: &TokenStream, assert: &str, constant: &str) -> TokenStream {
+    let (span, krate) = (name.span(), respan(krate, name.span()));
+    let (assert, constant) = (Ident::new(assert, span), Ident::new(constant, span));
+    let check = quote_spanned! {span=> #krate::__private::#assert(#krate::__private::Implements::<#name>::#constant) };
+    quote! {
+        const _: () = {
+            #[allow(unused_imports)]
+            use #krate::__private::ImplementsNot as _;
+            #check
         };
     }
 }

@@ -1,7 +1,7 @@
 //! `#[worker]`: the identity of a script and the classes it hosts.
 
 use crate::{
-    durable_object::{parse_struct, stub_name, stub_type},
+    durable_object::{apart, parse_struct, stub_name, stub_type},
     errors::Errors,
     names,
     options::{Change, Options, Script},
@@ -145,9 +145,11 @@ fn expand(model: &Model) -> TokenStream {
         Some(of) => (TokenStream::new(), of.to_token_stream()),
         None => (identity(model), name.to_token_stream()),
     };
+    let apart = apart(&model.item.ident, krate, "assert_no_object", "OBJECT");
     quote! {
         #item
         #identity
+        #apart
 
         impl #krate::Live for #name {
             type Class = #class;

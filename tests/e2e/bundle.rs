@@ -92,7 +92,7 @@ fn a_panic_in_the_init_phase_is_shown() {
 #[test]
 fn an_init_phase_without_end_is_refused() {
     let error = refused("scratch-loop", &worker("loop { std::hint::black_box(0); }", ""));
-    assert!(error.contains("the init phase did not end"), "{error}");
+    assert!(error.contains("the init phase has not ended after 15 s"), "{error}");
 }
 
 #[test]
@@ -124,6 +124,17 @@ fn what_cannot_work_when_deployed_is_refused() {
     for ((init, expected), number) in declarations.into_iter().zip(1..) {
         let error = refused(&format!("scratch-declaration-{number}"), &worker(init, ""));
         assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_program_that_prints_is_told_that_nobody_sees_it() {
+    for (name, init, warned) in [("scratch-prints", "println!(\"here\");", true), ("scratch-silent", "", false)] {
+        let project = Project::new(name, &worker(init, ""));
+        let output = realgar(&["build", "--dev", project.folder.to_str().unwrap()]);
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.contains("use `console_log!`"), warned, "{said}");
     }
 }
 

@@ -36,6 +36,9 @@ pub(crate) fn program(
 ) -> Result<Program, BuildError> {
     let described =
         describe::run(module, cancel)?.ok_or_else(|| BuildError::NoExport { package: package.name.clone() })?;
+    if described.prints {
+        progress(Progress::Warning(Warning::Prints));
+    }
     let description = described.description;
     let interfaces: HashMap<&str, &Interface> =
         described.interfaces.iter().map(|interface| (interface.rust.as_str(), interface)).collect();

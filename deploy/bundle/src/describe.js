@@ -12,7 +12,11 @@ function ask() {
 
   class CalledImport extends Error {}
 
-  const answers = (module) => {
+  /** `_print` and `_eprint` of `std::io::stdio`, as rustc mangles their names (v0, and legacy before it). */
+  const PRINTS = ["5stdio6__print", "5stdio7__eprint", "5stdio6_print17h", "5stdio7_eprint17h"];
+
+  const answers = (bytes) => {
+    const module = new WebAssembly.Module(bytes);
     const names = WebAssembly.Module.exports(module).map(({ name }) => name);
     if (!names.includes("__realgar_describe")) return "nothing";
     const imports = {};
@@ -32,7 +36,7 @@ function ask() {
     try {
       const description = text("__realgar_describe");
       const interfaces = names.filter((name) => name.startsWith("__realgar_describe_interface_")).map(text);
-      return { answers: { description, interfaces } };
+      return { answers: { description, interfaces, prints: PRINTS.some((name) => bytes.includes(name)) } };
     } catch (error) {
       if (error instanceof CalledImport) return { called_import: error.message };
       // A panic has left its text behind; another trap has not.
@@ -42,7 +46,7 @@ function ask() {
 
   let told;
   try {
-    told = answers(new WebAssembly.Module(readFileSync(workerData)));
+    told = answers(readFileSync(workerData));
   } catch (error) {
     told = { unreadable: error.message };
   }

@@ -15,6 +15,8 @@ pub(crate) struct Described {
     pub(crate) description: Description,
     /// The interfaces of all crates that are linked in, whether or not their classes are hosted.
     pub(crate) interfaces: Vec<Interface>,
+    /// Whether it may use `println!` or `eprintln!`, which print nothing in a Worker.
+    pub(crate) prints: bool,
 }
 
 /// What `describe.js` prints.
@@ -26,6 +28,7 @@ enum Told {
     Answers {
         description: String,
         interfaces: Vec<String>,
+        prints: bool,
     },
     CalledImport(String),
     Panicked(String),
@@ -52,9 +55,9 @@ pub(crate) fn run(path: &Path, cancel: Option<&Cancel>) -> Result<Option<Describ
     })?;
     let told =
         serde_json::from_slice(&printed).map_err(|error| unexpected(format!("Node printed no answer ({error})")))?;
-    let (description, interfaces) = match told {
+    let (description, interfaces, prints) = match told {
         Told::Nothing => return Ok(None),
-        Told::Answers { description, interfaces } => (description, interfaces),
+        Told::Answers { description, interfaces, prints } => (description, interfaces, prints),
         Told::CalledImport(import) => return Err(BuildError::InitCallsJavaScript { import: function_name(&import) }),
         Told::Panicked(message) => return Err(BuildError::InitPanicked { message }),
         Told::TimedOut => return Err(BuildError::InitTooLong { seconds: LIMIT_S }),
@@ -64,7 +67,7 @@ pub(crate) fn run(path: &Path, cancel: Option<&Cancel>) -> Result<Option<Describ
     let description = outcome.map_err(|message| BuildError::BadProgram { message })?;
     description.check().map_err(BuildError::BadDeclaration)?;
     let interfaces = interfaces.iter().map(|json| read(json)).collect::<Result<_, _>>()?;
-    Ok(Some(Described { description, interfaces }))
+    Ok(Some(Described { description, interfaces, prints }))
 }
 
 fn read<T: DeserializeOwned>(json: &str) -> Result<T, BuildError> {

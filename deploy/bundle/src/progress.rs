@@ -73,6 +73,8 @@ impl fmt::Display for Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
+    /// The program, or a crate that it depends on, prints.
+    Prints,
     /// No value of a type could be made, so nobody knows whether it survives as bytes.
     Untried {
         /// The method.
@@ -86,11 +88,16 @@ pub enum Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Untried { method, place, reason } = self;
-        write!(
-            f,
-            "`{method}`: no value of {place} could be made to try it ({reason}); if it does not survive postcard, write \
-             `#[rpc(native)]` on the method"
-        )
+        match self {
+            Self::Prints => f.write_str(
+                "the program uses `println!`, `eprintln!` or `dbg!`, which print nothing in a Worker; use `console_log!` or \
+                 `console_error!`",
+            ),
+            Self::Untried { method, place, reason } => write!(
+                f,
+                "`{method}`: no value of {place} could be made to try it ({reason}); if it does not survive postcard, write \
+                 `#[rpc(native)]` on the method"
+            ),
+        }
     }
 }

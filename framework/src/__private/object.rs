@@ -3,9 +3,9 @@
 
 use super::turns::Turns;
 use crate::{
-    Alarm, Consume, Context, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, MessageBatch, ObjectClass,
-    OnAlarm, OnClose, OnError, OnEvent, OnMessage, Result, ScheduleSettings, Scheduled, ScheduledEvent, State,
-    WebSocket,
+    Alarm, Consume, Context, DurableObject, Error, Fetch, Hosts, Init, Instantiate, Live, LiveObject, MessageBatch,
+    ObjectClass, OnAlarm, OnClose, OnError, OnEvent, OnMessage, Result, ScheduleSettings, Scheduled, ScheduledEvent,
+    State, WebSocket,
     calls::{Arguments, Failure, Reply},
     init::Record,
     objects::{
@@ -130,6 +130,47 @@ impl<T> std::fmt::Debug for WorkerTable<T> {
 
 /// Handles an event of a Worker, as JavaScript passes it.
 pub type Handler<T> = fn(Rc<T>, JsValue, Context) -> Reply;
+
+/// Finds out at compile time whether `T` is a Durable Object, and whether it is a Worker: an inherent constant takes precedence over
+/// that of a trait.
+#[derive(Debug)]
+pub struct Implements<T>(PhantomData<T>);
+
+impl<T: DurableObject> Implements<T> {
+    /// `T` implements `DurableObject`.
+    pub const OBJECT: bool = true;
+}
+
+impl<T: crate::Worker> Implements<T> {
+    /// `T` implements `Worker`.
+    pub const WORKER: bool = true;
+}
+
+/// The constants of [`Implements`] for every other type.
+pub trait ImplementsNot {
+    /// `T` does not implement `DurableObject`.
+    const OBJECT: bool = false;
+    /// `T` does not implement `Worker`.
+    const WORKER: bool = false;
+}
+
+impl<T> ImplementsNot for Implements<T> {}
+
+/// Called by the code `#[worker]` generates, at compile time: its `impl` would never be used.
+pub const fn assert_no_object(is_object: bool) {
+    assert!(
+        !is_object,
+        "this struct has `#[worker]` and implements `DurableObject`; mark it with `#[durable_object]`, or implement `Worker`"
+    );
+}
+
+/// Called by the code `#[durable_object]` generates, at compile time: its `impl` would never be used.
+pub const fn assert_no_worker(is_worker: bool) {
+    assert!(
+        !is_worker,
+        "this struct has `#[durable_object]` and implements `Worker`; mark it with `#[worker]`, or implement `DurableObject` and `Fetch`"
+    );
+}
 
 /// Finds out at compile time which optional traits `T` implements.
 ///

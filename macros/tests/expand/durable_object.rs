@@ -39,6 +39,13 @@ impl ::realgar::ObjectClass for Counter {
     const NAME: &'static ::realgar::__private::core::primitive::str = "Counter";
     type Stub = CounterStub;
 }
+const _: () = {
+    #[allow(unused_imports)]
+    use ::realgar::__private::ImplementsNot as _;
+    ::realgar::__private::assert_no_worker(
+        ::realgar::__private::Implements::<Counter>::WORKER,
+    )
+};
 impl ::realgar::Live for Counter {
     type Class = Counter;
 }

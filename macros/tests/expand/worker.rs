@@ -40,6 +40,13 @@ impl ::realgar::WorkerClass for Api {
 }
 impl ::realgar::Hosts<Counter> for Api {}
 impl ::realgar::Hosts<Room> for Api {}
+const _: () = {
+    #[allow(unused_imports)]
+    use ::realgar::__private::ImplementsNot as _;
+    ::realgar::__private::assert_no_object(
+        ::realgar::__private::Implements::<Api>::OBJECT,
+    )
+};
 impl ::realgar::Live for Api {
     type Class = Api;
 }

@@ -398,3 +398,95 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
 pub(crate) fn md5(bytes: &[u8]) -> String {
     hex(&Md5::digest(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bucket in a folder of its own, which goes with it.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("realgar-bucket-{}-{name}", std::process::id()));
+            let _ = fs::remove_dir_all(&folder);
+            Self(folder)
+        }
+
+        fn open(&self) -> Bucket {
+            Bucket::open(&self.0).unwrap()
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn blob(bucket: &mut Bucket, mut content: &[u8]) -> Fresh {
+        let path = bucket.new_blob();
+        Fresh::write(path, &[], &mut content).unwrap()
+    }
+
+    fn bytes(bucket: &Bucket, key: &str, offset: u64, length: u64) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bucket.open_bytes(bucket.get(key).unwrap(), offset, length).unwrap().read_to_end(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn what_a_kill_left_half_done_is_gone_and_what_was_acknowledged_stays() {
+        let place = Place::new("kill");
+        let mut bucket = place.open();
+        let fresh = blob(&mut bucket, b"kept");
+        bucket.put("key", fresh, Fields::default()).unwrap();
+        // Bytes that no object has, and metadata that has not got its final name.
+        let orphan = bucket.new_blob();
+        fs::write(&orphan, b"half").unwrap();
+        fs::write(bucket.object_path("other").with_extension("fresh"), b"{\"key\"").unwrap();
+        let again = place.open();
+        assert_eq!(bytes(&again, "key", 0, 4), b"kept");
+        assert!(!orphan.exists() && again.get("other").is_none());
+    }
+
+    #[test]
+    fn an_object_in_parts_reads_as_one_from_any_offset() {
+        let place = Place::new("parts");
+        let mut bucket = place.open();
+        let id = bucket.create_upload("key", Fields::default()).unwrap();
+        for (number, part) in [(1, &b"abc"[..]), (2, b"defg")] {
+            let fresh = blob(&mut bucket, part);
+            assert!(bucket.add_part("key", &id, number, fresh).unwrap());
+        }
+        let upload = bucket.upload("key", &id).unwrap().unwrap();
+        let blobs = upload.parts.values().cloned().collect();
+        let meta = bucket.complete(&id, upload, blobs).unwrap();
+        assert_eq!((meta.size, meta.etag.ends_with("-2")), (7, true));
+        for (offset, length, expected) in [(0, 7, &b"abcdefg"[..]), (2, 3, b"cde"), (3, 1, b"d"), (6, 1, b"g")] {
+            assert_eq!(bytes(&bucket, "key", offset, length), expected);
+        }
+        assert!(bucket.upload("key", &id).unwrap().is_none(), "it is complete");
+    }
+
+    #[test]
+    fn an_upload_that_cannot_be_read_is_an_error_and_not_none() {
+        let place = Place::new("corrupt");
+        let mut bucket = place.open();
+        let id = bucket.create_upload("key", Fields::default()).unwrap();
+        assert!(bucket.upload("other", &id).unwrap().is_none(), "it is of another key");
+        assert!(bucket.upload("key", "../objects").unwrap().is_none(), "that is no id");
+        fs::write(bucket.upload_path(&id), b"{").unwrap();
+        let error = bucket.upload("key", &id).unwrap_err().to_string();
+        assert!(error.contains(&id) && error.contains("remove the file"), "{error}");
+        assert!(Bucket::open(&place.0).is_err());
+    }
+
+    #[test]
+    fn digits_are_read_strictly() {
+        assert_eq!(unhex(&hex(&[0, 15, 255])), Some(vec![0, 15, 255]));
+        for bad in ["0", "0g", "+f", "é"] {
+            assert_eq!(unhex(bad), None, "{bad}");
+        }
+    }
+}
