@@ -75,7 +75,7 @@ fn expand(model: &Model) -> TokenStream {
     };
     let program = quote!(<#worker, #list, #entrypoint_list>);
     let complete = quote_spanned!(worker.span()=> #krate::__private::Checked::#program::check);
-    let check = objects.as_ref().map(|objects| provided(worker, objects, krate));
+    let check = objects.as_ref().map(|objects| provided(worker, objects, &program, krate));
     quote! {
         // Its name is the message of the compiler when a crate exports twice.
         mod only_one_realgar_export_per_crate {}
@@ -114,17 +114,22 @@ fn expand(model: &Model) -> TokenStream {
 }
 
 /// Checks that `objects` implement the classes that the Worker hosts: all of them, each once, and no others.
-fn provided(worker: &Type, objects: &[Path], krate: &TokenStream) -> TokenStream {
+fn provided(worker: &Type, objects: &[Path], program: &TokenStream, krate: &TokenStream) -> TokenStream {
     let span = worker.span();
-    let all = quote_spanned!(span=> <<#worker as #krate::Live>::Class>::realgar_provided_by::<Provided>());
+    let all = quote_spanned!(span=> #krate::__private::Checked::#program::provided::<Provided>());
+    let each =
+        objects.iter().map(|object| quote_spanned!(span=> #krate::__private::Checked::#program::hosts::<#object>()));
     quote! {
         const _: () = {
+            #[allow(unused_imports)]
+            use #krate::__private::Unmarked as _;
+
             struct Provided;
             #(impl #krate::__private::Provides<<#objects as #krate::Live>::Class> for Provided {})*
 
             fn check() {
                 #all;
-                #(#krate::__private::hosted::<#worker, #objects>();)*
+                #(#each;)*
             }
 
             let _ = check;

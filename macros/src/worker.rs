@@ -217,10 +217,6 @@ fn identity(model: &Model) -> TokenStream {
             pub fn service() -> #krate::ServiceBinding<Self> {
                 #krate::ServiceBinding::new()
             }
-
-            // Asked for by `export!`, class by class.
-            #[doc(hidden)]
-            pub fn realgar_provided_by<P: #(#krate::__private::Provides<#hosts> +)*>() {}
         }
 
         impl #krate::WorkerClass for #name {

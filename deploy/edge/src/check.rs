@@ -39,7 +39,8 @@ pub(crate) fn bindings(scripts: &[Script]) -> Result<(), EdgeError> {
             };
             let Some(host) = scripts.iter().find(|other| other.name() == target) else {
                 let (script, binding) = (script.name().into(), binding.name.clone());
-                return Err(EdgeError::NoTarget { script, binding, target: target.into() });
+                let names: Vec<String> = scripts.iter().map(|own| format!("`{}`", own.name())).collect();
+                return Err(EdgeError::NoTarget { script, binding, target: target.into(), here: names.join(", ") });
             };
             if let Some(class) = class
                 && !host.manifest.objects.iter().any(|object| object.class == class)

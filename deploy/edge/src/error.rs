@@ -23,7 +23,7 @@ pub enum EdgeError {
     },
     /// A binding leads to a script that the edge does not run.
     #[error(
-        "the binding `{binding}` of the Worker `{script}` leads to the Worker `{target}`, which is not here; start it together with this one"
+        "the binding `{binding}` of the Worker `{script}` leads to the Worker `{target}`, which is not here; start it together with this one, or correct the name (here are {here})"
     )]
     NoTarget {
         /// The script.
@@ -32,6 +32,8 @@ pub enum EdgeError {
         binding: String,
         /// The script that is missing.
         target: String,
+        /// The scripts that are here.
+        here: String,
     },
     /// A binding leads nowhere.
     #[error(

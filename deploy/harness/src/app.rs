@@ -297,9 +297,19 @@ impl App {
     #[must_use]
     #[track_caller]
     pub fn websocket(&self, path: &str) -> SocketClient {
-        match self.try_websocket(path) {
+        self.websocket_to(&self.main, path)
+    }
+
+    /// As [`App::websocket`], to the Worker `script`.
+    ///
+    /// # Panics
+    /// When the answer is no upgrade.
+    #[must_use]
+    #[track_caller]
+    pub fn websocket_to(&self, script: &str, path: &str) -> SocketClient {
+        match self.try_websocket_to(script, path) {
             Ok(socket) => socket,
-            Err(error) => panic!("there is no WebSocket at `{path}`: {error}"),
+            Err(error) => panic!("there is no WebSocket at `{path}` of `{script}`: {error}"),
         }
     }
 

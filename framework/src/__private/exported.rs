@@ -7,9 +7,9 @@
 use super::{
     describe,
     exports::{self, WorkerList},
-    object::ObjectList,
+    object::{ObjectList, Provides},
 };
-use crate::{DurableObject, Live, LiveWorker, Worker, WorkerClass, workers::WholeWorker};
+use crate::{DurableObject, Hosts, Live, LiveWorker, ObjectClass, Worker, WorkerClass, workers::WholeWorker};
 use std::marker::PhantomData;
 
 /// A program: its Worker, its objects, and its named entrypoints.
@@ -80,7 +80,29 @@ impl<W: LiveWorker + Live<Class: WorkerClass>, O: ObjectsOf<W>, E> Checked<W, O,
         E: Workers,
     {
     }
+
+    /// Called by the code `export!` generates: the objects that it lists, which `P` stands for, implement all classes that the Worker
+    /// hosts.
+    pub fn provided<P>()
+    where
+        <W::Class as WorkerClass>::Hosted: ProvidedBy<P>,
+    {
+    }
+
+    /// Called by the code `export!` generates: the Worker hosts the class of an object that it lists.
+    pub fn hosts<T: Live<Class: ObjectClass>>()
+    where
+        W::Class: Hosts<T::Class>,
+    {
+    }
 }
+
+/// Nested pairs of classes that `P` provides.
+pub trait ProvidedBy<P> {}
+
+impl<P> ProvidedBy<P> for () {}
+
+impl<P: Provides<Head>, Head, Tail: ProvidedBy<P>> ProvidedBy<P> for (Head, Tail) {}
 
 /// The check of a program whose Worker has no `#[worker]`.
 pub trait Unmarked<W> {
@@ -90,6 +112,12 @@ pub trait Unmarked<W> {
         W: LiveWorker,
     {
     }
+
+    /// As above.
+    fn provided<P>() {}
+
+    /// As above.
+    fn hosts<T>() {}
 }
 
 impl<W, O, E> Unmarked<W> for Checked<W, O, E> {}

@@ -27,7 +27,7 @@ pub use object::{
     ContractPresent, EntrypointOf, ErrorAbsent, ErrorPresent, EventAbsent, EventPresent, FetchAbsent, FetchPresent,
     ImplementedBy, Implements, ImplementsNot, MessageAbsent, MessagePresent, Method, ObjectTable, Probe, Provides, Rpc,
     RpcAbsent, RpcPresent, ScheduledAbsent, ScheduledPresent, WorkerTable, assert_no_object, assert_no_worker,
-    entrypoint, hosted, hosted_name, joined,
+    entrypoint, hosted_name, joined,
 };
 pub use realgar_wire as wire;
 

@@ -77,9 +77,6 @@ pub fn hosted_name<W: Hosts<C>, C: ObjectClass>() -> &'static str {
     C::NAME
 }
 
-/// Called by the code `export!` generates: checks that the Worker hosts the class of an object.
-pub fn hosted<W: Live<Class: Hosts<T::Class>>, T: Live<Class: ObjectClass>>() {}
-
 /// Everything the platform can call on `T`.
 pub struct ObjectTable<T: 'static> {
     /// Its methods.

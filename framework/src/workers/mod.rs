@@ -47,14 +47,15 @@ pub trait WorkerClass: 'static {
     message = "the Worker `{Self}` does not host `{C}`",
     label = "not in `hosts(..)` of this Worker",
     note = "a consumer names the Worker that does: `{C}::from::<ThatWorker>()`, or its script: `{C}::from_script(\"..\")`",
-    note = "if `{Self}` is to host it, list it: `#[worker(hosts({C}))]`"
+    note = "if `{Self}` is to host it, list it: `#[worker(hosts({C}))]`",
+    note = "if `{Self}` implements the Worker of a contract, say which: `#[worker(of = ThatWorker)]`"
 )]
 pub trait Hosts<C: ObjectClass>: WorkerClass {}
 
 /// A type that implements a Worker. [`macro@crate::worker`] implements it.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not implement a Worker",
-    note = "put `#[worker]` on the struct, and implement `Worker` for it"
+    note = "put `#[worker]` on the struct, or `#[worker(of = ThatWorker)]` if it implements the Worker of a contract; and implement `Worker` for it"
 )]
 pub trait LiveWorker: Sized + 'static {
     #[doc(hidden)]

@@ -24,10 +24,6 @@ impl Api {
     pub fn service() -> ::realgar::ServiceBinding<Self> {
         ::realgar::ServiceBinding::new()
     }
-    #[doc(hidden)]
-    pub fn realgar_provided_by<
-        P: ::realgar::__private::Provides<Counter> + ::realgar::__private::Provides<Room>,
-    >() {}
 }
 impl ::realgar::WorkerClass for Api {
     const CLASS: &'static ::realgar::__private::core::primitive::str = "Api";
