@@ -37,7 +37,7 @@ fn a_binding_without_its_host_is_refused_by_name() {
     assert_eq!(
         error,
         "the binding `Pantry` of the Worker `binder` leads to the Worker `pantry-host`, which is not here; start it together \
-         with this one"
+         with this one, or correct the name (here are `binder`)"
     );
 }
 

@@ -3,12 +3,16 @@
 use realgar_test::{Bundle, read_bundle};
 use std::{
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-static KEPT: AtomicU32 = AtomicU32::new(0);
+static COPIES: AtomicU32 = AtomicU32::new(0);
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -20,6 +24,45 @@ fn copy(from: &Path, to: &Path) {
             fs::copy(&path, &target).unwrap();
         }
     }
+}
+
+/// The folder of the builds that were made with the tools as they are. Those of earlier tools are removed.
+fn builds() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let mut hasher = DefaultHasher::new();
+        for source in [
+            "framework/src",
+            "framework/js",
+            "macros/src",
+            "names/src",
+            "wire/src",
+            "Cargo.lock",
+            "rust-toolchain.toml",
+        ] {
+            hash_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(source), &mut hasher);
+        }
+        let program = fs::metadata(env!("CARGO_BIN_EXE_realgar")).unwrap();
+        (program.len(), program.modified().unwrap()).hash(&mut hasher);
+        let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("built");
+        let own = all.join(format!("{:016x}", hasher.finish()));
+        if !own.exists() && all.exists() {
+            fs::remove_dir_all(&all).unwrap();
+        }
+        fs::create_dir_all(&own).unwrap();
+        own
+    })
+}
+
+/// Hashes the names and contents of all files in `path`.
+fn hash_files(path: &Path, hasher: &mut DefaultHasher) {
+    if !path.is_dir() {
+        path.hash(hasher);
+        return fs::read(path).unwrap().hash(hasher);
+    }
+    let mut entries: Vec<PathBuf> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    entries.sort();
+    entries.iter().for_each(|path| hash_files(path, hasher));
 }
 
 /// A crate in a workspace of its own, which shares the target folder and the locked versions of this one.
@@ -58,9 +101,16 @@ impl Project {
         self.try_build(source).unwrap()
     }
 
-    /// As [`Project::build`], for sources that are refused.
+    /// As [`Project::build`], for sources that are refused. A source that was built in an earlier run, with the same tools, is not built
+    /// again.
     pub(crate) fn try_build(&self, source: &str) -> Result<Bundle, String> {
         self.write(source);
+        let mut hasher = DefaultHasher::new();
+        hash_files(&self.folder, &mut hasher);
+        let built = builds().join(format!("{:016x}", hasher.finish()));
+        if built.exists() {
+            return Ok(read_bundle(&built).unwrap());
+        }
         let arguments = ["build", "--dev", self.folder.to_str().unwrap()];
         let output = Command::new(env!("CARGO_BIN_EXE_realgar")).args(arguments).output().unwrap();
         if !output.status.success() {
@@ -68,9 +118,13 @@ impl Project {
         }
         // The next build replaces the folder.
         let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-        let kept = self.folder.join(format!("kept-{}", KEPT.fetch_add(1, Ordering::Relaxed)));
-        copy(&folder, &kept);
-        Ok(read_bundle(&kept).unwrap())
+        let fresh = built.with_extension(format!("{}-{}", std::process::id(), COPIES.fetch_add(1, Ordering::Relaxed)));
+        copy(&folder, &fresh);
+        // Two tests may have built the same source.
+        if fs::rename(&fresh, &built).is_err() {
+            fs::remove_dir_all(&fresh).unwrap();
+        }
+        Ok(read_bundle(&built).unwrap())
     }
 
     /// Replaces the source.

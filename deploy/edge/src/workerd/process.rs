@@ -32,7 +32,8 @@ const CONTROL_FD: i32 = 3;
 pub struct LogLine {
     /// `log`, `info`, `warn`, `error`, `debug`.
     pub level: String,
-    /// The origin of the line, if the edge labels lines and a Worker wrote this one.
+    /// The Worker that wrote the line, if `EdgeOptions::labels` is set. `dev` sets it. The test harness does not, because it runs scripts as
+    /// they would be deployed.
     pub source: Option<Source>,
     /// The text.
     pub message: String,
