@@ -32,7 +32,7 @@ pub fn describe_interface<C: Contract>() -> u64 {
     leak(serde_json::to_string(&C::interface()).unwrap_or_else(|error| error.to_string()))
 }
 
-/// Called by the code `export!` generates: what [`describe`](fn@describe) panicked with, in the same form, as plain text.
+/// Called by the code `export!` generates: what `describe` panicked with, in the same form, as plain text.
 pub fn describe_panic() -> u64 {
     leak(PANIC.take())
 }
