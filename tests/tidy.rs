@@ -120,6 +120,16 @@ fn the_two_sides_of_the_boundary_agree() {
             assert!(!read(&path).contains(table), "{} looks at `{table}` behind the framework's back", path.display());
         }
     }
+    let next = "SELECT min(next_at)";
+    let rest = "FROM realgar_events WHERE started_at IS NULL";
+    assert!(
+        between("framework/src/scheduler/queue.rs", next, "\"").ends_with(rest),
+        "`next_due` has another statement"
+    );
+    assert!(
+        between("framework/js/host.js", next, "\"").ends_with(rest),
+        "`nextEvent` has another statement than `next_due`"
+    );
     assert!(read("deploy/edge/src/js/hooks.js").contains("__realgarTestClock?.next?."), "hooks.js asks in another way");
     assert!(
         read("deploy/bundle/src/runtime/realgar.js").contains("__realgarTestClock.next = "),

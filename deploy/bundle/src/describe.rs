@@ -19,7 +19,7 @@ pub(crate) struct Described {
     pub(crate) prints: bool,
 }
 
-/// What `describe.js` prints.
+/// The one line of JSON that `describe.js` prints: the answers of the module, or why there are none.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Told {

@@ -22,24 +22,24 @@ pub enum Step {
     InstallTools,
     /// rustup installs a target.
     InstallTarget {
-        /// The target's name.
+        /// The target as rustc names it, such as `wasm32-unknown-unknown`.
         target: &'static str,
     },
     /// worker-build is compiled, once per machine.
     InstallWorkerBuild {
-        /// Its version.
+        /// The version that this version of Realgar is tested with.
         version: &'static str,
     },
     /// cargo compiles the Worker.
     Compile {
-        /// The package.
+        /// The name of the Worker's package.
         package: String,
-        /// The target.
+        /// The target as rustc names it.
         target: &'static str,
     },
     /// worker-build builds the Worker.
     WorkerBuild {
-        /// The package.
+        /// The name of the Worker's package.
         package: String,
     },
     /// Phase 1 runs, and tells what it binds.
@@ -77,7 +77,7 @@ pub enum Warning {
     Prints,
     /// No value of a type could be made, so nobody knows whether it survives as bytes.
     Untried {
-        /// The method.
+        /// The name of the method on the wire.
         method: String,
         /// Which of its types, and where in it.
         place: String,

@@ -21,16 +21,12 @@ pub(super) enum Start {
     Planned,
 }
 
-/// How an event goes on after its first run. The plan is stored with the event.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// How an event goes on after its first run. The plan is stored with the event, as the text that `stored.rs` writes.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Plan {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) repeat: Option<Repeat>,
-    #[serde(default, skip_serializing_if = "Missed::is_default")]
     pub(super) missed: Missed,
-    #[serde(default, skip_serializing_if = "Overlap::is_default")]
     pub(super) overlap: Overlap,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) retry: Option<Retry>,
 }
 
@@ -67,12 +63,6 @@ pub enum Missed {
     },
 }
 
-impl Missed {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// What happens when a run of a repeating event comes due while the one before it still goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -85,12 +75,6 @@ pub enum Overlap {
     /// The new run runs beside the earlier one, if [`ScheduleSettings::concurrency`] allows, as an event of its own with the id
     /// `{id}@{due}`. A failing run does not hold up later runs.
     Allow,
-}
-
-impl Overlap {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// How often a run that fails is tried, and how long the pauses between its attempts are. Each pause is twice as long as the one
