@@ -252,7 +252,7 @@ fn worker_build_makes_a_worker_that_runs_and_recovers() {
 
 #[test]
 fn worker_build_refuses_an_instance_for_each_object() {
-    let output = realgar(&["build", "tests/workers/kitchen-isolated", "--builder", "worker-build"]);
+    let output = realgar(&["build", "--dev", "tests/workers/kitchen-isolated", "--builder", "worker-build"]);
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
     assert!(

@@ -2,7 +2,7 @@
 //! version is refused.
 
 use crate::{dev::Dev, project::Project};
-use realgar_test::{App, Profile, bundle};
+use realgar_test::App;
 use serde_json::json;
 
 /// The source of a Worker that hosts objects of `class`, with these further options. `GET /NAME` shows a count, and `POST` adds one.
@@ -83,7 +83,7 @@ fn next(app: App, project: &Project, source: &str) -> Result<App, String> {
 #[test]
 fn a_renamed_class_without_a_statement_is_refused_and_with_one_keeps_its_data() {
     let project = Project::new("scratch-renamed", &host("api", "Old", ""));
-    let app = App::start(&project.folder);
+    let app = project.start();
     for _ in 0..25 {
         let _ = app.post("/ada").send().expect_status(200);
     }
@@ -112,7 +112,7 @@ fn a_renamed_class_without_a_statement_is_refused_and_with_one_keeps_its_data() 
 #[test]
 fn a_running_app_refuses_a_version_that_loses_a_class_and_goes_on() {
     let project = Project::new("scratch-refused", &host("api", "Old", ""));
-    let app = App::start(&project.folder);
+    let app = project.start();
     assert_eq!(app.post("/ada").send().text(), "1");
     let lost = app.update(&project.build(&host("api", "New", ""))).unwrap_err();
     assert!(lost.contains("no longer hosts the class `Old`"), "{lost}");
@@ -126,7 +126,7 @@ fn a_running_app_refuses_a_version_that_loses_a_class_and_goes_on() {
 #[test]
 fn a_deleted_class_loses_its_data() {
     let project = Project::new("scratch-deleted", &host("api", "Gone", ""));
-    let app = App::start(&project.folder);
+    let app = project.start();
     assert_eq!(app.post("/ada").send().text(), "1");
     let app = next(app, &project, &host("api", "Other", ", deleted(Gone)")).unwrap();
     assert_eq!(app.get("/ada").send().text(), "0");
@@ -151,7 +151,7 @@ fn a_history_with_tags_is_followed_here_too() {
 #[test]
 fn a_version_that_does_not_start_has_changed_nothing() {
     let project = Project::new("scratch-refused-start", &host("api", "Old", ""));
-    let app = App::start(&project.folder);
+    let app = project.start();
     assert_eq!(app.post("/ada").send().text(), "1");
     let data = app.into_data();
     let mut broken = project.build(&host("api", "New", ", deleted(Old)"));
@@ -168,10 +168,10 @@ fn a_version_that_does_not_start_has_changed_nothing() {
 fn a_class_moves_to_another_script_with_its_data() {
     let old = Project::new("scratch-giver", &host("giver", "Moved", ""));
     let new = Project::new("scratch-taker", &host("taker", "Moved", ", transferred_from(Moved = \"giver\")"));
-    let app = App::start(&old.folder);
+    let app = old.start();
     assert_eq!(app.post("/ada").send().text(), "1");
     let giver = old.build(&empty("giver", ", transferred_to(Moved = \"taker\")"));
-    let taker = bundle(&new.folder, Profile::Dev).unwrap();
+    let taker = new.built().unwrap();
     let app = App::builder().bundle(giver).bundle(taker).data(app.into_data()).start();
     assert_eq!(app.request("POST", "taker", "/ada").send().text(), "2");
 }

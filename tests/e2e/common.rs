@@ -93,13 +93,18 @@ pub(crate) fn npm_ci(source: &Path, folder: &Path) {
     fs::write(folder.join("complete"), lock).unwrap();
 }
 
+/// A pause between two looks at something that has no event to wait for. Without it, the test would take a core from what it waits for.
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}
+
 /// Asks until it is so.
 #[track_caller]
 pub(crate) fn eventually(what: &str, so: impl Fn() -> bool) {
     let started = Instant::now();
     while !so() {
         assert!(started.elapsed() < Duration::from_secs(30), "after 30 s it is still not so that {what}");
-        std::thread::yield_now();
+        pause();
     }
 }
 
@@ -109,6 +114,6 @@ pub(crate) fn logged(app: &App, text: &str) {
     let started = Instant::now();
     while !app.logs().iter().any(|line| line.message.contains(text)) {
         assert!(started.elapsed() < Duration::from_secs(30), "`{text}` is not in the log: {:?}", app.logs());
-        std::thread::yield_now();
+        pause();
     }
 }

@@ -159,7 +159,7 @@ fn its_own_output_in_the_folder_of_the_worker_is_no_change() {
         project.write(&worker("", answer));
         eventually("the new version serves", || get(&url).is_ok_and(|served| served == answer));
     }
-    let builds = fs::read_to_string(&log).unwrap().matches("Generating the glue").count();
+    let builds = fs::read_to_string(&log).unwrap().matches("Reading the init phase").count();
     assert_eq!(builds, 3, "{}", fs::read_to_string(&log).unwrap());
 }
 
@@ -201,7 +201,7 @@ fn what_changes_nothing_restarts_nothing() {
     let url = dev.serves("api");
     // A comment is built and changes nothing; what is served next is the change after it.
     project.write(&format!("{}// a comment\n", worker("", "still")));
-    dev.says("Generating the glue");
+    dev.says("Reading the init phase");
     project.write(&worker("", "moved"));
     let mut said = Vec::new();
     loop {
@@ -233,7 +233,7 @@ fn a_build_script_that_writes_the_same_file_again_is_no_change() {
         assert_eq!(get(&url).unwrap(), answer);
     }
     // The first build, one that finds the generated file for the first time, and the three edits.
-    let builds = said.iter().filter(|line| line.contains("Generating the glue")).count();
+    let builds = said.iter().filter(|line| line.contains("Reading the init phase")).count();
     assert!(builds <= 5, "{builds} builds: {said:#?}");
     assert_eq!(dev.interrupt(), Some(0));
 }

@@ -5,7 +5,6 @@ use crate::{
     dev::Dev,
     project::{Project, worker},
 };
-use realgar_test::App;
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -131,7 +130,7 @@ fn an_app_that_waits_for_its_end() {
         return;
     }
     let source = worker("cx.bind(realgar::R2Bucket::new(\"files\"));", "waits");
-    let app = App::start(&Project::new("scratch-waits", &source).folder);
+    let app = Project::new("scratch-waits", &source).start();
     println!("\nserves at {}", app.url("api"));
     // Until its standard input ends, which the test never does.
     let _ = std::io::stdin().read(&mut [0]);

@@ -1,6 +1,6 @@
 //! A Worker crate of a test's own, which it can edit.
 
-use realgar_test::{Bundle, read_bundle};
+use realgar_test::{App, Bundle, read_bundle};
 use std::{
     fs,
     hash::{DefaultHasher, Hash, Hasher},
@@ -65,6 +65,18 @@ fn hash_files(path: &Path, hasher: &mut DefaultHasher) {
     entries.iter().for_each(|path| hash_files(path, hasher));
 }
 
+/// Removes what an earlier run left in a crate's folder, but for the folder `out`: cargo's output, where a test wants it inside.
+fn empty(folder: &Path) {
+    let left = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    for path in left.filter(|path| !path.ends_with("out")) {
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap();
+        } else {
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
 /// A crate in a workspace of its own, which shares the target folder and the locked versions of this one.
 pub(crate) struct Project {
     pub(crate) folder: PathBuf,
@@ -75,9 +87,7 @@ impl Project {
     pub(crate) fn new(name: &str, source: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).unwrap();
-        }
+        empty(&folder);
         fs::create_dir_all(folder.join("src")).unwrap();
         fs::create_dir_all(folder.join(".cargo")).unwrap();
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
@@ -101,10 +111,20 @@ impl Project {
         self.try_build(source).unwrap()
     }
 
-    /// As [`Project::build`], for sources that are refused. A source that was built in an earlier run, with the same tools, is not built
-    /// again.
+    /// As [`Project::build`], for sources that are refused.
     pub(crate) fn try_build(&self, source: &str) -> Result<Bundle, String> {
         self.write(source);
+        self.built()
+    }
+
+    /// Starts the Worker as it is.
+    #[track_caller]
+    pub(crate) fn start(&self) -> App {
+        App::builder().bundle(self.built().unwrap()).start()
+    }
+
+    /// The Worker as it is. A source that was built in an earlier run, with the same tools, is not built again.
+    pub(crate) fn built(&self) -> Result<Bundle, String> {
         let mut hasher = DefaultHasher::new();
         hash_files(&self.folder, &mut hasher);
         let built = builds().join(format!("{:016x}", hasher.finish()));

@@ -13,6 +13,8 @@ pub(crate) struct Glue {
     pub(crate) wasm: Vec<u8>,
     /// Inline JavaScript of dependencies.
     pub(crate) snippets: Vec<File>,
+    /// Of a release: the module with the names of its functions.
+    pub(crate) named: Option<Vec<u8>>,
 }
 
 /// Generates the glue of the first of the linked modules that will do. A lean module will not do if the program uses what it lacks.
@@ -58,7 +60,7 @@ fn generate_one(path: &Path, profile: Profile) -> Result<Option<Glue>, BuildErro
     let Some(js) = glue::without_dead_classes(output.js(), |name| exports.contains(name)) else { return Ok(None) };
     let js = glue::factory(&js)?;
     let wasm = output.wasm_mut().emit_wasm();
-    Ok(Some(Glue { js, wasm, snippets }))
+    Ok(Some(Glue { js, wasm, snippets, named: None }))
 }
 
 /// Acts as the program `wasm-bindgen`, as far as `worker-build` uses it. So nobody has to compile or download that program,

@@ -13,7 +13,7 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The version of wasm-bindgen's library in this program. The crate needs the same version, because the formats of descriptions
 /// must match.
-const WASM_BINDGEN_VERSION: &str = "0.2.130";
+pub(crate) const WASM_BINDGEN_VERSION: &str = "0.2.130";
 
 /// A Worker crate.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ mod error;
 mod files;
 mod glue;
 mod history;
+mod kept;
 mod linker;
 mod lock;
 mod optimize;
@@ -159,7 +160,7 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     let folder = package.output_folder(options);
     let stage = output::Stage::new(&folder)?;
     let (program, modules) = match options.builder {
-        Builder::Realgar => make(&package, options, stage.path(), progress)?,
+        Builder::Realgar => make(&package, options, &stage, progress)?,
         Builder::WorkerBuild => worker_build::make(&package, options, progress)?,
     };
     for module in &modules {
@@ -178,7 +179,7 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
 fn make(
     package: &cargo::Package,
     options: &BuildOptions,
-    stage: &Path,
+    stage: &output::Stage,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(contract::Program, Vec<output::File>), BuildError> {
     let optimizer = match options.profile {
@@ -188,21 +189,45 @@ fn make(
     let linked = cargo::link(package, options, progress)?;
     progress(Progress::Began(Step::Describe));
     let program = contract::program(&linked.describe, package, options.cancel.as_ref(), progress)?;
-    progress(Progress::Began(Step::Generate));
     let isolated = program.description.objects.iter().any(|object| object.isolated);
-    let mut glue = bindgen::generate(if isolated { &linked.isolated } else { &linked.ship }, options.profile)?;
-    if let Some(tools) = &optimizer {
-        progress(Progress::Began(Step::Optimize));
-        optimize::run(tools, &mut glue, stage)?;
+    let linked = if isolated { &linked.isolated } else { &linked.ship };
+    let kept = kept::Kept::new(package, options.profile, linked, optimizer.as_ref());
+    let glue = match kept.read() {
+        Some(glue) => glue,
+        None => {
+            let glue = glue_of(linked, options.profile, optimizer.as_ref(), stage.path(), progress)?;
+            kept.write(&glue)?;
+            glue
+        }
+    };
+    if let Some(named) = &glue.named {
+        stage.write_named(named)?;
     }
     let mut modules = glue.snippets;
     modules.extend(entry::modules(&program, optimizer.is_some().then_some(glue.js.as_str())));
     modules.push(output::File::text(entry::GLUE, glue.js));
     modules.push(output::File::wasm(entry::WASM, glue.wasm));
     if let Some(tools) = &optimizer {
-        modules = optimize::bundle(tools, entry::MAIN, modules, stage)?;
+        modules = optimize::bundle(tools, entry::MAIN, modules, stage.path())?;
     }
     Ok((program, modules))
+}
+
+/// Makes the glue of a linked module, and optimises both in a release. `folder` is for files on the way.
+fn glue_of(
+    linked: &[PathBuf],
+    profile: Profile,
+    optimizer: Option<&Tools>,
+    folder: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<bindgen::Glue, BuildError> {
+    progress(Progress::Began(Step::Generate));
+    let mut glue = bindgen::generate(linked, profile)?;
+    if let Some(tools) = optimizer {
+        progress(Progress::Began(Step::Optimize));
+        optimize::run(tools, &mut glue, folder)?;
+    }
+    Ok(glue)
 }
 
 /// The deployment metadata, from the description that the program gave of itself and from the files of the bundle.

@@ -16,17 +16,9 @@ const FEATURES: [&str; 7] = [
     "exception-handling",
 ];
 
-/// The path, relative to the bundle, of the module with the names of its functions. It is for reading the stack of a trap, not for
-/// upload.
-pub(crate) const NAMED: &str = "symbols/worker.wasm";
-
 /// Optimises the module, and gives its imports and exports short names. `folder` is the bundle's.
 pub(crate) fn run(tools: &Tools, glue: &mut Glue, folder: &Path) -> Result<(), BuildError> {
-    let named = folder.join(NAMED);
-    let input = named.with_extension("in.wasm");
-    if let Some(parent) = named.parent() {
-        fs::create_dir_all(parent).map_err(io("create", parent))?;
-    }
+    let (input, named) = (folder.join("optimize.in.wasm"), folder.join("optimize.out.wasm"));
     fs::write(&input, &glue.wasm).map_err(io("write", &input))?;
     let mut names = None;
     if glue::has_all_names(&glue.js) {
@@ -38,12 +30,15 @@ pub(crate) fn run(tools: &Tools, glue: &mut Glue, folder: &Path) -> Result<(), B
         Some(names) => glue.js = glue::shortened(&glue.js, &names)?,
         None => drop(wasm_opt(tools, &input, &named, &[])?),
     }
-    fs::remove_file(&input).map_err(io("remove", &input))?;
     let optimised = fs::read(&named).map_err(io("read", &named))?;
+    for path in [&input, &named] {
+        fs::remove_file(path).map_err(io("remove", path))?;
+    }
     glue.wasm = without_custom_sections(&optimised).ok_or_else(|| BuildError::Unexpected {
         what: "wasm-opt wrote no wasm module",
         reason: named.display().to_string(),
     })?;
+    glue.named = Some(optimised);
     Ok(())
 }
 

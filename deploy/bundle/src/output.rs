@@ -82,6 +82,11 @@ impl Stage {
         self.put("wrangler.toml", text.as_bytes())
     }
 
+    /// Writes the module with the names of its functions. It is for reading the stack of a trap, not for upload.
+    pub(crate) fn write_named(&self, module: &[u8]) -> Result<(), BuildError> {
+        self.put("symbols/worker.wasm", module)
+    }
+
     pub(crate) fn write_types(&self, text: &str) -> Result<(), BuildError> {
         self.put("types.d.ts", text.as_bytes())
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 const PACKAGE: &str = include_str!("../npm/package.json");
-const LOCK: &str = include_str!("../npm/package-lock.json");
+pub(crate) const LOCK: &str = include_str!("../npm/package-lock.json");
 
 /// The version of workerd, for the platforms whose packages the lock file does not list.
 const WORKERD_VERSION: &str = "1.20261117.1";

@@ -1,0 +1,85 @@
+//! Keeps the glue of a linked module. A build whose module did not change then runs neither wasm-bindgen nor `wasm-opt`, which take
+//! longer than the rest together, above all where this crate is not optimised, as in the tests of users.
+
+use crate::{
+    BuildError, Profile, Tools, bindgen::Glue, cargo::Package, cargo::WASM_BINDGEN_VERSION, error::io, output::File,
+    tools,
+};
+use realgar_wire::fingerprint;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+/// What makes the glue. A change of it makes all that was kept stale.
+const MAKERS: [&str; 5] = [
+    include_str!("bindgen.rs"),
+    include_str!("glue.rs"),
+    include_str!("optimize.rs"),
+    tools::LOCK,
+    WASM_BINDGEN_VERSION,
+];
+
+/// The place of one bundle's glue, and what the glue must have been made of.
+pub(crate) struct Kept {
+    folder: PathBuf,
+    /// The states of all files that the glue depends on.
+    inputs: String,
+}
+
+impl Kept {
+    /// For the glue of the first of `modules` that will do. The caller holds the lock of the bundle.
+    pub(crate) fn new(package: &Package, profile: Profile, modules: &[PathBuf], optimizer: Option<&Tools>) -> Self {
+        let program = optimizer.and_then(|tools| tools.wasm_opt.as_ref());
+        let states: Vec<String> = modules.iter().chain(program).map(|path| state(path)).collect();
+        let inputs = format!("{:016x}\n{}", fingerprint(&MAKERS.concat()), states.join("\n"));
+        Self { folder: package.own_target().join("glue").join(&package.name).join(profile.name()), inputs }
+    }
+
+    /// The glue, if it was made of the same inputs. What cannot be read is made anew.
+    pub(crate) fn read(&self) -> Option<Glue> {
+        let read = |name: &str| fs::read(self.folder.join(name)).ok();
+        let (js, wasm) = (String::from_utf8(read("worker.js")?).ok()?, read("worker.wasm")?);
+        let snippets: Vec<(String, String)> = serde_json::from_slice(&read("snippets.json")?).ok()?;
+        let snippets = snippets.into_iter().map(|(name, text)| File::text(&name, text)).collect();
+        let glue = Glue { js, wasm, snippets, named: read("named.wasm") };
+        (read("key")? == self.key(&glue).into_bytes()).then_some(glue)
+    }
+
+    /// Keeps the glue for the next build.
+    pub(crate) fn write(&self, glue: &Glue) -> Result<(), BuildError> {
+        if self.folder.exists() {
+            fs::remove_dir_all(&self.folder).map_err(io("empty", &self.folder))?;
+        }
+        fs::create_dir_all(&self.folder).map_err(io("create", &self.folder))?;
+        let put = |name: &str, content: &[u8]| {
+            let path = self.folder.join(name);
+            fs::write(&path, content).map_err(io("write", &path))
+        };
+        put("worker.js", glue.js.as_bytes())?;
+        put("worker.wasm", &glue.wasm)?;
+        let texts = glue.snippets.iter().map(|file| (&file.name, String::from_utf8_lossy(&file.content)));
+        let snippets = serde_json::to_vec(&texts.collect::<Vec<_>>());
+        put("snippets.json", &snippets.map_err(|error| io("write", &self.folder)(error.into()))?)?;
+        if let Some(named) = &glue.named {
+            put("named.wasm", named)?;
+        }
+        // Last, so that a build that was killed before has kept nothing.
+        put("key", self.key(glue).as_bytes())
+    }
+
+    /// The inputs, and the lengths of what was made: after a power cut a file may be there without its content.
+    fn key(&self, glue: &Glue) -> String {
+        let named = glue.named.as_ref().map(Vec::len);
+        format!("{}\n{} {} {named:?}\n", self.inputs, glue.js.len(), glue.wasm.len())
+    }
+}
+
+/// Tells a version of a file from another one as cargo does: by the time at which it was written. The length is a second witness.
+fn state(path: &Path) -> String {
+    let metadata = fs::metadata(path).ok();
+    let written = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
+    let written = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    format!("{} {:?} {:?}", path.display(), metadata.map(|metadata| metadata.len()), written)
+}
