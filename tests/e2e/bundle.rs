@@ -2,7 +2,7 @@
 
 use crate::{
     common::eventually,
-    project::{Project, worker},
+    project::{Project, once, worker},
 };
 use realgar_test::{App, Profile, bundle, read_bundle};
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ fn a_panic_in_the_init_phase_is_shown() {
 #[test]
 fn an_init_phase_without_end_is_refused() {
     let error = refused("scratch-loop", &worker("loop { std::hint::black_box(0); }", ""));
-    assert!(error.contains("the init phase has not ended after 15 s"), "{error}");
+    assert!(error.contains("the init phase has not ended after 5 s"), "{error}");
 }
 
 #[test]
@@ -230,8 +230,8 @@ fn a_registry_that_does_not_answer_is_named_with_what_to_do() {
 
 #[test]
 fn worker_build_makes_a_worker_that_runs_and_recovers() {
-    let folder = built(&["build", "tests/workers/kitchen", "--builder", "worker-build"]);
-    let bundle = read_bundle(&folder).unwrap();
+    let kitchen = "tests/workers/kitchen";
+    let bundle = once(&[kitchen], || Ok(built(&["build", kitchen, "--builder", "worker-build"]))).unwrap();
     assert!(bundle.manifest.modules.iter().any(|module| module.name == "build/index_bg.wasm"));
     let app = App::builder().bundle(bundle).plain("tests/driver").start();
     let _ = app.get("/values").send().expect_status(200);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::Command,
     time::Duration,
 };
 
@@ -59,39 +59,50 @@ fn typescript_calls_rust_and_rust_calls_typescript() {
 fn the_compiler_of_typescript_accepts_the_example_and_refuses_a_wrong_argument() {
     realgar_test::bundle("examples/mixed/board", realgar_test::Profile::Dev).unwrap();
     let web = fs::canonicalize("examples/mixed/web").unwrap();
-    let good = tsc(&web, "index.ts", &fs::read_to_string(web.join("index.ts")).unwrap());
-    assert!(good.status.success(), "{}", String::from_utf8_lossy(&good.stdout));
-    for (call, complaint) in [
+    let wrong = [
         ("board.pin({ author: 'ada', text: 'hi', color: 'green' })", "'\"green\"' is not assignable"),
         ("board.pin({ author: 'ada', text: 'hi' })", "Property 'color' is missing"),
         ("board.unpin(1)", "'unpin' does not exist"),
         ("board.notes().then((notes) => notes[0]?.author.trim().length.at(0))", "'at' does not exist"),
-    ] {
+    ];
+    let mut sources = vec![("index.ts".to_string(), fs::read_to_string(web.join("index.ts")).unwrap())];
+    sources.extend(wrong.iter().enumerate().map(|(index, (call, _))| {
         let source = format!(
             "import type {{ Board }} from 'board';\n\
              export const call = (boards: DurableObjectNamespace<Board>) => {{\n  \
              const board = boards.getByName('x');\n  return {call};\n}};\n"
         );
-        let wrong = tsc(&web, "wrong.ts", &source);
-        let said = String::from_utf8_lossy(&wrong.stdout).into_owned();
-        assert!(!wrong.status.success() && said.contains(complaint), "{call}: {said}");
+        (format!("wrong{index}.ts"), source)
+    }));
+    let said = tsc(&web, &sources);
+    for (index, (call, complaint)) in wrong.iter().enumerate() {
+        let (_, from) =
+            said.split_once(&format!("wrong{index}.ts(")).unwrap_or_else(|| panic!("{call} is accepted: {said}"));
+        // The next error begins with the path of its file.
+        let own = from.split("/wrong").next().unwrap();
+        assert!(own.contains(complaint), "{call}: {said}");
     }
+    let count = said.lines().filter(|line| line.contains("error TS")).count();
+    assert_eq!(count, wrong.len(), "the example itself has errors, or the configuration: {said}");
 }
 
-/// Checks `source`, with the configuration of the example.
-fn tsc(web: &Path, name: &str, source: &str) -> Output {
+/// What the compiler says of `sources`, with the configuration of the example.
+fn tsc(web: &Path, sources: &[(String, String)]) -> String {
     let tools = typescript();
-    let folder = tools.join(name.replace('.', "-"));
+    let folder = tools.join("sources");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join(name), source).unwrap();
+    for (name, source) in sources {
+        fs::write(folder.join(name), source).unwrap();
+    }
     let types = web.join("../../../target/realgar/workers/board/dev/types.d.ts");
     let config = fs::read_to_string(web.join("tsconfig.json")).unwrap();
     let mut config: Value = serde_json::from_str(&config).unwrap();
     config["compilerOptions"]["paths"] = json!({ "board": [types] });
-    config["files"] = json!([name]);
+    config["files"] = json!(sources.iter().map(|(name, _)| name).collect::<Vec<_>>());
     fs::write(folder.join("tsconfig.json"), config.to_string()).unwrap();
     let program = tools.join("node_modules/typescript/bin/tsc");
-    Command::new("node").arg(program).arg("-p").arg(&folder).output().unwrap()
+    let output = Command::new("node").arg(program).arg("-p").arg(&folder).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// Installs the pinned compiler: only this test needs it.

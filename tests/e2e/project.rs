@@ -65,6 +65,23 @@ fn hash_files(path: &Path, hasher: &mut DefaultHasher) {
     entries.iter().for_each(|path| hash_files(path, hasher));
 }
 
+/// The bundle of these source folders. `build` makes it, and returns its folder, unless an earlier run has made it with the same tools.
+pub(crate) fn once(sources: &[&str], build: impl FnOnce() -> Result<PathBuf, String>) -> Result<Bundle, String> {
+    let mut hasher = DefaultHasher::new();
+    sources.iter().for_each(|source| hash_files(Path::new(source), &mut hasher));
+    let built = builds().join(format!("{:016x}", hasher.finish()));
+    if !built.exists() {
+        // The next build replaces the folder.
+        let fresh = built.with_extension(format!("{}-{}", std::process::id(), COPIES.fetch_add(1, Ordering::Relaxed)));
+        copy(&build()?, &fresh);
+        // Two tests may have built the same source.
+        if fs::rename(&fresh, &built).is_err() {
+            fs::remove_dir_all(&fresh).unwrap();
+        }
+    }
+    Ok(read_bundle(&built).unwrap())
+}
+
 /// Removes what an earlier run left in a crate's folder, but for the folder `out`: cargo's output, where a test wants it inside.
 fn empty(folder: &Path) {
     let left = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
@@ -125,26 +142,14 @@ impl Project {
 
     /// The Worker as it is. A source that was built in an earlier run, with the same tools, is not built again.
     pub(crate) fn built(&self) -> Result<Bundle, String> {
-        let mut hasher = DefaultHasher::new();
-        hash_files(&self.folder, &mut hasher);
-        let built = builds().join(format!("{:016x}", hasher.finish()));
-        if built.exists() {
-            return Ok(read_bundle(&built).unwrap());
-        }
-        let arguments = ["build", "--dev", self.folder.to_str().unwrap()];
-        let output = Command::new(env!("CARGO_BIN_EXE_realgar")).args(arguments).output().unwrap();
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        // The next build replaces the folder.
-        let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
-        let fresh = built.with_extension(format!("{}-{}", std::process::id(), COPIES.fetch_add(1, Ordering::Relaxed)));
-        copy(&folder, &fresh);
-        // Two tests may have built the same source.
-        if fs::rename(&fresh, &built).is_err() {
-            fs::remove_dir_all(&fresh).unwrap();
-        }
-        Ok(read_bundle(&built).unwrap())
+        let folder = self.folder.to_str().unwrap();
+        once(&[folder], || {
+            let output = Command::new(env!("CARGO_BIN_EXE_realgar")).args(["build", "--dev", folder]).output().unwrap();
+            if !output.status.success() {
+                return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+            }
+            Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+        })
     }
 
     /// Replaces the source.

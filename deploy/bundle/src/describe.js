@@ -26,6 +26,7 @@ function ask() {
         throw new CalledImport(name);
       };
     }
+    parentPort.postMessage("begins");
     const { exports } = new WebAssembly.Instance(module, imports);
     /** The text whose address (upper half) and length (lower half) an export returns. */
     const text = (name) => {
@@ -58,6 +59,8 @@ const tell = (told) => {
   console.log(JSON.stringify(told));
   process.exit();
 };
-worker.on("message", tell);
+worker.on("message", (told) => {
+  if (told === "begins") setTimeout(() => tell("timed_out"), seconds * 1000);
+  else tell(told);
+});
 worker.on("error", (error) => tell({ unreadable: error.message }));
-setTimeout(() => tell("timed_out"), seconds * 1000);

@@ -7,8 +7,8 @@ use std::path::Path;
 
 const SCRIPT: &str = include_str!("describe.js");
 
-/// How long a program may take to describe itself, in seconds. It takes some milliseconds.
-const LIMIT_S: u32 = 15;
+/// How long a program may take to describe itself, in seconds, once its module is compiled. It takes some milliseconds.
+const LIMIT_S: u32 = 5;
 
 /// The description that a module gives of itself.
 pub(crate) struct Described {

@@ -39,7 +39,8 @@ pub(super) enum Happened<'a> {
 }
 
 /// How the row of an event changes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub(super) enum Change {
     /// The row stays as it is: the attempt begins, or goes on.
     Run,
@@ -60,7 +61,8 @@ pub(super) enum Change {
 }
 
 /// What a dead letter has that the event's row does not have.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub(super) struct Letter {
     /// When the event was due for the first time.
     pub(super) due: u64,
@@ -71,7 +73,8 @@ pub(super) struct Letter {
 }
 
 /// A change, and what the log says about it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub(super) struct Transition {
     pub(super) change: Change,
     pub(super) report: Option<String>,

@@ -337,7 +337,7 @@ impl Wakes {
 
     /// Begins an attempt of an event, and returns its payload. `None` if the event is not to run any more, or not yet.
     fn begin(&self, row: &mut Row, now: u64) -> Result<Option<JsValue>> {
-        if self.becomes(row, &Happened::Due, &|| now)? != Change::Run {
+        if !matches!(self.becomes(row, &Happened::Due, &|| now)?, Change::Run) {
             return Ok(None);
         }
         let payload = self.queue.begin(row, now)?;
@@ -354,8 +354,9 @@ impl Wakes {
         }
         let change = transition.change;
         // The ledger itself deletes what it has noted as done.
-        let noted = change != Change::Run && self.queue.end(row, change == Change::Delete);
-        if !(noted && change == Change::Delete) {
+        let (runs, is_done) = (matches!(change, Change::Run), matches!(change, Change::Delete));
+        let noted = !runs && self.queue.end(row, is_done);
+        if !(noted && is_done) {
             self.queue.apply(row, &change)?;
         }
         change.next_at().map_or(Ok(()), |time| self.changed(time))?;
@@ -364,7 +365,7 @@ impl Wakes {
 
     /// Whether a run that has begun is too late by now, because it took a while until the attempt was durable.
     pub(super) fn is_left_out(&self, row: &Row) -> Result<bool> {
-        let left_out = self.becomes(row, &Happened::Stored, &now_ms)? != Change::Run;
+        let left_out = !matches!(self.becomes(row, &Happened::Stored, &now_ms)?, Change::Run);
         if left_out {
             self.attempts.let_go(row.seq);
         }
