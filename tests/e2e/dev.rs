@@ -199,9 +199,9 @@ fn what_changes_nothing_restarts_nothing() {
     fs::write(project.folder.join(".cargo/config.toml"), "build.target-dir = \"out\"\n").unwrap();
     let dev = Dev::start(&[&project.folder]);
     let url = dev.serves("api");
-    // A comment is built and changes nothing; what is served next is the change after it.
+    // A comment is built and changes nothing.
     project.write(&format!("{}// a comment\n", worker("", "still")));
-    dev.says("Reading the init phase");
+    dev.says("The build is the same as before");
     project.write(&worker("", "moved"));
     let mut said = Vec::new();
     loop {

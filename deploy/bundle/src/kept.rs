@@ -83,3 +83,63 @@ fn state(path: &Path) -> String {
     let written = written.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
     format!("{} {:?} {:?}", path.display(), metadata.map(|metadata| metadata.len()), written)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glue(named: Option<Vec<u8>>) -> Glue {
+        let snippets = vec![File::text("snippets/a/inline0.js", "export {};".into())];
+        Glue { js: "export {};".into(), wasm: b"\0asm".to_vec(), snippets, named }
+    }
+
+    fn kept(name: &str, inputs: &str) -> Kept {
+        let folder = std::env::temp_dir().join(format!("realgar-kept-{}-{name}", std::process::id()));
+        Kept { folder, inputs: inputs.into() }
+    }
+
+    #[test]
+    fn what_was_kept_is_read_back_whole() {
+        let place = kept("whole", "one");
+        assert!(place.read().is_none());
+        place.write(&glue(Some(b"named".to_vec()))).unwrap();
+        let read = place.read().unwrap();
+        assert_eq!(
+            (read.js.as_str(), &read.wasm[..], read.named.as_deref()),
+            ("export {};", &b"\0asm"[..], Some(&b"named"[..]))
+        );
+        assert_eq!(
+            (read.snippets[0].name.as_str(), &read.snippets[0].content[..]),
+            ("snippets/a/inline0.js", &b"export {};"[..])
+        );
+        // The next glue has no names, and nothing is left of those before.
+        place.write(&glue(None)).unwrap();
+        assert!(place.read().unwrap().named.is_none());
+        fs::remove_dir_all(&place.folder).unwrap();
+    }
+
+    #[test]
+    fn what_was_made_of_other_inputs_or_is_damaged_is_made_anew() {
+        let place = kept("stale", "one");
+        place.write(&glue(None)).unwrap();
+        assert!(kept("stale", "two").read().is_none());
+        fs::write(place.folder.join("worker.wasm"), "").unwrap();
+        assert!(place.read().is_none(), "a file without its content");
+        fs::remove_file(place.folder.join("snippets.json")).unwrap();
+        assert!(place.read().is_none());
+        fs::remove_dir_all(&place.folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_written_anew_has_another_state() {
+        let path = std::env::temp_dir().join(format!("realgar-kept-{}-state", std::process::id()));
+        let missing = state(&path);
+        fs::write(&path, "one").unwrap();
+        let (first, again) = (state(&path), state(&path));
+        assert_eq!(first, again);
+        assert_ne!(first, missing);
+        fs::File::open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        assert_ne!(state(&path), first);
+        fs::remove_file(&path).unwrap();
+    }
+}

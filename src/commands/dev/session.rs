@@ -217,9 +217,11 @@ impl Session {
         match edge.update(self.fresh.clone()) {
             Ok(changed) => {
                 self.fresh.clear();
-                if changed || self.refused {
-                    output::note("Serving the new version");
-                }
+                output::note(if changed || self.refused {
+                    "Serving the new version"
+                } else {
+                    "The build is the same as before, and goes on serving"
+                });
                 self.refused = false;
             }
             // A version that is refused now may fit together with the next version of another Worker, so it is kept.
