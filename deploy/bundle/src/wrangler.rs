@@ -37,7 +37,8 @@ fn bindings(manifest: &Manifest) -> String {
         sections.push(format!("[triggers]\ncrons = {}\n", list(&manifest.crons)));
     }
     if !vars.is_empty() {
-        sections.push(format!("[vars]\n{vars}"));
+        // Tables are written inline. With a header of their own they would lie outside of the section.
+        sections.push(format!("[vars]\n{}", keys(&vars)));
     }
     for section in sections {
         let _ = writeln!(toml, "{section}");
@@ -115,11 +116,15 @@ fn other(name: &str, kind: &str, properties: &BTreeMap<String, serde_json::Value
         "send_email" => "[[send_email]]\nname".into(),
         _ => return format!("# `{name}` of type `{kind}` has no section that Realgar knows.\n"),
     };
-    let mut section = format!("{header} = {}\n", text(name));
-    for (key, value) in properties {
-        let _ = writeln!(section, "{key} = {value}");
+    match toml::Table::try_from(properties) {
+        Ok(properties) => format!("{header} = {}\n{}", text(name), keys(&properties)),
+        Err(_) => format!("# `{name}`: a property of its type `{kind}` has no form in TOML.\n"),
     }
-    section
+}
+
+/// A line for each key of a table.
+fn keys(table: &toml::Table) -> String {
+    table.iter().map(|(key, value)| format!("{} = {value}\n", text(key))).collect()
 }
 
 fn consumer_keys(consumer: &Consumer) -> String {
@@ -227,4 +232,91 @@ fn list(values: &[String]) -> String {
 
 fn text(value: &str) -> String {
     toml::Value::from(value).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use realgar_wire::{MANIFEST_SCHEMA, WorkerClass};
+
+    fn manifest(bindings: Vec<Binding>) -> Manifest {
+        let worker =
+            WorkerClass { class: "Api".into(), script: "api".into(), handlers: Vec::new(), methods: Vec::new() };
+        Manifest {
+            schema: MANIFEST_SCHEMA,
+            worker,
+            compatibility_date: "2026-04-21".into(),
+            compatibility_flags: Vec::new(),
+            main_module: "index.js".into(),
+            modules: Vec::new(),
+            entrypoints: Vec::new(),
+            objects: Vec::new(),
+            bindings,
+            crons: Vec::new(),
+            consumers: Vec::new(),
+            class_changes: Vec::new(),
+            migrations: Vec::new(),
+        }
+    }
+
+    fn read(manifest: &Manifest) -> toml::Table {
+        let written = bindings(manifest);
+        written.parse().unwrap_or_else(|error| panic!("{error}\n{written}"))
+    }
+
+    fn binding(name: &str, kind: BindingKind) -> Binding {
+        Binding { name: name.into(), kind }
+    }
+
+    #[test]
+    fn a_variable_of_any_form_is_read_back_as_it_is() {
+        let text = "a \"quoted\"\nline, ''' and \\";
+        let json = |default: &str| BindingKind::Json { default: Some(default.into()) };
+        let read = read(&manifest(vec![
+            binding("TEXT", BindingKind::PlainText { default: Some(text.into()) }),
+            binding("NESTED", json("{\"plan\":{\"limits\":[1,{\"of\":\"two\"}]},\"on\":true}")),
+            binding("LIST", json("[{\"a\":1},{\"a\":2}]")),
+            binding("AFTER", BindingKind::PlainText { default: Some("last".into()) }),
+        ]));
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["vars"]);
+        let vars = serde_json::to_value(&read["vars"]).unwrap();
+        let expected = serde_json::json!({
+            "TEXT": text, "NESTED": { "plan": { "limits": [1, { "of": "two" }] }, "on": true }, "LIST": [{ "a": 1 }, { "a": 2 }],
+            "AFTER": "last",
+        });
+        assert_eq!(vars, expected);
+    }
+
+    #[test]
+    fn a_variable_without_a_form_in_toml_is_told_and_leaves_the_others_alone() {
+        let manifest = manifest(vec![
+            binding("NULL", BindingKind::Json { default: Some("{\"a\":null}".into()) }),
+            binding("KEPT", BindingKind::PlainText { default: Some("kept".into()) }),
+        ]);
+        assert!(bindings(&manifest).contains("# The default of the variable \"NULL\" has no form in TOML"));
+        assert_eq!(read(&manifest)["vars"]["KEPT"].as_str(), Some("kept"));
+    }
+
+    #[test]
+    fn the_properties_of_another_binding_may_be_composed_and_have_any_name() {
+        let properties = [
+            ("index_name".to_string(), serde_json::json!("docs \"1\"")),
+            ("a.b c".into(), serde_json::json!({ "deep": [1, { "er": true }] })),
+        ];
+        let kind = BindingKind::Other { kind: "vectorize".into(), properties: properties.into() };
+        let read = read(&manifest(vec![binding("DOCS", kind)]));
+        let own = &read["vectorize"][0];
+        assert_eq!(own["binding"].as_str(), Some("DOCS"));
+        assert_eq!(own["index_name"].as_str(), Some("docs \"1\""));
+        assert_eq!(own["a.b c"]["deep"][1]["er"].as_bool(), Some(true));
+    }
+
+    #[test]
+    fn a_name_with_quotes_stays_inside_of_its_string() {
+        let database = "x\"\n[evil]\ny = \"".to_string();
+        let read =
+            read(&manifest(vec![binding("DB", BindingKind::D1 { database: database.clone(), migrations: None })]));
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["d1_databases"]);
+        assert_eq!(read["d1_databases"][0]["database_name"].as_str(), Some(database.as_str()));
+    }
 }
