@@ -347,3 +347,99 @@ fn is_empty(form: &Form, shape: &Shape) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use realgar_wire::Composite;
+
+    const U32: Form = Form::Integer(32, false);
+
+    fn named(name: &str) -> Form {
+        Form::Named(name.into())
+    }
+
+    fn shape(root: Form, types: &[(&str, Body)]) -> Shape {
+        let composite =
+            |(path, body): &(&str, Body)| (path.to_string(), Composite { name: path.to_string(), body: body.clone() });
+        Shape { root, types: types.iter().map(composite).collect() }
+    }
+
+    /// The text that is hashed, or `None` if the form must not be read from foreign bytes.
+    fn text_of(shape: &Shape) -> Option<String> {
+        let mut text = Text::default();
+        text.form(&shape.root, shape).then_some(text.out)
+    }
+
+    fn fields(fields: &[(&str, Form)]) -> Body {
+        Body::Fields(fields.iter().map(|(name, form)| (name.to_string(), form.clone())).collect())
+    }
+
+    #[test]
+    fn a_renamed_type_is_the_same_contract_and_a_renamed_moved_or_retyped_field_is_another() {
+        let point = |name: &str, of: &[(&str, Form)]| text_of(&shape(named(name), &[(name, fields(of))])).unwrap();
+        let first = point("a::Point", &[("x", U32), ("y", U32)]);
+        assert_eq!(first, point("b::Place", &[("x", U32), ("y", U32)]));
+        for other in [
+            &[("y", U32), ("x", U32)][..],
+            &[("x", U32), ("z", U32)],
+            &[("x", U32), ("y", Form::Integer(32, true))],
+            &[("x", U32)],
+            &[("x", U32), ("y", Form::Option(Box::new(U32)))],
+        ] {
+            assert_ne!(first, point("a::Point", other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn fields_and_variants_cannot_pretend_to_be_others() {
+        let of = |body: Body| text_of(&shape(named("T"), &[("T", body)])).unwrap();
+        let variants = |of: &[(&str, Body)]| {
+            Body::Variants(of.iter().map(|(name, body)| (name.to_string(), body.clone())).collect())
+        };
+        let all = [
+            of(fields(&[("a\":u32,\"b", U32)])),
+            of(fields(&[("a", U32), ("b", U32)])),
+            of(Body::Tuple(vec![U32, U32])),
+            of(Body::Tuple(vec![Form::Tuple(vec![U32]), U32])),
+            of(variants(&[("a", Body::Newtype(U32)), ("b", Body::Newtype(U32))])),
+            of(variants(&[("a", Body::Tuple(vec![U32])), ("b", Body::Newtype(U32))])),
+            of(variants(&[("a", Body::Newtype(U32))])),
+            of(variants(&[("b", Body::Newtype(U32)), ("a", Body::Newtype(U32))])),
+        ];
+        for (index, text) in all.iter().enumerate() {
+            assert!(!all[index + 1..].contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_foreign_bytes_could_abuse_has_no_contract() {
+        let list = |item: Form| Form::Seq(Box::new(item));
+        let tree = shape(named("Tree"), &[("Tree", fields(&[("children", list(named("Tree")))]))]);
+        assert_eq!(text_of(&tree), None, "nests until the stack ends");
+        assert_eq!(text_of(&shape(list(Form::Unit), &[])), None, "a long list of nothing");
+        let nothing = [("Nothing", fields(&[("a", Form::Unit), ("b", Form::Tuple(Vec::new()))]))];
+        assert_eq!(text_of(&shape(list(named("Nothing")), &nothing)), None, "a long list of nothing, by name");
+        assert_eq!(text_of(&shape(Form::Option(Box::new(Form::Unknown)), &[])), None, "nothing was seen of it");
+        // The same type twice, side by side, does not contain itself.
+        let pair = shape(Form::Tuple(vec![named("P"), named("P")]), &[("P", fields(&[("x", U32)]))]);
+        assert!(text_of(&pair).is_some());
+    }
+
+    #[test]
+    fn the_first_map_is_found_whose_keys_json_does_not_take() {
+        let map = |key: Form| Form::Map(Box::new(key), Box::new(U32));
+        let path = |shape: &Shape| bad_key(&shape.root, shape, &mut Vec::new());
+        assert_eq!(path(&shape(map(Form::String), &[])), None);
+        assert_eq!(path(&shape(map(U32), &[])), None);
+        let plain = Body::Variants(vec![("A".into(), Body::Unit), ("B".into(), Body::Unit)]);
+        assert_eq!(path(&shape(map(named("E")), &[("E", plain)])), None);
+        assert_eq!(path(&shape(map(named("N")), &[("N", Body::Newtype(Form::String))])), None);
+        let data = Body::Variants(vec![("A".into(), Body::Newtype(U32))]);
+        assert_eq!(path(&shape(map(named("E")), &[("E", data)])).as_deref(), Some(""));
+        let deep = fields(&[("a", U32), ("list", Form::Seq(Box::new(Form::Tuple(vec![U32, map(Form::Bytes)]))))]);
+        assert_eq!(path(&shape(named("D"), &[("D", deep)])).as_deref(), Some(".list[].1"));
+        let cycle = fields(&[("next", Form::Option(Box::new(named("C")))), ("bad", map(Form::Tuple(vec![U32, U32])))]);
+        assert_eq!(path(&shape(named("C"), &[("C", cycle)])).as_deref(), Some(".bad"));
+    }
+}

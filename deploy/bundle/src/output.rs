@@ -164,3 +164,87 @@ pub(crate) fn size(folder: &Path, manifest: &Manifest, wasm: impl Fn(Vec<u8>) ->
     }
     Ok(total)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of the test's own, which is removed with the value.
+    struct Place(PathBuf);
+
+    impl Place {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("realgar-output-{}-{name}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn bundle(&self) -> PathBuf {
+            self.0.join("bundle")
+        }
+
+        fn build(&self, files: &[(&str, &str)]) {
+            let stage = Stage::new(&self.bundle()).unwrap();
+            for (name, text) in files {
+                stage.write(&File::text(name, (*text).into())).unwrap();
+            }
+            stage.publish().unwrap();
+        }
+
+        fn files(&self) -> Vec<String> {
+            let mut names: Vec<String> =
+                fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    impl Drop for Place {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_build_replaces_the_folder_whole() {
+        let place = Place::new("whole");
+        place.build(&[("index.js", "one"), ("snippets/a.js", "a")]);
+        place.build(&[("index.js", "two")]);
+        assert_eq!(fs::read_to_string(place.bundle().join("index.js")).unwrap(), "two");
+        assert!(!place.bundle().join("snippets").exists());
+        assert_eq!(place.files(), ["bundle", "bundle.lock"]);
+    }
+
+    #[test]
+    fn a_build_that_fails_leaves_the_earlier_one_and_nothing_else() {
+        let place = Place::new("failed");
+        place.build(&[("index.js", "one")]);
+        let stage = Stage::new(&place.bundle()).unwrap();
+        stage.write(&File::text("index.js", "half".into())).unwrap();
+        drop(stage);
+        assert_eq!(fs::read_to_string(place.bundle().join("index.js")).unwrap(), "one");
+        assert_eq!(place.files(), ["bundle", "bundle.lock"]);
+    }
+
+    #[test]
+    fn a_build_that_was_killed_does_not_hinder_the_next_one() {
+        let place = Place::new("killed");
+        place.build(&[("index.js", "one")]);
+        // As a kill leaves it between the two moves of a replacement: the old folder aside, the new one still a stage.
+        fs::rename(place.bundle(), place.0.join("bundle.old")).unwrap();
+        fs::create_dir(place.0.join("bundle.tmp")).unwrap();
+        fs::write(place.0.join("bundle.tmp/stray.js"), "stray").unwrap();
+        place.build(&[("index.js", "two")]);
+        assert_eq!(fs::read_to_string(place.bundle().join("index.js")).unwrap(), "two");
+        assert!(!place.bundle().join("stray.js").exists());
+    }
+
+    #[test]
+    fn a_folder_with_the_same_content_stays() {
+        let place = Place::new("same");
+        place.build(&[("index.js", "one"), ("a/b.js", "b")]);
+        let open = fs::metadata(place.bundle()).unwrap().created().unwrap();
+        place.build(&[("index.js", "one"), ("a/b.js", "b")]);
+        assert_eq!(fs::metadata(place.bundle()).unwrap().created().unwrap(), open);
+    }
+}
