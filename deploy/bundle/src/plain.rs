@@ -360,3 +360,62 @@ fn collect(root: &Path, folder: &Path, modules: &mut Vec<Module>) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(more: &str) -> Wrangler {
+        let text = format!("name = \"old\"\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n{more}");
+        toml::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn exports_and_migrations_say_the_same_of_a_class() {
+        let exports = read(
+            "[exports.New]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n\
+             [exports.Old]\ntype = \"durable-object\"\nstate = \"renamed\"\nrenamed_to = \"New\"\n\
+             [exports.Flow]\ntype = \"workflow\"\n",
+        );
+        let migrations = read(
+            "[[migrations]]\ntag = \"v1\"\nnew_sqlite_classes = [\"Old\"]\n\
+             [[migrations]]\ntag = \"v2\"\nrenamed_classes = [{ from = \"Old\", to = \"New\" }]\n",
+        );
+        let expected = (
+            vec![plain_object("New", ClassStorage::Sqlite)],
+            vec![ClassChange::Renamed { from: "Old".into(), to: "New".into() }],
+        );
+        assert_eq!(classes(&exports).unwrap(), expected);
+        assert_eq!(classes(&migrations).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_entry_that_lacks_what_its_state_wants_is_named() {
+        for (entry, missing) in [
+            ("state = \"renamed\"", "`exports.Old` has no `renamed_to`"),
+            ("state = \"transferred\"", "`exports.Old` has no `transferred_to`"),
+            ("state = \"expecting-transfer\"\nstorage = \"sqlite\"", "`exports.Old` has no `transfer_from`"),
+            ("", "`exports.Old` has no `storage`"),
+        ] {
+            let error = classes(&read(&format!("[exports.Old]\ntype = \"durable-object\"\n{entry}\n"))).unwrap_err();
+            assert!(error.contains(missing), "{error}");
+        }
+        let both = "[exports.A]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n[[migrations]]\ntag = \"v1\"\n";
+        assert!(classes(&read(both)).unwrap_err().contains("both `exports` and `migrations`"));
+    }
+
+    #[test]
+    fn an_object_of_the_worker_itself_has_no_script() {
+        let config = read(
+            "[durable_objects]\nbindings = [{ name = \"OWN\", class_name = \"A\", script_name = \"old\" }, \
+             { name = \"THEIRS\", class_name = \"B\", script_name = \"other\" }]\n[vars]\nwhen = 2026-01-02\n",
+        );
+        let scripts: Vec<_> = bindings(Path::new("/"), &config).into_iter().map(|binding| binding.kind).collect();
+        let object = |class: &str, script: Option<&str>| BindingKind::DurableObjectNamespace {
+            class: class.into(),
+            script: script.map(Into::into),
+        };
+        let date = BindingKind::Json { default: Some("\"2026-01-02\"".into()) };
+        assert_eq!(scripts, [object("A", None), object("B", Some("other")), date]);
+    }
+}
