@@ -142,7 +142,10 @@ fn an_interrupted_test_leaves_no_folder_and_its_sockets_let_nobody_in() {
     let temp = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interrupted");
     let _ = fs::remove_dir_all(&temp);
     fs::create_dir_all(&temp).unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
+    // A shell that runs the tests in the background makes them ignore SIGINT, and a child inherits that.
+    let mut child = Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", "private::an_app_that_waits_for_its_end", "--nocapture"])
         .envs([("REALGAR_TEST_WAITS", "1"), ("TMPDIR", temp.to_str().unwrap())])
         .stdin(Stdio::piped())
