@@ -13,6 +13,7 @@ use std::collections::HashMap;
 /// a dead instance that the collector finds must not be freed in it.
 pub(crate) fn factory(js: &str) -> Result<String, BuildError> {
     let (mut imports, mut body, mut names) = (String::new(), String::new(), Vec::new());
+    let js = without_fallbacks(js);
     for line in js.lines() {
         if line.starts_with("import ") {
             imports.push_str(&line.replacen("import source ", "import ", 1));
@@ -35,6 +36,20 @@ pub(crate) fn factory(js: &str) -> Result<String, BuildError> {
     Ok(format!(
         "{imports}\nexport function instantiate(__realgar) {{\nconst {{ queueMicrotask, FinalizationRegistry }} = __realgar;\n{body}\nreturn {{ register: wasm.__realgar_register, {names} }};\n}}\n"
     ))
+}
+
+/// Drops what the glue has for runtimes without `FinalizationRegistry` or `encodeInto`, which workerd has, and for `using` with our own
+/// classes, which only the runtime makes.
+fn without_fallbacks(js: &str) -> String {
+    const REGISTRY: &str =
+        "(typeof FinalizationRegistry === 'undefined')\n? { register: () => {}, unregister: () => {} }\n: new";
+    const ENCODER: &str = "if (!('encodeInto' in cachedTextEncoder)) {";
+    let js = js.replace(REGISTRY, "new");
+    let js =
+        js.split_inclusive('\n').filter(|line| !line.starts_with("if (Symbol.dispose) Realgar")).collect::<String>();
+    // The block ends at the next empty line.
+    let block = js.find(ENCODER).and_then(|start| Some(start..start + js[start..].find("\n\n")?));
+    block.map_or_else(|| js.clone(), |block| [&js[..block.start], &js[block.end..]].concat())
 }
 
 fn exported_name(item: &str) -> Option<&str> {
@@ -180,6 +195,19 @@ mod tests {
             factory(glue).unwrap(),
             "import m from './x.wasm';\n\nexport function instantiate(__realgar) {\nconst { queueMicrotask, FinalizationRegistry } = __realgar;\nlet wasm;\nclass A {\n}\n\
              function b() {\n}\n\nreturn { register: wasm.__realgar_register, A, b };\n}\n"
+        );
+    }
+
+    #[test]
+    fn what_other_runtimes_lack_is_not_stood_in_for() {
+        let glue = "const AFinalization = (typeof FinalizationRegistry === 'undefined')\n? { register: () => {}, unregister: () => {} }\n\
+                    : new FinalizationRegistry(({ ptr }) => {\nwasm.free(ptr);\n});\nconst cachedTextEncoder = new TextEncoder();\n\n\
+                    \x20   if (!('encodeInto' in cachedTextEncoder)) {\n        cachedTextEncoder.encodeInto = function () {\n};\n    }\n\n\
+                    let b = 0;\n";
+        assert_eq!(
+            without_fallbacks(glue),
+            "const AFinalization = new FinalizationRegistry(({ ptr }) => {\nwasm.free(ptr);\n});\n\
+             const cachedTextEncoder = new TextEncoder();\n\n    \n\nlet b = 0;\n"
         );
     }
 

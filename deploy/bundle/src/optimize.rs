@@ -52,7 +52,12 @@ fn wasm_opt(tools: &Tools, input: &Path, output: &Path, more: &[&str]) -> Result
             node
         }
     };
-    command.args(["-O", "--debuginfo"]).args(FEATURES.map(|feature| format!("--enable-{feature}"))).args(more);
+    // Nothing of a Rust program lies in the lowest kilobyte but the end of the stack, as rustc lays the memory out. So an address is
+    // never the wrapped sum of a pointer and an offset, and the sum can be left to the load: 0.7 % of a bundle.
+    command
+        .args(["-O", "--low-memory-unused", "--debuginfo"])
+        .args(FEATURES.map(|feature| format!("--enable-{feature}")))
+        .args(more);
     let ended = command.arg(input).arg("-o").arg(output).output().map_err(io("run", "wasm-opt"))?;
     if ended.status.success() {
         return Ok(ended.stdout);

@@ -202,9 +202,9 @@ export function failure(code, message, path, data) {
 
 /** What the standard library says of what it does not have in a Worker, and what is there instead. */
 const HINTS = [
-  ["time not implemented on this platform", "in a Worker the time is `realgar::now_ms()`"],
-  ["can't sleep", "in a Worker a pause is `realgar::sleep(..).await`"],
-  ["failed to spawn thread", "a Worker has no threads; what runs beside is `Context::wait_until` or `State::wait_until`"],
+  ["time not implemented on this platform", "use `realgar::now_ms()`"],
+  ["can't sleep", "use `realgar::sleep(..).await`"],
+  ["failed to spawn thread", "a Worker has no threads: use `wait_until`"],
 ];
 
 /** The functions that the wasm of `life` calls. */
@@ -277,8 +277,6 @@ const START_PAUSE_MAX_MS = 300_000;
 
 /** Whether a test makes every event find a new instance of its object. */
 const EVICT = globalThis.__realgarTestEvict === true;
-/** A test that stands in for the clock asks through it when something runs next. */
-if (clockIsFrozen()) globalThis.__realgarTestClock.next = nextEvent;
 
 /**
  * The response to a request, if it is one: the platform refuses a socket that the request does not ask for, and keeps the object's end of it
@@ -310,6 +308,8 @@ export class Shell {
   constructor(index, ctx, isolated = false) {
     this.#index = index;
     this.#ctx = ctx;
+    // A test that stands in for the clock asks through it when something runs next.
+    if (clockIsFrozen()) globalThis.__realgarTestClock.next = nextEvent;
     this.#isolated = isolated;
     // The event that woke the object gets the failure, if there is one; the next one tries again.
     this.#start().catch((error) => (this.#failed = error));
