@@ -414,6 +414,29 @@ fn a_workerd_that_ends_by_itself_is_started_again() {
 }
 
 #[test]
+fn a_script_that_is_renamed_and_renamed_back_is_served_again() {
+    let named =
+        |name: &str, answer: &str| worker("", answer).replace("#[worker]", &format!("#[worker(name = \"{name}\")]"));
+    let project = Project::new("scratch-renamed-back", &named("first", "one"));
+    let dev = Dev::start(&[&project.folder]);
+    let url = dev.serves("first");
+    project.write(&named("second", "two"));
+    dev.says("the Worker is now called `second`");
+    // What does not compile is told, and the version before it not once more.
+    project.write("this is not Rust");
+    dev.says("error: could not compile");
+    dev.says("The last good version still serves");
+    project.write(&named("first", "three"));
+    let mut said = Vec::new();
+    while !said.last().is_some_and(|line: &String| line.contains("Serving the new version")) {
+        said.push(dev.err.recv_timeout(PATIENCE).unwrap());
+    }
+    assert!(!said.iter().any(|line| line.contains("is now called")), "{said:#?}");
+    assert_eq!(get(&url).unwrap(), "three");
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
+#[test]
 fn versions_that_fit_only_together_are_served_once_both_are_there() {
     let host = |class: &str| {
         let worker = worker("", "host").replace("#[worker]", &format!("#[worker(name = \"host\", hosts({class}))]"));

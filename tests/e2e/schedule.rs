@@ -3,7 +3,7 @@
 use crate::common::eventually;
 use realgar_test::App;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const MINUTE: u64 = 60_000;
 const HOUR: u64 = 60 * MINUTE;
@@ -735,7 +735,11 @@ fn an_object_that_does_not_start_is_tried_until_it_does() {
     app.object("tower", "Clock", "one").evict();
     // Nothing but the alarm wakes it.
     let failed = || app.logs().iter().filter(|line| line.message.contains("`Clock` could not start")).count();
+    eventually("it failed to start twice", || failed() == 2);
+    let since = Instant::now();
     eventually("it failed to start three times", || failed() == 3);
+    // The event is overdue, and yet the object is left alone for a while: otherwise it would be tried hundreds of times a second.
+    assert!(since.elapsed() > Duration::from_millis(900), "{:?}", since.elapsed());
     eventually("it ran", || notes(&app, "/clock/one") == pairs(&[("one", "well")]));
 }
 

@@ -59,7 +59,7 @@ impl Worker {
 pub(super) struct Session {
     workers: Vec<Worker>,
     /// New builds of Workers that do not run yet.
-    fresh: Vec<Script>,
+    fresh: Vec<(usize, Script)>,
     edge: Option<Edge>,
     data: PathBuf,
     port: Option<u16>,
@@ -151,8 +151,8 @@ impl Session {
         self.watch_sources(index);
         match built {
             Ok((script, bundle)) => {
-                self.fresh.retain(|other| other.name() != script.name());
-                self.fresh.push(script);
+                self.fresh.retain(|(other, _)| *other != index);
+                self.fresh.push((index, script));
                 let worker = &mut self.workers[index];
                 worker.bundle = Some(bundle);
                 if std::mem::take(&mut worker.failed) && self.edge.is_some() {
@@ -162,6 +162,8 @@ impl Session {
             }
             Err(error) if self.cancel.is_cancelled() || (self.edge.is_none() && is_final(&error)) => Err(error),
             Err(error) => {
+                // A version that waits to be served is no longer what the source says.
+                self.fresh.retain(|(other, _)| *other != index);
                 self.workers[index].failed = true;
                 output::show_error(&error);
                 if self.edge.is_some() {
@@ -214,7 +216,7 @@ impl Session {
         if self.fresh.is_empty() {
             return Ok(());
         }
-        match edge.update(self.fresh.clone()) {
+        match edge.update(self.fresh.iter().map(|(_, script)| script.clone()).collect()) {
             Ok(changed) => {
                 self.fresh.clear();
                 output::note(if changed || self.refused {

@@ -411,7 +411,10 @@ export class Shell {
     if (clockIsFrozen()) return false;
     const time = Date.now() + Math.min(START_PAUSE_MS * 2 ** this.#failures, START_PAUSE_MAX_MS);
     this.#failures += 1;
-    const set = await this.#ctx.storage.getAlarm();
+    // An attempt to start that failed has set the alarm to the event that is due, which would call this again at once. What has started,
+    // or is about to, has set it well.
+    const failed = this.#handle() === undefined && this.#starting === undefined;
+    const set = failed ? null : await this.#ctx.storage.getAlarm();
     if (set === null || set > time) await this.#ctx.storage.setAlarm(time);
     return true;
   }
