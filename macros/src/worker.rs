@@ -65,6 +65,8 @@ const OPTIONS: [&str; 10] = [
 
 fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option<Model> {
     let options = Options::parse(options, &OPTIONS, errors);
+    // A false statement about classes leaves the Worker whole, so that it brings no second error.
+    check_history(&options, errors);
     let mistakes = errors.count();
     let item = parse_struct("worker", item, errors)?;
     let class = names::plain(&item.ident);
@@ -75,7 +77,6 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
             None => errors.at(&item.ident, format!("{problem}, in `#[worker(name = \"..\")]`")),
         }
     }
-    check_history(&options, errors);
     if options.of.is_some() {
         let identity = "the Worker that `of` names has its own";
         options.name.iter().for_each(|name| errors.at(name, format!("{identity} name")));
@@ -112,7 +113,9 @@ fn parse(options: TokenStream, item: TokenStream, errors: &mut Errors) -> Option
 /// Checks that statements about classes are where `hosts(..)` is, and that they name classes.
 fn check_history(options: &Options, errors: &mut Errors) {
     let elsewhere = match (&options.of, &options.entrypoint_of) {
-        (Some(_), _) => Some("the Worker that `of` names says what became of its classes"),
+        (Some(_), _) => {
+            Some("say this on the Worker that `of` names: the struct of the contract says what became of its classes")
+        }
         (_, Some(_)) => Some("an entrypoint is part of another Worker, which says what became of its classes"),
         _ => None,
     };

@@ -91,7 +91,7 @@ fn a_renamed_class_without_a_statement_is_refused_and_with_one_keeps_its_data() 
     let run = |source: &str| App::builder().bundle(project.build(source)).data(data.clone()).try_start();
     let refused = run(&host("api", "New", "")).unwrap_err();
     assert!(
-        refused.contains("the Worker `api` no longer hosts the class `Old`, which has 1 stored objects"),
+        refused.contains("the Worker `api` no longer hosts the class `Old`, which has data here (objects: 1)"),
         "{refused}"
     );
     for way_out in ["renamed(Old = NewName)", "transferred_to(Old = \"script\")", "deleted(Old)", "name = \"Old\""] {

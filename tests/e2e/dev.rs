@@ -342,7 +342,7 @@ fn the_data_of_an_earlier_version_is_found() {
     let dev = Dev::start(&[&member]);
     dev.says("Moved the data of an earlier version");
     // The class that it is of is gone from the program, and nothing is lost.
-    dev.says("no longer hosts the class `Old`, which has 1 stored objects");
+    dev.says("no longer hosts the class `Old`, which has data here (objects: 1)");
     assert!(root.folder.join(".realgar/dev/objects/api-Old/ab.sqlite").exists());
     assert_eq!(dev.interrupt(), Some(0));
 }

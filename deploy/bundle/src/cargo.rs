@@ -171,7 +171,9 @@ fn library(package: &CargoPackage) -> Result<String, BuildError> {
     let library = package.targets.iter().find(cdylib).map(|target| target.name.clone());
     library.ok_or_else(|| BuildError::NotAWorkerCrate {
         package: package.name.to_string(),
-        reason: "add `[lib] crate-type = [\"cdylib\"]` to its `Cargo.toml`".into(),
+        reason: "add `[lib] crate-type = [\"cdylib\"]` to its `Cargo.toml`; or, if it is a library, such as a contract crate, name the \
+                 Workers that use it"
+            .into(),
     })
 }
 

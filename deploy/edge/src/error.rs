@@ -135,11 +135,11 @@ pub enum EdgeError {
     },
     /// A class with data is gone from the program, which does not say what became of it.
     #[error(
-        "the Worker `{script}` no longer hosts the class `{class}`, which has {objects} stored objects here; a class name is the \
+        "the Worker `{script}` no longer hosts the class `{class}`, which has data here (objects: {objects}); a class name is the \
          home of its objects' data, so say in `#[worker(..)]` what became of it: `renamed({class} = NewName)`, \
          `transferred_to({class} = \"script\")`, or `deleted({class})`, which deletes them; or keep the name, with \
-         `#[durable_object(name = \"{class}\")]` on the renamed struct. A Worker with a history of `migrations` says it in a step of \
-         that"
+         `#[durable_object(name = \"{class}\")]` on the renamed struct. A Worker with \
+         `migrations = \"..\"` adds a step to that file instead"
     )]
     ClassGone {
         /// The script.
@@ -151,8 +151,8 @@ pub enum EdgeError {
     },
     /// A renamed or transferred class would replace a class that has data.
     #[error(
-        "the objects of `{from}` cannot become those of the class `{class}` of the Worker `{script}`, which has {objects} stored \
-         objects of its own; delete those first, or give the class another name"
+        "the objects of `{from}` cannot become those of the class `{class}` of the Worker `{script}`, which has data \
+         of its own (objects: {objects}); delete those first, or give the class another name"
     )]
     ClassOccupied {
         /// The class that moves, with its script.

@@ -334,7 +334,7 @@ mod tests {
         data.store("api-Old");
         let error = data.run(&[script("api", &["New"], &[])]).unwrap_err().to_string();
         assert!(
-            error.contains("`Old`, which has 1 stored objects") && error.contains("renamed(Old = NewName)"),
+            error.contains("`Old`, which has data here (objects: 1)") && error.contains("renamed(Old = NewName)"),
             "{error}"
         );
         let new = [script("api", &["New"], &[renamed("Old", "New")])];
@@ -380,7 +380,7 @@ mod tests {
         data.store("api-B");
         let error = data.run(&[script("api", &["B"], &[renamed("A", "B")])]).unwrap_err().to_string();
         assert!(
-            error.contains("the objects of `api/A`") && error.contains("has 1 stored objects of its own"),
+            error.contains("the objects of `api/A`") && error.contains("has data of its own (objects: 1)"),
             "{error}"
         );
     }
