@@ -422,7 +422,7 @@ fn a_script_that_is_renamed_and_renamed_back_is_served_again() {
     let url = dev.serves("first");
     project.write(&named("second", "two"));
     dev.says("the Worker is now called `second`");
-    // What does not compile is told, and the version before it not once more.
+    // What does not compile is told, and the refused version before it is not tried again.
     project.write("this is not Rust");
     dev.says("error: could not compile");
     dev.says("The last good version still serves");

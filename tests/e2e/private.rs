@@ -142,7 +142,7 @@ fn an_interrupted_test_leaves_no_folder_and_its_sockets_let_nobody_in() {
     let temp = Path::new(env!("CARGO_TARGET_TMPDIR")).join("interrupted");
     let _ = fs::remove_dir_all(&temp);
     fs::create_dir_all(&temp).unwrap();
-    // A shell that runs the tests in the background makes them ignore SIGINT, and a child inherits that.
+    // A shell that runs the tests in the background makes them ignore SIGINT, and a child inherits that. (`env` of coreutils 8.31 or newer.)
     let mut child = Command::new("env")
         .arg("--default-signal=INT")
         .arg(std::env::current_exe().unwrap())

@@ -37,6 +37,11 @@ fn builds() -> &'static Path {
             "macros/src",
             "names/src",
             "wire/src",
+            "Cargo.toml",
+            "framework/Cargo.toml",
+            "macros/Cargo.toml",
+            "names/Cargo.toml",
+            "wire/Cargo.toml",
             "Cargo.lock",
             "rust-toolchain.toml",
         ] {

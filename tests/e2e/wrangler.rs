@@ -148,12 +148,13 @@ fn metadata(body: &[u8]) -> Value {
     serde_json::from_str(json).unwrap()
 }
 
-/// Deploys the bundle as it is, and returns the metadata that wrangler sent. That wrangler runs the command which builds it is shown by
-/// `wrangler_accepts_the_folder`.
+/// Deploys the bundle as it is, and returns the metadata that wrangler sent. `wrangler_accepts_the_folder` has wrangler build it first.
 fn deployed(recorder: &Recorder, bundle: &Bundle, project: &Project) -> Value {
     let written = fs::read_to_string(bundle.folder.join("wrangler.toml")).unwrap();
     let config = bundle.folder.join("built.toml");
-    fs::write(&config, written.replace("[build]\ncommand = ", "[vars]\nBUILDS_WITH = ")).unwrap();
+    let built = written.replace("[build]\ncommand = ", "[vars]\nBUILDS_WITH = ");
+    assert_ne!(built, written, "it has no command that builds it");
+    fs::write(&config, built).unwrap();
     let output = run(&project.folder, Some(&recorder.url), &["deploy", "--config", config.to_str().unwrap()]);
     assert!(output.status.success(), "{}", text(&output));
     recorder.last()
@@ -170,7 +171,13 @@ fn wrangler_accepts_the_folder() {
     let output = run(&folder, None, &["deploy", "--dry-run"]);
     let said = text(&output);
     assert!(output.status.success(), "{said}");
-    for expected in ["worker_bg.wasm", "env.Counter (Counter)", "env.Events (Events)", "--dry-run: exiting now"] {
+    for expected in [
+        "realgar build --package counter",
+        "worker_bg.wasm",
+        "env.Counter (Counter)",
+        "env.Events (Events)",
+        "--dry-run: exiting now",
+    ] {
         assert!(said.contains(expected), "`{expected}` is not in:\n{said}");
     }
 }

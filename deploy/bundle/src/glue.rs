@@ -44,9 +44,13 @@ fn without_fallbacks(js: &str) -> String {
     const REGISTRY: &str =
         "(typeof FinalizationRegistry === 'undefined')\n? { register: () => {}, unregister: () => {} }\n: new";
     const ENCODER: &str = "if (!('encodeInto' in cachedTextEncoder)) {";
+    const DISPOSE: [&str; 2] =
+        ["if (Symbol.dispose) RealgarObject.prototype", "if (Symbol.dispose) RealgarStream.prototype"];
     let js = js.replace(REGISTRY, "new");
-    let js =
-        js.split_inclusive('\n').filter(|line| !line.starts_with("if (Symbol.dispose) Realgar")).collect::<String>();
+    let js = js
+        .split_inclusive('\n')
+        .filter(|line| !DISPOSE.iter().any(|start| line.starts_with(start)))
+        .collect::<String>();
     // The block ends at the next empty line.
     let block = js.find(ENCODER).and_then(|start| Some(start..start + js[start..].find("\n\n")?));
     block.map_or_else(|| js.clone(), |block| [&js[..block.start], &js[block.end..]].concat())
@@ -203,7 +207,7 @@ mod tests {
         let glue = "const AFinalization = (typeof FinalizationRegistry === 'undefined')\n? { register: () => {}, unregister: () => {} }\n\
                     : new FinalizationRegistry(({ ptr }) => {\nwasm.free(ptr);\n});\nconst cachedTextEncoder = new TextEncoder();\n\n\
                     \x20   if (!('encodeInto' in cachedTextEncoder)) {\n        cachedTextEncoder.encodeInto = function () {\n};\n    }\n\n\
-                    let b = 0;\n";
+                    if (Symbol.dispose) RealgarStream.prototype[Symbol.dispose] = RealgarStream.prototype.free;\nlet b = 0;\n";
         assert_eq!(
             without_fallbacks(glue),
             "const AFinalization = new FinalizationRegistry(({ ptr }) => {\nwasm.free(ptr);\n});\n\

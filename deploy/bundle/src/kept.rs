@@ -13,13 +13,17 @@ use std::{
 };
 
 /// What makes the glue. A change of it makes all that was kept stale.
-const MAKERS: [&str; 5] = [
+const MAKERS: [&str; 6] = [
+    include_str!("kept.rs"),
     include_str!("bindgen.rs"),
     include_str!("glue.rs"),
     include_str!("optimize.rs"),
     tools::LOCK,
     WASM_BINDGEN_VERSION,
 ];
+
+/// The variables of the environment that wasm-bindgen's library reads.
+const SETTINGS: [&str; 3] = ["WASM_BINDGEN_EXTERNREF", "WASM_BINDGEN_ANYREF", "WASM_BINDGEN_MULTI_VALUE"];
 
 /// The place of one bundle's glue, and what the glue must have been made of.
 pub(crate) struct Kept {
@@ -33,7 +37,8 @@ impl Kept {
     pub(crate) fn new(package: &Package, profile: Profile, modules: &[PathBuf], optimizer: Option<&Tools>) -> Self {
         let program = optimizer.and_then(|tools| tools.wasm_opt.as_ref());
         let states: Vec<String> = modules.iter().chain(program).map(|path| state(path)).collect();
-        let inputs = format!("{:016x}\n{}", fingerprint(&MAKERS.concat()), states.join("\n"));
+        let settings = SETTINGS.map(std::env::var_os);
+        let inputs = format!("{:016x}\n{settings:?}\n{}", fingerprint(&MAKERS.concat()), states.join("\n"));
         Self { folder: package.own_target().join("glue").join(&package.name).join(profile.name()), inputs }
     }
 
@@ -125,6 +130,8 @@ mod tests {
         assert!(kept("stale", "two").read().is_none());
         fs::write(place.folder.join("worker.wasm"), "").unwrap();
         assert!(place.read().is_none(), "a file without its content");
+        place.write(&glue(None)).unwrap();
+        assert!(place.read().is_some());
         fs::remove_file(place.folder.join("snippets.json")).unwrap();
         assert!(place.read().is_none());
         fs::remove_dir_all(&place.folder).unwrap();

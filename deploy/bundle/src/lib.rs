@@ -196,7 +196,8 @@ fn make(
         Some(glue) => glue,
         None => {
             let glue = glue_of(linked, options.profile, optimizer.as_ref(), stage.path(), progress)?;
-            kept.write(&glue)?;
+            // If it cannot be kept, the next build makes it again.
+            let _ = kept.write(&glue);
             glue
         }
     };

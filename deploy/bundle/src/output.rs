@@ -237,14 +237,19 @@ mod tests {
         place.build(&[("index.js", "two")]);
         assert_eq!(fs::read_to_string(place.bundle().join("index.js")).unwrap(), "two");
         assert!(!place.bundle().join("stray.js").exists());
+        assert_eq!(place.files(), ["bundle", "bundle.lock"]);
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_folder_with_the_same_content_stays() {
         let place = Place::new("same");
         place.build(&[("index.js", "one"), ("a/b.js", "b")]);
-        let open = fs::metadata(place.bundle()).unwrap().created().unwrap();
+        let inode = |path: PathBuf| std::os::unix::fs::MetadataExt::ino(&fs::metadata(path).unwrap());
+        let first = inode(place.bundle());
         place.build(&[("index.js", "one"), ("a/b.js", "b")]);
-        assert_eq!(fs::metadata(place.bundle()).unwrap().created().unwrap(), open);
+        assert_eq!(inode(place.bundle()), first);
+        place.build(&[("index.js", "two"), ("a/b.js", "b")]);
+        assert_ne!(inode(place.bundle()), first);
     }
 }

@@ -116,6 +116,9 @@ fn other(name: &str, kind: &str, properties: &BTreeMap<String, serde_json::Value
         "send_email" => "[[send_email]]\nname".into(),
         _ => return format!("# `{name}` of type `{kind}` has no section that Realgar knows.\n"),
     };
+    // The key of the header is the binding's own.
+    let own = header.rsplit('\n').next().unwrap_or_default();
+    let properties: BTreeMap<_, _> = properties.iter().filter(|(key, _)| *key != own).collect();
     match toml::Table::try_from(properties) {
         Ok(properties) => format!("{header} = {}\n{}", text(name), keys(&properties)),
         Err(_) => format!("# `{name}`: a property of its type `{kind}` has no form in TOML.\n"),

@@ -137,7 +137,7 @@ pub enum EdgeError {
     #[error(
         "the Worker `{script}` no longer hosts the class `{class}`, which has data here (objects: {objects}); a class name is the \
          home of its objects' data, so say in `#[worker(..)]` what became of it: `renamed({class} = NewName)`, \
-         `transferred_to({class} = \"script\")`, or `deleted({class})`, which deletes them; or keep the name, with \
+         `transferred_to({class} = \"script\")`, or `deleted({class})`, which deletes that data; or keep the name, with \
          `#[durable_object(name = \"{class}\")]` on the renamed struct. A Worker with \
          `migrations = \"..\"` adds a step to that file instead"
     )]

@@ -219,10 +219,10 @@ impl Session {
         match edge.update(self.fresh.iter().map(|(_, script)| script.clone()).collect()) {
             Ok(changed) => {
                 self.fresh.clear();
-                output::note(if changed || self.refused {
-                    "Serving the new version"
-                } else {
-                    "The build is the same as before, and goes on serving"
+                output::note(match (changed, self.refused) {
+                    (true, _) => "Serving the new version",
+                    (false, true) => "The build is the one that serves again",
+                    (false, false) => "The build is the same as before, and goes on serving",
                 });
                 self.refused = false;
             }

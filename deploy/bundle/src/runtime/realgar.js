@@ -298,6 +298,8 @@ export class Shell {
   #isolated;
   #life;
   #starting;
+  /** Whether the last attempt to start it failed. */
+  #down = false;
   #failed;
   /** How many times in a row the alarm found an object that did not start. */
   #failures = 0;
@@ -308,7 +310,8 @@ export class Shell {
   constructor(index, ctx, isolated = false) {
     this.#index = index;
     this.#ctx = ctx;
-    // A test that stands in for the clock asks through it when something runs next.
+    // A test that stands in for the clock calls this function to learn when something runs next. It is set here and not at the top of the
+    // module, so that a release of a Worker without objects does not have it.
     if (clockIsFrozen()) globalThis.__realgarTestClock.next = nextEvent;
     this.#isolated = isolated;
     // The event that woke the object gets the failure, if there is one; the next one tries again.
@@ -328,6 +331,7 @@ export class Shell {
       });
       this.#starting = started.then(() => {
         this.#starting = undefined;
+        this.#down = failed !== undefined;
         if (failed !== undefined) throw failed;
       });
     }
@@ -409,12 +413,11 @@ export class Shell {
     }
     // With a frozen clock it is the test that wakes the object.
     if (clockIsFrozen()) return false;
+    if (this.#starting !== undefined) await this.#starting.catch(() => {});
     const time = Date.now() + Math.min(START_PAUSE_MS * 2 ** this.#failures, START_PAUSE_MAX_MS);
     this.#failures += 1;
-    // An attempt to start that failed has set the alarm to the event that is due, which would call this again at once. What has started,
-    // or is about to, has set it well.
-    const failed = this.#handle() === undefined && this.#starting === undefined;
-    const set = failed ? null : await this.#ctx.storage.getAlarm();
+    // An attempt to start that failed has set the alarm to the event that is due, which would call this again at once.
+    const set = this.#down ? null : await this.#ctx.storage.getAlarm();
     if (set === null || set > time) await this.#ctx.storage.setAlarm(time);
     return true;
   }
