@@ -96,6 +96,18 @@ fn an_init_phase_without_end_is_refused() {
 }
 
 #[test]
+fn an_init_phase_that_waits_is_told_that_it_is_synchronous() {
+    let project = Project::new("scratch-async-init", "");
+    let told = "if this is about `init`: it is Phase 1, which is synchronous";
+    let waits = project.try_build(&worker("std::future::ready(()).await;", "")).unwrap_err();
+    assert!(waits.contains("error[E0728]") && waits.contains(told), "{waits}");
+    let asynchronous = project.try_build(&worker("", "").replace("fn init(", "async fn init(")).unwrap_err();
+    assert!(asynchronous.contains("error[E0053]") && asynchronous.contains(told), "{asynchronous}");
+    let other = project.try_build(&worker("let _x: u8 = \"text\";", "")).unwrap_err();
+    assert!(other.contains("error[E0308]") && !other.contains(told), "{other}");
+}
+
+#[test]
 fn two_resources_under_one_name_are_refused() {
     let object = "#[durable_object]\npub struct Same;\nimpl DurableObject for Same {\n    \
                   fn init(_cx: &mut Init) -> impl Instantiate<Self> {\n        |_state: State| async { Ok(Same) }\n    }\n}\n";

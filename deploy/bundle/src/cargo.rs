@@ -1,6 +1,6 @@
 //! Runs cargo: finds the crate, checks that the toolchain can build it, and links its modules.
 
-use crate::{BuildError, BuildOptions, Builder, Profile, Progress, Step, error::io, linker, process};
+use crate::{BuildError, BuildOptions, Builder, Profile, Progress, Step, Warning, error::io, linker, process};
 use cargo_metadata::{CargoOpt, DependencyKind, Message, Metadata, MetadataCommand, Package as CargoPackage};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -293,13 +293,25 @@ pub(crate) fn link(
     if options.profile == Profile::Release {
         command.arg("--release");
     }
-    let messages = process::run(&mut command, "cargo build", options.cancel.as_ref(), progress)?;
-    let ship = wasm_artifact(&messages, package)?;
+    let mut async_init = false;
+    let messages = process::run(&mut command, "cargo build", options.cancel.as_ref(), &mut |told| {
+        async_init |= matches!(&told, Progress::Output(line) if tells_of_async_init(line));
+        progress(told);
+    });
+    if messages.is_err() && async_init {
+        progress(Progress::Warning(Warning::AsyncInit));
+    }
+    let ship = wasm_artifact(&messages?, package)?;
     Ok(Linked {
         describe: linker::describe_module(&ship),
         isolated: [linker::isolated_lean_module(&ship), linker::isolated_module(&ship)],
         ship: [linker::lean_module(&ship), ship],
     })
+}
+
+/// Whether a line of rustc is what somebody sees who took Phase 1 for asynchronous: an `await` outside of `async`, or an `async fn init`.
+fn tells_of_async_init(line: &str) -> bool {
+    line.contains("error[E0728]") || line.contains("method `init` has an incompatible type for trait")
 }
 
 fn cargo_profile(profile: Profile) -> &'static str {
