@@ -98,7 +98,7 @@ fn an_init_phase_without_end_is_refused() {
 #[test]
 fn an_init_phase_that_waits_is_told_that_it_is_synchronous() {
     let project = Project::new("scratch-async-init", "");
-    let told = "if this is about `init`: it is Phase 1, which is synchronous";
+    let told = "if rustc complains of `init` or of an `await` in it: `init` is Phase 1, which is synchronous";
     let waits = project.try_build(&worker("std::future::ready(()).await;", "")).unwrap_err();
     assert!(waits.contains("error[E0728]") && waits.contains(told), "{waits}");
     let asynchronous = project.try_build(&worker("", "").replace("fn init(", "async fn init(")).unwrap_err();

@@ -21,6 +21,7 @@ mod private;
 mod project;
 mod rpc;
 mod schedule;
+mod schedule_alarm;
 mod soak;
 mod sockets;
 mod storage;

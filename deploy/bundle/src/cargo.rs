@@ -1,6 +1,6 @@
 //! Runs cargo: finds the crate, checks that the toolchain can build it, and links its modules.
 
-use crate::{BuildError, BuildOptions, Builder, Profile, Progress, Step, Warning, error::io, linker, process};
+use crate::{BuildError, BuildOptions, Builder, Profile, Progress, Step, error::io, linker, process};
 use cargo_metadata::{CargoOpt, DependencyKind, Message, Metadata, MetadataCommand, Package as CargoPackage};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -298,10 +298,11 @@ pub(crate) fn link(
         async_init |= matches!(&told, Progress::Output(line) if tells_of_async_init(line));
         progress(told);
     });
-    if messages.is_err() && async_init {
-        progress(Progress::Warning(Warning::AsyncInit));
-    }
-    let ship = wasm_artifact(&messages?, package)?;
+    let messages = messages.map_err(|error| match error {
+        BuildError::ToolFailed { status, .. } if async_init => BuildError::AsyncInit { status },
+        error => error,
+    })?;
+    let ship = wasm_artifact(&messages, package)?;
     Ok(Linked {
         describe: linker::describe_module(&ship),
         isolated: [linker::isolated_lean_module(&ship), linker::isolated_module(&ship)],
@@ -309,7 +310,7 @@ pub(crate) fn link(
     })
 }
 
-/// Whether a line of rustc is what somebody sees who took Phase 1 for asynchronous: an `await` outside of `async`, or an `async fn init`.
+/// Whether rustc complains in this line of an `await` outside of `async`, or of an `async fn init`. Its text knows nothing of phases.
 fn tells_of_async_init(line: &str) -> bool {
     line.contains("error[E0728]") || line.contains("method `init` has an incompatible type for trait")
 }

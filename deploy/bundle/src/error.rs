@@ -54,6 +54,16 @@ pub enum BuildError {
         /// What it printed; empty where it was shown as progress.
         output: String,
     },
+    /// cargo failed on an `await` outside of `async`, or on an `async fn init`. rustc's own text says nothing of phases.
+    #[error(
+        "cargo build failed ({status}); if rustc complains of `init` or of an `await` in it: `init` is Phase 1, which is synchronous and \
+         only declares what the program binds; in an object, move what waits to Phase 2, the closure that `init` returns \
+         (`|state: State| async move {{ .. }}`); in a Worker, move it to `fetch`"
+    )]
+    AsyncInit {
+        /// How cargo ended.
+        status: String,
+    },
     /// Somebody ended the build: see [`Cancel`](crate::Cancel).
     #[error("the build was cancelled")]
     Cancelled,

@@ -47,13 +47,13 @@ fn without_fallbacks(js: &str) -> String {
     const DISPOSE: [&str; 2] =
         ["if (Symbol.dispose) RealgarObject.prototype", "if (Symbol.dispose) RealgarStream.prototype"];
     let js = js.replace(REGISTRY, "new");
-    let js = js
-        .split_inclusive('\n')
-        .filter(|line| !DISPOSE.iter().any(|start| line.starts_with(start)))
-        .collect::<String>();
+    let is_kept = |line: &&str| !DISPOSE.iter().any(|start| line.starts_with(start));
+    let mut js: String = js.split_inclusive('\n').filter(is_kept).collect();
     // The block ends at the next empty line.
-    let block = js.find(ENCODER).and_then(|start| Some(start..start + js[start..].find("\n\n")?));
-    block.map_or_else(|| js.clone(), |block| [&js[..block.start], &js[block.end..]].concat())
+    if let Some(block) = js.find(ENCODER).and_then(|start| Some(start..start + js[start..].find("\n\n")?)) {
+        js.replace_range(block, "");
+    }
+    js
 }
 
 fn exported_name(item: &str) -> Option<&str> {

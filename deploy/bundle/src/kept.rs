@@ -42,7 +42,7 @@ impl Kept {
         Self { folder: package.own_target().join("glue").join(&package.name).join(profile.name()), inputs }
     }
 
-    /// The glue, if it was made of the same inputs. What cannot be read is made anew.
+    /// The kept glue, if it was made of the same inputs. Glue that is missing or damaged counts as not kept, and the caller makes it anew.
     pub(crate) fn read(&self) -> Option<Glue> {
         let read = |name: &str| fs::read(self.folder.join(name)).ok();
         let (js, wasm) = (String::from_utf8(read("worker.js")?).ok()?, read("worker.wasm")?);
@@ -81,7 +81,8 @@ impl Kept {
     }
 }
 
-/// Tells a version of a file from another one as cargo does: by the time at which it was written. The length is a second witness.
+/// Tells a version of a file from another one as cargo does: by the time at which it was written. The length is a second witness. A file
+/// that is missing has a state too, because not every link makes a lean module.
 fn state(path: &Path) -> String {
     let metadata = fs::metadata(path).ok();
     let written = metadata.as_ref().and_then(|metadata| metadata.modified().ok());

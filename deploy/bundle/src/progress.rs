@@ -75,9 +75,6 @@ impl fmt::Display for Step {
 pub enum Warning {
     /// The program, or a crate that it depends on, prints.
     Prints,
-    /// The build failed because of an `await` outside of `async`, or because `init` is `async`. rustc explains that without a word about
-    /// phases.
-    AsyncInit,
     /// No value of a type could be made, so nobody knows whether it survives as bytes.
     Untried {
         /// The name of the method on the wire.
@@ -95,10 +92,6 @@ impl fmt::Display for Warning {
             Self::Prints => f.write_str(
                 "the program uses `println!`, `eprintln!` or `dbg!`, which print nothing in a Worker; use `console_log!` or \
                  `console_error!`",
-            ),
-            Self::AsyncInit => f.write_str(
-                "if this is about `init`: it is Phase 1, which is synchronous and only declares what the program binds; what waits goes to Phase 2 of an object, \
-                 the closure that its `init` returns (`|state: State| async move { .. }`), or to `fetch` of a Worker",
             ),
             Self::Untried { method, place, reason } => write!(
                 f,

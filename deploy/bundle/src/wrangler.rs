@@ -109,20 +109,18 @@ fn section(binding: &Binding, vars: &mut toml::Table, sections: &mut Vec<String>
 
 /// The section for a binding of a type that the manifest has no variant for.
 fn other(name: &str, kind: &str, properties: &BTreeMap<String, serde_json::Value>) -> String {
-    let header = match kind {
-        "ai" | "browser" => format!("[{kind}]\nbinding"),
-        "hyperdrive" | "vectorize" => format!("[[{kind}]]\nbinding"),
-        "workflow" => "[[workflows]]\nbinding".into(),
-        "send_email" => "[[send_email]]\nname".into(),
+    let (section, key) = match kind {
+        "ai" | "browser" => (format!("[{kind}]"), "binding"),
+        "hyperdrive" | "vectorize" => (format!("[[{kind}]]"), "binding"),
+        "workflow" => ("[[workflows]]".into(), "binding"),
+        "send_email" => ("[[send_email]]".into(), "name"),
         _ => return format!("# `{name}` of type `{kind}` has no section that Realgar knows.\n"),
     };
-    // The key of the header is the binding's own.
-    let own = header.rsplit('\n').next().unwrap_or_default();
-    let properties: BTreeMap<_, _> = properties.iter().filter(|(key, _)| *key != own).collect();
-    match toml::Table::try_from(properties) {
-        Ok(properties) => format!("{header} = {}\n{}", text(name), keys(&properties)),
-        Err(_) => format!("# `{name}`: a property of its type `{kind}` has no form in TOML.\n"),
-    }
+    let Ok(mut table) = toml::Table::try_from(properties) else {
+        return format!("# `{name}` of type `{kind}` has a property without a form in TOML.\n");
+    };
+    table.insert(key.into(), name.into());
+    format!("{section}\n{}", keys(&table))
 }
 
 /// A line for each key of a table.

@@ -23,7 +23,8 @@ pub enum EdgeError {
     },
     /// A binding leads to a script that the edge does not run.
     #[error(
-        "the binding `{binding}` of the Worker `{script}` leads to the Worker `{target}`, which is not here; start it together with this one, or correct the name (here are {here})"
+        "the binding `{binding}` of the Worker `{script}` leads to the Worker `{target}`, which is not here; start it together with this one, \
+         or correct the name (here are {here})"
     )]
     NoTarget {
         /// The script.
