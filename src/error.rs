@@ -1,13 +1,17 @@
 //! How a command ends: what kind of failure it is, with which hints, and the exit code.
 
 use realgar_bundle::BuildError;
+use realgar_cloudflare::{CredentialsError, DeclareError};
 use realgar_edge::EdgeError;
+use realgar_engine::{ApplyError, Failure, Fqn, NameError, PlanError, StoreError};
 use std::{error::Error, fmt};
 
 /// Exit code: done, or nothing to do. Ctrl-C also ends a `dev` that serves with it.
 pub const EXIT_DONE: u8 = 0;
 /// Exit code: something failed or was declined; standard error says what.
 pub const EXIT_FAILED: u8 = 1;
+/// Exit code: `plan --detailed-exitcode` found something to do.
+pub const EXIT_CHANGES: u8 = 2;
 /// Exit code: wrong usage, as `sysexits.h` has it.
 pub const EXIT_USAGE: u8 = 64;
 /// Exit code: Ctrl-C or SIGTERM before the command was done.
@@ -25,6 +29,8 @@ pub(crate) enum ErrorKind {
     Usage,
     /// The user interrupted the command.
     Interrupted,
+    /// Nothing failed: there is something to do, and the exit code is to say so.
+    Changes,
 }
 
 /// A failure, with hints what to do about it.
@@ -46,6 +52,16 @@ impl CommandError {
         Self { kind: ErrorKind::Usage, ..Self::user(error) }
     }
 
+    /// The user interrupted the command.
+    pub(crate) fn interrupted() -> Self {
+        Self { kind: ErrorKind::Interrupted, ..Self::user("interrupted") }
+    }
+
+    /// There is something to do.
+    pub(crate) fn changes() -> Self {
+        Self { kind: ErrorKind::Changes, ..Self::user("there is something to do") }
+    }
+
     /// Adds a hint what to do about the failure.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
@@ -58,6 +74,7 @@ impl CommandError {
             ErrorKind::User => EXIT_FAILED,
             ErrorKind::Usage => EXIT_USAGE,
             ErrorKind::Interrupted => EXIT_INTERRUPTED,
+            ErrorKind::Changes => EXIT_CHANGES,
         }
     }
 }
@@ -88,5 +105,63 @@ impl From<EdgeError> for CommandError {
         };
         let command = Self::user(error);
         hint.into_iter().fold(command, Self::hint)
+    }
+}
+
+impl From<DeclareError> for CommandError {
+    fn from(error: DeclareError) -> Self {
+        Self::user(error)
+    }
+}
+
+impl From<NameError> for CommandError {
+    fn from(error: NameError) -> Self {
+        Self::usage(error)
+    }
+}
+
+impl From<PlanError> for CommandError {
+    fn from(error: PlanError) -> Self {
+        let flag = |name: &str, fqns: &[Fqn]| {
+            let fqns: Vec<&str> = fqns.iter().map(Fqn::as_str).collect();
+            format!("`--{name}={}`", fqns.join(","))
+        };
+        let hint = match &error {
+            PlanError::DataLoss(fqns) => Some(format!("{} allows that", flag("allow-data-loss", fqns))),
+            PlanError::Foreign { fqn, .. } => Some(format!(
+                "{} takes it over; it then stays when the stack is destroyed",
+                flag("adopt", std::slice::from_ref(fqn))
+            )),
+            _ => None,
+        };
+        hint.into_iter().fold(Self::user(error), Self::hint)
+    }
+}
+
+impl From<Failure> for CommandError {
+    fn from(failure: Failure) -> Self {
+        let hints = failure.hints.clone();
+        Self { hints, ..Self::user(failure) }
+    }
+}
+
+impl From<StoreError> for CommandError {
+    fn from(error: StoreError) -> Self {
+        Self::user(error)
+    }
+}
+
+impl From<ApplyError> for CommandError {
+    fn from(error: ApplyError) -> Self {
+        let command = Self::user(error);
+        command.hint("run the command again: it goes on from where this one stopped")
+    }
+}
+
+impl From<CredentialsError> for CommandError {
+    fn from(error: CredentialsError) -> Self {
+        Self::user(error)
+            .hint("make a token in the dashboard, and set `CLOUDFLARE_API_TOKEN` and `CLOUDFLARE_ACCOUNT_ID`")
+            .hint("`--local` deploys to this machine, without an account")
     }
 }

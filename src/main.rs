@@ -4,8 +4,9 @@ mod args;
 mod commands;
 mod error;
 mod output;
+mod stack;
 
-pub use error::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE};
+pub use error::{EXIT_CHANGES, EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE};
 
 use args::{Arguments, Command};
 use clap::Parser;
@@ -27,5 +28,10 @@ fn main() -> ExitCode {
     output::exit(match arguments.command {
         Command::Build(arguments) => commands::build::run(arguments),
         Command::Dev(arguments) => commands::dev::run(&arguments),
+        Command::Plan(arguments) => commands::plan::run(&arguments),
+        Command::Deploy(arguments) => commands::deploy::run(&arguments),
+        Command::Destroy(arguments) => commands::destroy::run(&arguments),
+        Command::State(command) => commands::state::run(&command),
+        Command::Edge(arguments) => commands::edge::run(&arguments),
     })
 }

@@ -10,14 +10,16 @@ use std::{
 const LINES_MAX: usize = 800;
 
 /// The folders of our own code.
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 12] = [
     "src",
     "names/src",
     "wire/src",
     "macros/src",
     "framework/src",
     "deploy/bundle/src",
+    "deploy/cloudflare/src",
     "deploy/edge/src",
+    "deploy/engine/src",
     "deploy/harness/src",
     "bench/src",
     "tests/e2e",

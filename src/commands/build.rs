@@ -2,11 +2,11 @@
 
 use super::{cancel_on_signal, workers_in};
 use crate::{
-    args::BuildArguments,
+    args::{BuildArguments, profile},
     error::{CommandError, Outcome},
     output,
 };
-use realgar_bundle::{BuildOptions, Profile, build, workspace};
+use realgar_bundle::{BuildOptions, build, workspace};
 use std::path::PathBuf;
 
 pub(crate) fn run(arguments: BuildArguments) -> Outcome {
@@ -19,7 +19,7 @@ pub(crate) fn run(arguments: BuildArguments) -> Outcome {
         output::note(&format!("Building {}", path.display()));
         let options = BuildOptions {
             path,
-            profile: if arguments.dev { Profile::Dev } else { Profile::Release },
+            profile: profile(arguments.dev),
             builder: arguments.builder.into(),
             color: output::color(),
             wasm_bindgen: std::env::current_exe().ok(),

@@ -1,14 +1,19 @@
 //! The commands, one module each.
 
 pub(crate) mod build;
+pub(crate) mod deploy;
+pub(crate) mod destroy;
 pub(crate) mod dev;
+pub(crate) mod edge;
+pub(crate) mod plan;
+pub(crate) mod state;
 
 use crate::error::CommandError;
 use realgar_bundle::{Cancel, Workspace, workspace};
 use std::path::{Path, PathBuf};
 
 /// The Workers that a path on the command line stands for: the crate or the plain Worker there, or all Workers of the workspace.
-fn workers_in(path: &Path) -> Result<Vec<PathBuf>, CommandError> {
+pub(crate) fn workers_in(path: &Path) -> Result<Vec<PathBuf>, CommandError> {
     let folder = path
         .canonicalize()
         .map_err(|error| CommandError::user(format!("cannot find `{}`: {error}", path.display())))?;
@@ -32,7 +37,7 @@ fn workers_in(path: &Path) -> Result<Vec<PathBuf>, CommandError> {
 }
 
 /// Cancels the builds of a command on Ctrl-C or SIGTERM. The handler then calls `more`.
-fn cancel_on_signal(more: impl Fn() + Send + 'static) -> Result<Cancel, CommandError> {
+pub(crate) fn cancel_on_signal(more: impl Fn() + Send + 'static) -> Result<Cancel, CommandError> {
     let cancel = Cancel::default();
     let handler = cancel.clone();
     ctrlc::set_handler(move || {

@@ -8,6 +8,7 @@ mod classes;
 mod common;
 mod contract;
 mod counter;
+mod deploy;
 mod dev;
 mod examples;
 mod faults;

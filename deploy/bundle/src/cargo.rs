@@ -91,6 +91,8 @@ fn dep_info(text: &str) -> Vec<PathBuf> {
 pub struct Workspace {
     /// Its folder.
     pub root: PathBuf,
+    /// What an app of it is called: `app` in `[workspace.metadata.realgar]`, else the package at the root, else the folder.
+    pub app: String,
     /// All packages, by name.
     pub packages: BTreeMap<String, PathBuf>,
     /// The packages that are Worker crates, by name: those with a `cdylib` that depend on `realgar`, or on a library beside them, which
@@ -115,7 +117,10 @@ pub fn workspace(path: &Path) -> Result<Workspace, BuildError> {
     let all = metadata.workspace_packages();
     let packages = all.iter().filter_map(|package| named(package)).collect();
     let workers = all.into_iter().filter(is_worker).filter_map(named).collect();
-    Ok(Workspace { root: metadata.workspace_root.into_std_path_buf(), packages, workers })
+    let chosen = metadata.workspace_metadata["realgar"]["app"].as_str().map(str::to_string);
+    let package = || metadata.root_package().map(|package| package.name.to_string());
+    let app = chosen.or_else(package).unwrap_or_else(|| metadata.workspace_root.file_name().unwrap_or_default().into());
+    Ok(Workspace { root: metadata.workspace_root.into_std_path_buf(), app, packages, workers })
 }
 
 /// The error for a folder that cargo cannot read.

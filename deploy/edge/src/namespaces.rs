@@ -72,6 +72,11 @@ impl Namespaces {
         self.write()
     }
 
+    /// Drops all classes of `script`, which was deleted. Their data goes with the next [`Namespaces::sweep`].
+    pub(crate) fn forget(&mut self, script: &str) {
+        self.record.deleted.extend(self.record.scripts.remove(script).unwrap_or_default().into_values());
+    }
+
     /// The key of a class. A class that is not recorded, as in a rehearsal, has its own name as the key.
     pub(crate) fn key<'a>(&'a self, script: &str, class: &'a str) -> &'a str {
         let own = self.record.scripts.get(script).and_then(|classes| classes.get(class));

@@ -30,6 +30,11 @@ impl Secret {
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
+    /// The secret that an earlier run made.
+    pub(crate) fn of(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The text that a caller sends.
     #[must_use]
     pub fn as_str(&self) -> &str {

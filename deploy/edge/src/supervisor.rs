@@ -166,34 +166,74 @@ impl Edge {
         if scripts.iter().zip(&self.scripts).all(|(new, old)| new.folder == old.folder) {
             return Ok(false);
         }
-        match self.swap(&scripts) {
-            Ok(()) => {
-                install::remove_all(&self.options.data, &scripts);
-                Ok(true)
-            }
-            Err(error) => {
-                install::remove_all(&self.options.data, &self.scripts);
-                Err(error)
-            }
-        }
+        let sockets = self.sockets_of(&scripts, &BTreeMap::new())?;
+        self.exchange(&scripts, self.namespaces.clone(), sockets).map(|()| true)
     }
 
-    /// Replaces the running scripts by `scripts`, if these start.
-    fn swap(&mut self, scripts: &[Script]) -> Result<(), EdgeError> {
+    /// Makes `fresh` the running scripts, whichever run now. A script that was not there before gets the port that `ports` has for
+    /// it, if that is free. The objects of a script that is no longer there are deleted, as Cloudflare does.
+    ///
+    /// # Errors
+    /// As [`Edge::update`]. The running scripts then stay.
+    pub(crate) fn set(&mut self, fresh: Vec<Script>, ports: &BTreeMap<String, u16>) -> Result<(), EdgeError> {
+        check::script_names(&fresh)?;
+        let mut namespaces = self.namespaces.clone();
+        for old in &self.scripts {
+            if !fresh.iter().any(|script| script.name() == old.name()) {
+                namespaces.forget(old.name());
+            }
+        }
+        let mut scripts = Vec::new();
+        for script in self.install(fresh)? {
+            match self.scripts.iter().find(|old| old.name() == script.name() && install::same(old, &script)) {
+                Some(old) => {
+                    install::remove(&script);
+                    scripts.push(old.clone());
+                }
+                None => scripts.push(script),
+            }
+        }
+        let sockets = self.sockets_of(&scripts, ports)?;
+        self.exchange(&scripts, namespaces, sockets)
+    }
+
+    /// The sockets for `scripts`: those that there are already, and new ones.
+    fn sockets_of(&self, scripts: &[Script], ports: &BTreeMap<String, u16>) -> Result<Sockets, EdgeError> {
+        let mut sockets = Sockets::new();
+        for name in scripts.iter().map(Script::name).chain([workerd::ADMIN]) {
+            let listener = match self.sockets.share(name) {
+                Some(shared) => shared.map_err(io("share a socket of", &self.options.data))?,
+                None => ports.get(name).and_then(|port| listen(Some(*port)).ok()).map_or_else(|| listen(None), Ok)?,
+            };
+            sockets.add(name, listener);
+        }
+        Ok(sockets)
+    }
+
+    /// Replaces the running scripts by `scripts`, and removes the copies of those that do not run then.
+    fn exchange(&mut self, scripts: &[Script], namespaces: Namespaces, sockets: Sockets) -> Result<(), EdgeError> {
+        let outcome = self.swap(scripts, namespaces, sockets);
+        install::remove_all(&self.options.data, &self.scripts);
+        outcome
+    }
+
+    /// Replaces the running scripts by `scripts`, if these start. `from` is the record of classes that their own follows from.
+    fn swap(&mut self, scripts: &[Script], from: Namespaces, sockets: Sockets) -> Result<(), EdgeError> {
         check::bindings(scripts)?;
         scripts.iter().try_for_each(Script::check_values)?;
-        let namespaces = self.namespaces.next(scripts)?;
-        self.rehearse(scripts, &namespaces)?;
+        self.rehearse(scripts, &from.next(scripts)?)?;
         let old = (std::mem::replace(&mut self.scripts, scripts.to_vec()), self.namespaces.clone());
+        let old_sockets = std::mem::replace(&mut self.sockets, sockets);
         if let Some(process) = self.process.take() {
             process.stop();
         }
         // Once more: until now the old version served, and may have stored something in a class that was empty.
-        let namespaces = self.namespaces.next(scripts);
+        let namespaces = from.next(scripts);
         let outcome = namespaces.and_then(|next| self.adopt(next)).and_then(|()| self.migrate());
         let outcome = outcome.and_then(|()| self.restart());
         let Err(error) = outcome else { return self.namespaces.sweep() };
         self.scripts = old.0;
+        self.sockets = old_sockets;
         self.adopt(old.1)?;
         self.restart()?;
         Err(error)
@@ -309,6 +349,16 @@ impl Edge {
     fn admin_at(&self, sockets: &Sockets) -> Result<Admin, EdgeError> {
         let address = sockets.address(workerd::ADMIN).ok_or(EdgeError::NoAdmin)?;
         Ok(Admin { url: format!("http://{address}"), secret: self.secret.clone() })
+    }
+
+    /// Whether the R2 bucket `name` has no objects.
+    pub(crate) fn bucket_is_empty(&self, name: &str) -> Result<bool, EdgeError> {
+        self.r2.is_empty(name).map_err(io("read", self.options.data.join(workerd::R2)))
+    }
+
+    /// Removes the R2 bucket `name`.
+    pub(crate) fn drop_bucket(&self, name: &str) -> Result<(), EdgeError> {
+        self.r2.remove(name).map_err(io("remove", self.options.data.join(workerd::R2)))
     }
 
     /// The scripts, in the order of their ports.

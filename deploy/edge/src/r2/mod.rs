@@ -130,6 +130,18 @@ impl Store {
         write(&bucket, &serde_json::from_slice(&description)?, content)
     }
 
+    fn is_empty(&self, name: &str) -> io::Result<bool> {
+        Ok(lock(&*self.bucket(name)?).is_empty())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        lock(&self.buckets).remove(name);
+        match std::fs::remove_dir_all(self.folder.join(store::hex(name.as_bytes()))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn bucket(&self, name: &str) -> io::Result<SharedBucket> {
         let mut buckets = lock(&self.buckets);
         if let Some(bucket) = buckets.get(name) {

@@ -18,6 +18,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,
+    fmt,
     io::{self, Read},
     net::Ipv4Addr,
     path::PathBuf,
@@ -35,9 +36,15 @@ const CHUNK_SIZE: usize = 64 << 10;
 const CHUNKS_AHEAD: usize = 4;
 
 /// A running store. It ends with the runtime it was started on.
-#[derive(Debug)]
 pub(crate) struct R2 {
     address: String,
+    store: Arc<Store>,
+}
+
+impl fmt::Debug for R2 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("R2").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 impl R2 {
@@ -47,8 +54,19 @@ impl R2 {
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?.to_string();
         private::create_folder(&folder)?;
-        runtime.spawn(accept(listener, Arc::new(Store::new(folder)), secret.clone()));
-        Ok(Self { address })
+        let store = Arc::new(Store::new(folder));
+        runtime.spawn(accept(listener, store.clone(), secret.clone()));
+        Ok(Self { address, store })
+    }
+
+    /// Whether the bucket `name` has no objects.
+    pub(crate) fn is_empty(&self, name: &str) -> io::Result<bool> {
+        self.store.is_empty(name)
+    }
+
+    /// Removes the bucket `name`, with all that is in it.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        self.store.remove(name)
     }
 
     /// The address of the store, `127.0.0.1:PORT`.

@@ -144,6 +144,10 @@ impl Bucket {
         self.folder.join("blobs").join(name)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Meta> {
         self.objects.get(key)
     }

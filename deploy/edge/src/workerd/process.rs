@@ -141,6 +141,11 @@ impl Sockets {
         self.list.push((name.into(), listener));
     }
 
+    /// Another handle of the socket called `name`, if there is one.
+    pub(crate) fn share(&self, name: &str) -> Option<std::io::Result<TcpListener>> {
+        self.list.iter().find(|(own, _)| own == name).map(|(_, listener)| listener.try_clone())
+    }
+
     pub(crate) fn address(&self, name: &str) -> Option<SocketAddr> {
         self.list.iter().find(|(own, _)| own == name)?.1.local_addr().ok()
     }

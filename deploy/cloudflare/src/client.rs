@@ -1,0 +1,324 @@
+//! The client of the REST API.
+//!
+//! A call that only reads is repeated when the network or the server fails. A call that changes something is not: whether it took
+//! effect is for the engine to find out. When Cloudflare says that there were too many calls, all callers wait.
+
+use crate::codes;
+use realgar_engine::{Failure, FailureKind, Fence};
+use serde::Deserialize;
+use serde_json::Value;
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+use ureq::{
+    Agent,
+    http::{Request, Response, StatusCode},
+};
+
+/// The address of the API.
+const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
+
+/// How long a call may take.
+const CALL_MAX: Duration = Duration::from_secs(30);
+/// How often a call is made that only reads, or that was refused because of the rate.
+const ATTEMPTS: u32 = 6;
+/// The first pause before a call is repeated. Each further pause is twice as long.
+const PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause that an answer may ask for.
+const PAUSE_MAX: Duration = Duration::from_secs(310);
+
+/// A secret that gives access to an account. It is not shown anywhere.
+#[derive(Clone)]
+pub struct Token(String);
+
+impl Token {
+    /// The token `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// What a client has to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The base of all addresses.
+    pub base: String,
+    /// The id of the account.
+    pub account: String,
+    /// The token.
+    pub token: Token,
+}
+
+/// Something about the account is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the environment variable `{0}` is not set")]
+pub struct CredentialsError(pub &'static str);
+
+impl Settings {
+    /// The settings that the environment has: `CLOUDFLARE_API_TOKEN`, `CLOUDFLARE_ACCOUNT_ID`, and `CLOUDFLARE_API_BASE_URL`, which
+    /// need not be set.
+    ///
+    /// # Errors
+    /// When the token or the account is not there.
+    pub fn from_environment() -> Result<Self, CredentialsError> {
+        let read = |name| std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(CredentialsError(name));
+        let token = Token(read("CLOUDFLARE_API_TOKEN")?);
+        let account = read("CLOUDFLARE_ACCOUNT_ID")?;
+        Ok(Self { base: read("CLOUDFLARE_API_BASE_URL").unwrap_or_else(|_| CLOUDFLARE.into()), account, token })
+    }
+}
+
+/// A client. Clones share the connections, and wait together.
+#[derive(Clone, Debug)]
+pub struct Client {
+    agent: Agent,
+    settings: Arc<Settings>,
+    /// No call is made before this moment.
+    not_before: Arc<Mutex<Option<Instant>>>,
+    fence: Fence,
+}
+
+/// The body of a call.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    Empty,
+    Json(Value),
+    /// The content type, and the bytes.
+    Bytes(String, Vec<u8>),
+}
+
+/// An error of the API.
+#[derive(Clone, Debug)]
+pub struct ApiFailure {
+    /// The HTTP status. 0 if there was no answer.
+    pub status: u16,
+    /// Cloudflare's code, if the answer had one.
+    pub code: Option<u32>,
+    /// What the answer says, and which call it was.
+    pub message: String,
+    /// Whether the call changes something. If it has no answer, nobody knows whether it did.
+    pub changes: bool,
+}
+
+impl From<ApiFailure> for Failure {
+    fn from(failure: ApiFailure) -> Self {
+        let kind = match failure.status {
+            401 | 403 => FailureKind::Denied,
+            429 => FailureKind::Busy,
+            0 | 500.. if failure.changes => FailureKind::Unanswered,
+            _ => FailureKind::Refused,
+        };
+        let hints = failure.code.and_then(codes::remedy).map(Into::into).into_iter().collect();
+        Self { kind, message: failure.message, hints }
+    }
+}
+
+/// The envelope of every answer.
+#[derive(Deserialize)]
+struct Envelope {
+    success: bool,
+    #[serde(default)]
+    errors: Vec<ApiMessage>,
+    #[serde(default)]
+    result: Value,
+    #[serde(default)]
+    result_info: Option<PageInfo>,
+}
+
+#[derive(Deserialize)]
+struct ApiMessage {
+    code: u32,
+    message: String,
+    #[serde(default)]
+    meta: Option<Value>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct PageInfo {
+    #[serde(default)]
+    page: Option<u64>,
+    #[serde(default)]
+    per_page: Option<u64>,
+    #[serde(default)]
+    total_count: Option<u64>,
+}
+
+impl Client {
+    /// A client that makes no changing call outside of `fence`.
+    #[must_use]
+    pub fn new(settings: Settings, fence: Fence) -> Self {
+        // A proxy would see the token of the local API, and does not reach it.
+        let is_local = settings.base.starts_with("http://127.0.0.1:");
+        let mut config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(CALL_MAX));
+        if is_local {
+            config = config.proxy(None);
+        }
+        Self { agent: config.build().into(), settings: Arc::new(settings), not_before: Arc::default(), fence }
+    }
+
+    /// Reads what is at `path`, below the account.
+    pub(crate) fn get(&self, path: &str) -> Result<Value, ApiFailure> {
+        self.call("GET", path, &Body::Empty).map(|envelope| envelope.result)
+    }
+
+    /// Reads all pages of the list at `path`. `inside` is where a page has its entries, if not at its top.
+    pub(crate) fn list(&self, path: &str, inside: Option<&str>, per_page: u32) -> Result<Vec<Value>, ApiFailure> {
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let mut all = Vec::new();
+        for page in 1_u64.. {
+            let path = format!("{path}{separator}page={page}&per_page={per_page}");
+            let Envelope { result, result_info, .. } = self.call("GET", &path, &Body::Empty)?;
+            let entries = inside.map_or(&result, |key| &result[key]);
+            let entries = entries.as_array().ok_or_else(|| ApiFailure {
+                status: 200,
+                code: None,
+                message: format!("GET {path}: the answer has no list"),
+                changes: false,
+            })?;
+            all.extend(entries.iter().cloned());
+            let is_last = match result_info {
+                Some(PageInfo { page: Some(page), per_page: Some(per_page), total_count: Some(total) }) => {
+                    page.saturating_mul(per_page) >= total
+                }
+                // A list without paging is whole.
+                _ => true,
+            };
+            if is_last || entries.is_empty() {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Makes a call that changes something.
+    pub(crate) fn change(&self, method: &str, path: &str, body: &Body) -> Result<Value, ApiFailure> {
+        self.call(method, path, body).map(|envelope| envelope.result)
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Body) -> Result<Envelope, ApiFailure> {
+        let changes = method != "GET";
+        let mut pause = PAUSE;
+        let mut attempts = 0;
+        loop {
+            self.wait();
+            attempts += 1;
+            let failure = match self.send(method, path, body, changes) {
+                Ok(answer) => match read(method, path, changes, answer) {
+                    Ok(envelope) => return Ok(envelope),
+                    Err((failure, wanted)) => {
+                        pause = wanted.unwrap_or(pause).min(PAUSE_MAX);
+                        failure
+                    }
+                },
+                Err(failure) => failure,
+            };
+            let again = match failure.status {
+                429 => true,
+                0 | 500.. => !changes,
+                _ => false,
+            };
+            if !again || attempts >= ATTEMPTS {
+                return Err(failure);
+            }
+            if failure.status == 429 {
+                self.hold_all(pause);
+            } else {
+                thread::sleep(pause);
+            }
+            pause *= 2;
+        }
+    }
+
+    fn send(&self, method: &str, path: &str, body: &Body, changes: bool) -> Result<Response<ureq::Body>, ApiFailure> {
+        let failed = |status, message: String| ApiFailure {
+            status,
+            code: None,
+            message: format!("{method} {path}: {message}"),
+            changes,
+        };
+        let Settings { base, account, token } = self.settings.as_ref();
+        let builder = Request::builder()
+            .method(method)
+            .uri(format!("{base}/accounts/{account}{path}"))
+            .header("authorization", format!("Bearer {}", token.0))
+            .header("user-agent", concat!("realgar/", env!("CARGO_PKG_VERSION")));
+        let (kind, bytes) = match body {
+            Body::Empty => (None, Vec::new()),
+            Body::Json(value) => (Some("application/json"), value.to_string().into_bytes()),
+            Body::Bytes(kind, bytes) => (Some(kind.as_str()), bytes.clone()),
+        };
+        let builder = kind.into_iter().fold(builder, |builder, kind| builder.header("content-type", kind));
+        let request = builder.body(bytes).map_err(|error| failed(400, error.to_string()))?;
+        // Nothing comes between the question and the call.
+        if changes && !self.fence.allows(CALL_MAX) {
+            return Err(failed(409, "not sent, because this run no longer holds the lease of its stack".into()));
+        }
+        self.agent.run(request).map_err(|error| failed(0, error.to_string()))
+    }
+
+    /// Waits until calls may be made again.
+    fn wait(&self) {
+        let until = *self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rest) = until.and_then(|until| until.checked_duration_since(Instant::now())) {
+            thread::sleep(rest);
+        }
+    }
+
+    /// Lets all callers wait.
+    fn hold_all(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        let mut own = self.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+        if own.is_none_or(|own| own < until) {
+            *own = Some(until);
+        }
+    }
+}
+
+/// Reads an answer. With an error comes how long it asks to wait.
+fn read(
+    method: &str,
+    path: &str,
+    changes: bool,
+    mut answer: Response<ureq::Body>,
+) -> Result<Envelope, (ApiFailure, Option<Duration>)> {
+    let status = answer.status();
+    let wanted = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+    let wanted = wanted.map(Duration::from_secs);
+    let failed = |code, message: String| {
+        (ApiFailure { status: status.as_u16(), code, message: format!("{method} {path}: {message}"), changes }, wanted)
+    };
+    let text = answer.body_mut().read_to_string();
+    let text = text.map_err(|error| {
+        // The call was answered, but nobody knows how.
+        let (failure, wanted) = failed(None, error.to_string());
+        (ApiFailure { status: 0, ..failure }, wanted)
+    })?;
+    if status == StatusCode::NO_CONTENT || status == StatusCode::RESET_CONTENT {
+        return Ok(Envelope { success: true, errors: Vec::new(), result: Value::Null, result_info: None });
+    }
+    let envelope: Envelope = match serde_json::from_str(&text) {
+        Ok(envelope) => envelope,
+        Err(error) => return Err(failed(None, format!("status {status}, and the body is not of the API: {error}"))),
+    };
+    if status.is_success() && envelope.success {
+        return Ok(envelope);
+    }
+    match envelope.errors.first() {
+        None => Err(failed(None, format!("status {status}"))),
+        Some(first) => {
+            let details = first.meta.as_ref().and_then(|meta| meta["details"].as_array()).into_iter().flatten();
+            let details = details.filter_map(|detail| detail["message"].as_str());
+            let texts: Vec<&str> = envelope.errors.iter().map(|error| error.message.as_str()).chain(details).collect();
+            Err(failed(Some(first.code), format!("{} (code {})", texts.join("; "), first.code)))
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the kinds share that are set beside a script: its address, its cron triggers.
+
+use crate::{ApiFailure, Client};
+use realgar_engine::{Data, Facts, Failure, FailureKind, Found, Fqn, NameRule, Output, Recovery, Wanted};
+use serde_json::Value;
+
+/// The properties of such a kind.
+pub(super) trait Beside {
+    /// The name of the Worker.
+    fn script(&self) -> &Output<String>;
+}
+
+/// The facts that such kinds share. They have no names of their own, and are gone when the Worker is.
+pub(super) fn facts(title: &'static str, stable: &'static [&'static str]) -> Facts {
+    Facts {
+        title,
+        rule: NameRule { length_max: 512, capitals: true, underscores: true },
+        recovery: Recovery::Named,
+        replacing: &["script"],
+        stable,
+        holds_data: |_: &Data| false,
+        dies_with_parent: true,
+        restarts: false,
+    }
+}
+
+/// The name of the Worker.
+pub(super) fn script_of(props: &impl Beside) -> Result<&str, Failure> {
+    let unknown = |error: realgar_engine::DataError| Failure::new(FailureKind::Unreadable, error.to_string());
+    props.script().known().map(String::as_str).map_err(unknown)
+}
+
+/// The properties of a resource that is about to be made.
+pub(super) fn props_of<'a, P>(fqn: &Fqn, props: Option<&'a P>) -> Result<&'a P, Failure> {
+    let missing = || Failure::new(FailureKind::Unreadable, format!("the properties of `{fqn}` are not known"));
+    props.ok_or_else(missing)
+}
+
+/// Looks for each of `wanted` at the path of its Worker. `read` says what an answer means.
+pub(super) fn find<P: Beside, A>(
+    client: &Client,
+    wanted: &[Wanted<P, A>],
+    path: fn(&str) -> String,
+    read: impl Fn(&P, &Value) -> Result<Option<Found<A>>, Failure>,
+) -> Result<Vec<Option<Found<A>>>, Failure> {
+    let look = |wanted: &Wanted<P, A>| {
+        let Some(props) = &wanted.props else { return Ok(None) };
+        match client.get(&path(script_of(props)?)) {
+            Ok(answer) => read(props, &answer),
+            Err(failure) if failure.status == 404 => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    };
+    wanted.iter().map(look).collect()
+}
+
+/// The outcome of a deletion: what is gone already need not be deleted.
+pub(super) fn gone(outcome: Result<Value, ApiFailure>) -> Result<(), Failure> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(failure) if failure.status == 404 => Ok(()),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// An answer that does not have the form it should have.
+pub(super) fn unreadable(what: &str, answer: &Value) -> Failure {
+    Failure::new(FailureKind::Unreadable, format!("the answer about {what} cannot be read: {answer}"))
+}

@@ -1,0 +1,18 @@
+//! Cloudflare's REST API on this machine: the part of it with which Workers and what they bind are deployed.
+//!
+//! What is uploaded runs on the [`Edge`]. What exists is in tables ([`tables`]), which survive the end of the process. An answer has
+//! Cloudflare's envelope, codes and checks, as the documentation has them and as the answers to `wrangler` show.
+//!
+//! Whoever calls has to know the token of this edge. It is made once and kept in a file that only its owner can read. A page in a
+//! browser is refused even if it knew the token.
+
+mod answer;
+mod databases;
+mod exports;
+mod resources;
+mod scripts;
+mod server;
+mod tables;
+mod upload;
+
+pub use server::{Call, LOCAL_ACCOUNT, Rest, RestOptions};

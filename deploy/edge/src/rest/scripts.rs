@@ -1,0 +1,394 @@
+//! Workers: uploads, and what is set beside them.
+
+use super::{
+    answer::{Answer, ApiError, Reply},
+    exports,
+    server::{Asked, Content, Shared},
+    tables::{self, ScriptRow, Tables, now_ms, time},
+    upload,
+};
+use crate::{EdgeError, Script, private};
+use hyper::Method;
+use realgar_wire::{
+    Binding, BindingKind, ClassStorage, MANIFEST_SCHEMA, Manifest, Module, ModuleKind, Object, WorkerClass, names,
+};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, error::Error as _, fs, path::Path};
+
+/// Answers a call about Workers.
+pub(super) fn route(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> Answer {
+    match (&asked.method, rest) {
+        (&Method::GET, ["subdomain"]) => Ok(Reply::One(json!({ "subdomain": shared.state().tables.subdomain }))),
+        (&Method::GET, ["scripts"]) => {
+            let state = shared.state();
+            let all = state.tables.scripts.iter().map(|(name, row)| describe(name, row)).collect();
+            Ok(Reply::One(Value::Array(all)))
+        }
+        (&Method::GET, ["durable_objects", "namespaces"]) => {
+            let state = shared.state();
+            let classes = state.tables.scripts.iter().flat_map(|(script, row)| {
+                let describe = move |(class, own): (&String, &tables::Class)| {
+                    let name = format!("{script}_{class}");
+                    json!({ "id": own.id, "name": name, "script": script, "class": class, "use_sqlite": own.sqlite })
+                };
+                row.classes.iter().map(describe)
+            });
+            asked.page(classes.collect())
+        }
+        (&Method::PUT, ["scripts", name]) => put(shared, name, asked),
+        (&Method::DELETE, ["scripts", name]) => delete(shared, name, asked),
+        (&Method::GET, ["scripts", name, "settings"]) => {
+            let state = shared.state();
+            Ok(Reply::One(settings(row(&state.tables, name)?)))
+        }
+        (_, ["scripts", name, "subdomain"]) => subdomain(shared, path, name, asked),
+        (_, ["scripts", name, "schedules"]) => schedules(shared, path, name, asked),
+        _ => Err(ApiError::no_route(path)),
+    }
+}
+
+fn row<'a>(tables: &'a Tables, name: &str) -> Result<&'a ScriptRow, ApiError> {
+    tables.scripts.get(name).ok_or_else(|| no_script(name))
+}
+
+fn row_mut<'a>(tables: &'a mut Tables, name: &str) -> Result<&'a mut ScriptRow, ApiError> {
+    tables.scripts.get_mut(name).ok_or_else(|| no_script(name))
+}
+
+fn no_script(name: &str) -> ApiError {
+    ApiError::new(404, 10007, format!("This Worker does not exist on your account. ({name})"))
+}
+
+fn describe(name: &str, row: &ScriptRow) -> Value {
+    let metadata = &row.metadata;
+    json!({
+        "id": name, "tag": row.tag, "tags": metadata["tags"], "etag": row.version, "deployment_id": row.version,
+        "created_on": time(row.created_ms), "modified_on": time(row.modified_ms), "usage_model": "standard",
+        "compatibility_date": metadata["compatibility_date"], "compatibility_flags": metadata["compatibility_flags"],
+        "has_modules": true, "has_assets": false, "logpush": false,
+    })
+}
+
+/// The settings of a Worker. The values of secrets are not told.
+fn settings(row: &ScriptRow) -> Value {
+    let metadata = &row.metadata;
+    json!({
+        "bindings": metadata["bindings"], "compatibility_date": metadata["compatibility_date"],
+        "compatibility_flags": metadata["compatibility_flags"], "tags": metadata["tags"], "usage_model": "standard",
+        "tail_consumers": metadata["tail_consumers"], "observability": metadata["observability"],
+        "limits": metadata["limits"], "placement": metadata["placement"], "logpush": false,
+    })
+}
+
+/// An upload: the Worker is new, or it gets a new version. Either all of it takes effect or nothing.
+fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
+    let Content::Parts(parts) = &asked.content else {
+        return Err(ApiError::bad_body("an upload is a form with the parts `metadata` and the modules"));
+    };
+    if !names::is_any_script_name(name) {
+        return Err(ApiError::new(400, 10016, format!("`{name}` cannot be the name of a Worker")));
+    }
+    let (mut metadata, modules) = upload::script(parts)?;
+    let mut state = shared.state();
+    let old = state.tables.scripts.get(name).cloned();
+    let main = metadata["main_module"].as_str().unwrap_or_default();
+    if !modules.iter().any(|module| module.name == main) {
+        let message = format!("no module has the name `{main}`, which `main_module` in the metadata says");
+        return Err(ApiError::new(400, 10021, message));
+    }
+    if metadata.get("migrations").is_some() {
+        return Err(ApiError::new(501, 10021, "this edge does not take `migrations` yet; upload `exports`"));
+    }
+    let bound = |class: &str| users_of(&state.tables, name, class);
+    let reconciled = match metadata.get("exports") {
+        Some(exports) => exports::reconcile(exports, old.as_ref(), &bound)?,
+        None => exports::Reconciled {
+            classes: old.as_ref().map(|row| row.classes.clone()).unwrap_or_default(),
+            report: Value::Null,
+        },
+    };
+    let mut secrets = kept_secrets(&metadata, old.as_ref());
+    for binding in metadata["bindings"].as_array_mut().into_iter().flatten() {
+        if binding["type"] == "secret_text" {
+            let text = binding.as_object_mut().and_then(|binding| binding.remove("text"));
+            let key = binding["name"].as_str().unwrap_or_default().to_string();
+            secrets.extend(text.as_ref().and_then(Value::as_str).map(|text| (key, text.to_string())));
+        }
+    }
+    let now = now_ms();
+    let row = ScriptRow {
+        tag: old.as_ref().map_or_else(tables::new_id, |old| Ok(old.tag.clone()))?,
+        version: tables::new_id()?,
+        metadata,
+        modules: modules.iter().map(|module| (module.name.clone(), module.kind.clone())).collect(),
+        secrets,
+        classes: reconciled.classes,
+        subdomain: old.as_ref().is_some_and(|old| old.subdomain),
+        crons: old.as_ref().map(|old| old.crons.clone()).unwrap_or_default(),
+        port: old.as_ref().map_or(0, |old| old.port),
+        created_ms: old.as_ref().map_or(now, |old| old.created_ms),
+        modified_ms: now,
+    };
+    check_bindings(&state.tables, name, &row)?;
+    let folder = tables::modules(&shared.data, name, &row.version);
+    write(&folder, &modules)?;
+    let mut answer = describe(name, &row);
+    answer["exports_reconciliation"] = reconciled.report;
+    answer["startup_time_ms"] = json!(1);
+    let mut tables = state.tables.clone();
+    tables.scripts.insert(name.into(), row);
+    let outcome = state.run(&shared.data, tables);
+    let unused =
+        if outcome.is_ok() { old.map(|old| tables::modules(&shared.data, name, &old.version)) } else { Some(folder) };
+    // A folder that stays is removed with the Worker.
+    unused.map(|folder| private::remove_folder(&folder));
+    outcome.map(|()| Reply::One(answer))
+}
+
+fn write(folder: &Path, modules: &[upload::Module]) -> Result<(), ApiError> {
+    private::create_folder(folder).map_err(ApiError::internal)?;
+    for module in modules {
+        let path = folder.join(&module.name);
+        let parent = path.parent().unwrap_or(folder);
+        fs::create_dir_all(parent).and_then(|()| fs::write(&path, &module.content)).map_err(ApiError::internal)?;
+    }
+    Ok(())
+}
+
+/// The secrets of the version before that stay. An upload adds secrets, and takes none away, if it says so in `keep_bindings`.
+fn kept_secrets(metadata: &Value, old: Option<&ScriptRow>) -> BTreeMap<String, String> {
+    let kept = metadata["keep_bindings"].as_array().into_iter().flatten().any(|kind| kind == "secret_text");
+    old.filter(|_| kept).map(|row| row.secrets.clone()).unwrap_or_default()
+}
+
+/// The scripts besides `host` that are bound to its class.
+fn users_of(tables: &Tables, host: &str, class: &str) -> Vec<String> {
+    let binds = |row: &ScriptRow| {
+        row.metadata["bindings"].as_array().into_iter().flatten().any(|binding| {
+            binding["type"] == "durable_object_namespace"
+                && binding["script_name"] == host
+                && binding["class_name"] == class
+        })
+    };
+    let users = tables.scripts.iter().filter(|(name, row)| *name != host && binds(row));
+    users.map(|(name, _)| name.clone()).collect()
+}
+
+/// Checks that every binding leads to something that exists.
+fn check_bindings(tables: &Tables, script: &str, row: &ScriptRow) -> Result<(), ApiError> {
+    for binding in row.metadata["bindings"].as_array().into_iter().flatten() {
+        let text = |key: &str| binding[key].as_str().unwrap_or_default();
+        let name = text("name");
+        let invalid = |code, what: String| Err(ApiError::new(400, code, format!("binding {name} {what}")));
+        match text("type") {
+            "d1" => {
+                let id = if text("id").is_empty() { text("database_id") } else { text("id") };
+                if !tables.databases.contains_key(id) {
+                    return invalid(
+                        10181,
+                        format!("of type d1 must have a valid `id` specified; there is no database `{id}`"),
+                    );
+                }
+            }
+            "kv_namespace" if !tables.namespaces.contains_key(text("namespace_id")) => {
+                return invalid(
+                    10041,
+                    format!("refers to the KV namespace `{}`, which was not found", text("namespace_id")),
+                );
+            }
+            "r2_bucket" if !tables.buckets.contains_key(text("bucket_name")) => {
+                return invalid(
+                    10085,
+                    format!("refers to the R2 bucket `{}`, which was not found", text("bucket_name")),
+                );
+            }
+            "queue" if !tables.queues.values().any(|own| own.name == text("queue_name")) => {
+                return invalid(11000, format!("refers to the queue `{}`, which was not found", text("queue_name")));
+            }
+            "service" if text("service") != script && !tables.scripts.contains_key(text("service")) => {
+                return invalid(10143, format!("refers to the Worker `{}`, which was not found", text("service")));
+            }
+            "durable_object_namespace" => {
+                let host = if text("script_name").is_empty() { script } else { text("script_name") };
+                let other = tables.scripts.get(host).map(|other| &other.classes);
+                let classes = if host == script { Some(&row.classes) } else { other };
+                if classes.is_none_or(|classes| !classes.contains_key(text("class_name"))) {
+                    let what = format!(
+                        "refers to the class `{}` of the Worker `{host}`, which does not exist",
+                        text("class_name")
+                    );
+                    return invalid(10061, what);
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The script as the edge runs it.
+pub(super) fn script(data: &Path, name: &str, row: &ScriptRow) -> Result<Script, ApiError> {
+    let metadata = &row.metadata;
+    let invalid = |what: String| ApiError::new(400, 10021, what);
+    let mut bindings = Vec::new();
+    for binding in metadata["bindings"].as_array().into_iter().flatten() {
+        bindings.push(read_binding(binding).map_err(invalid)?);
+    }
+    let mut modules = Vec::new();
+    for (module, kind) in &row.modules {
+        let kind = match kind.as_str() {
+            "application/javascript+module" => ModuleKind::EsModule,
+            "application/wasm" => ModuleKind::Wasm,
+            "text/plain" => ModuleKind::Text,
+            "application/octet-stream" => ModuleKind::Data,
+            // For people and debuggers only.
+            "application/source-map" => continue,
+            other => {
+                return Err(invalid(format!(
+                    "the module `{module}` has the type `{other}`, which this edge does not run"
+                )));
+            }
+        };
+        modules.push(Module { name: module.clone(), kind });
+    }
+    let storage = |sqlite| if sqlite { ClassStorage::Sqlite } else { ClassStorage::LegacyKv };
+    let objects = row.classes.iter().map(|(class, own)| Object {
+        class: class.clone(),
+        handlers: Vec::new(),
+        methods: Vec::new(),
+        isolated: false,
+        storage: storage(own.sqlite),
+    });
+    let flags = metadata["compatibility_flags"].as_array().into_iter().flatten();
+    let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_string();
+    let manifest = Manifest {
+        schema: MANIFEST_SCHEMA,
+        worker: WorkerClass { class: "default".into(), script: name.into(), handlers: Vec::new(), methods: Vec::new() },
+        compatibility_date: text("compatibility_date"),
+        compatibility_flags: flags.filter_map(|flag| flag.as_str().map(Into::into)).collect(),
+        main_module: text("main_module"),
+        modules,
+        entrypoints: Vec::new(),
+        objects: objects.collect(),
+        bindings,
+        crons: row.crons.clone(),
+        consumers: Vec::new(),
+        class_changes: metadata.get("exports").map(exports::changes).transpose()?.unwrap_or_default(),
+        migrations: Vec::new(),
+    };
+    Ok(Script { folder: tables::modules(data, name, &row.version), manifest, values: row.secrets.clone() })
+}
+
+fn read_binding(binding: &Value) -> Result<Binding, String> {
+    let text = |key: &str| binding[key].as_str().map(str::to_string);
+    let name = text("name").ok_or("a binding has no `name`")?;
+    let need = |key: &str| text(key).ok_or_else(|| format!("the binding `{name}` has no `{key}`"));
+    let kind = match need("type")?.as_str() {
+        "plain_text" => BindingKind::PlainText { default: Some(need("text")?) },
+        "json" => BindingKind::Json { default: Some(binding["json"].to_string()) },
+        "secret_text" => BindingKind::SecretText {},
+        "d1" => BindingKind::D1 { database: need("id").or_else(|_| need("database_id"))?, migrations: None },
+        "kv_namespace" => BindingKind::KvNamespace { namespace: need("namespace_id")? },
+        "r2_bucket" => BindingKind::R2Bucket { bucket: need("bucket_name")? },
+        "queue" => BindingKind::Queue { queue: need("queue_name")? },
+        "durable_object_namespace" => {
+            BindingKind::DurableObjectNamespace { class: need("class_name")?, script: text("script_name") }
+        }
+        "service" => BindingKind::Service { service: need("service")?, entrypoint: text("entrypoint") },
+        "analytics_engine" => BindingKind::AnalyticsEngine { dataset: need("dataset")? },
+        "version_metadata" => BindingKind::VersionMetadata {},
+        "ratelimit" => {
+            let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+            let namespace =
+                need("namespace_id")?.parse().map_err(|_| format!("the binding `{name}`: `namespace_id`"))?;
+            let simple = |key: &str| {
+                number(&binding["simple"][key]).ok_or_else(|| format!("the binding `{name}` has no `{key}`"))
+            };
+            BindingKind::Ratelimit { namespace, limit: simple("limit")?, period: simple("period")? }
+        }
+        other => {
+            return Err(format!("the binding `{name}` is of the type `{other}`, which this edge does not have yet"));
+        }
+    };
+    Ok(Binding { name, kind })
+}
+
+/// The refusal of an upload that does not start.
+pub(super) fn refusal(error: &EdgeError) -> ApiError {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message = format!("{message}: {error}");
+        cause = error.source();
+    }
+    ApiError::new(400, 10021, message)
+}
+
+fn delete(shared: &Shared, name: &str, asked: &Asked) -> Answer {
+    let mut state = shared.state();
+    let mut tables = state.tables.clone();
+    let row = tables.scripts.remove(name).ok_or_else(|| no_script(name))?;
+    let forced = asked.query.get("force").is_some_and(|force| force == "true");
+    let users = row.classes.keys().flat_map(|class| users_of(&state.tables, name, class));
+    let callers = tables.scripts.iter().filter(|(_, other)| {
+        other.metadata["bindings"].as_array().into_iter().flatten().any(|binding| binding["service"] == name)
+    });
+    let users: Vec<String> = users.chain(callers.map(|(caller, _)| caller.clone())).collect();
+    if let Some(user) = users.first() {
+        let message = format!("the Worker `{name}` is still referenced by bindings of the Worker `{user}`");
+        return Err(ApiError::new(400, 10064, message));
+    }
+    if !forced && !row.classes.is_empty() {
+        let message =
+            format!("the Worker `{name}` has Durable Object classes; they are deleted with `?force=true` only");
+        return Err(ApiError::new(400, 10064, message));
+    }
+    state.run(&shared.data, tables)?;
+    let folder = shared.data.join("uploads").join(name);
+    private::remove_folder(&folder).map_err(ApiError::internal)?;
+    Ok(Reply::One(Value::Null))
+}
+
+/// Whether the Worker has an address below `workers.dev`. Here it always answers on its own port; this says whether it is printed.
+fn subdomain(shared: &Shared, path: &str, name: &str, asked: &Asked) -> Answer {
+    let mut state = shared.state();
+    let mut tables = state.tables.clone();
+    let row = row_mut(&mut tables, name)?;
+    let enabled = match asked.method {
+        Method::GET => None,
+        Method::POST => {
+            Some(asked.json()?["enabled"].as_bool().ok_or_else(|| ApiError::bad_body("`enabled` is required"))?)
+        }
+        Method::DELETE => Some(false),
+        _ => return Err(ApiError::no_route(path)),
+    };
+    if let Some(enabled) = enabled {
+        row.subdomain = enabled;
+        state.keep(&shared.data, tables)?;
+    }
+    let enabled = self::row(&state.tables, name)?.subdomain;
+    let url = state.url(name).filter(|_| enabled);
+    Ok(Reply::One(json!({ "enabled": enabled, "previews_enabled": false, "url": url })))
+}
+
+fn schedules(shared: &Shared, path: &str, name: &str, asked: &Asked) -> Answer {
+    let mut state = shared.state();
+    let mut tables = state.tables.clone();
+    let row = row_mut(&mut tables, name)?;
+    match asked.method {
+        Method::GET => {}
+        Method::PUT => {
+            let body = asked.json()?;
+            let entries = body.as_array().ok_or_else(|| ApiError::bad_body("the body has to be a list of `{cron}`"))?;
+            let crons = entries.iter().map(|entry| entry["cron"].as_str().map(str::to_string));
+            row.crons = crons.collect::<Option<_>>().ok_or_else(|| ApiError::bad_body("each entry needs a `cron`"))?;
+            row.modified_ms = now_ms();
+            state.run(&shared.data, tables)?;
+        }
+        _ => return Err(ApiError::no_route(path)),
+    }
+    let row = self::row(&state.tables, name)?;
+    let (created, modified) = (time(row.created_ms), time(row.modified_ms));
+    let describe = |cron: &String| json!({ "cron": cron, "created_on": created, "modified_on": modified });
+    Ok(Reply::One(json!({ "schedules": row.crons.iter().map(describe).collect::<Vec<_>>() })))
+}

@@ -1,0 +1,366 @@
+//! Does what a plan says. Before each call the journal has what the call is to do, and after it what became of it.
+//!
+//! One thread records and decides what is next. The calls run on threads of their own, a bounded number at a time. An action whose
+//! call fails leaves the rest alone, but for what waits for it.
+
+use crate::{
+    Action, AnyKind, Data, DataError, Event, Failure, FailureKind, Fence, Found, Fqn, Intent, Kinds, Plan, Reason,
+    Recorded, Recording, Reference, Row, Snapshot, Status, StoreError, Verb, Wanted,
+    call::{self, Call},
+    data,
+    store::RENEWAL,
+};
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
+    thread::{self, Scope},
+};
+
+/// How a plan is applied.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplyOptions<'a> {
+    /// How many calls run at once.
+    pub concurrency: usize,
+    /// Begins no further call once it is set. Calls under way are waited for.
+    pub stop: &'a AtomicBool,
+    /// What the makers of calls ask before each: it is kept up to date here.
+    pub fence: &'a Fence,
+}
+
+/// What happens while a plan is applied.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// A call is made.
+    Began(&'a Action),
+    /// An action is done.
+    Done(&'a Action),
+    /// An action failed.
+    Failed(&'a Action, &'a Failure),
+    /// An action is left out, because one that comes before it failed.
+    Skipped(&'a Action, &'a Fqn),
+}
+
+/// What became of a plan.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The resources whose actions are done.
+    pub done: Vec<Fqn>,
+    /// The resources whose actions failed.
+    pub failed: BTreeMap<Fqn, Failure>,
+    /// The resources whose actions were left out, because one that comes before failed or the run was stopped.
+    pub skipped: BTreeSet<Fqn>,
+}
+
+impl Outcome {
+    /// Whether everything was done.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty() && self.skipped.is_empty()
+    }
+}
+
+/// Why a plan was not applied, or not further.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The state is another one than the plan was made from.
+    #[error("the state has changed since the plan was made")]
+    Stale,
+    /// The state cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The plan is made of something that does not exist.
+    #[error("`{fqn}`: {error}")]
+    Data {
+        /// The resource.
+        fqn: Fqn,
+        /// Why.
+        error: DataError,
+    },
+}
+
+/// Does what `plan` says.
+///
+/// # Errors
+/// When the state has changed since the plan was made, or cannot be written. What was done until then is in the journal.
+pub fn apply(
+    plan: &Plan,
+    kinds: &Kinds,
+    mut recording: Box<dyn Recording>,
+    options: &ApplyOptions<'_>,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Outcome, ApplyError> {
+    let Snapshot { birth, serial, .. } = recording.snapshot();
+    let is_same_stack = *birth == plan.birth || plan.birth.is_empty();
+    if !is_same_stack || *serial != plan.serial {
+        recording.finish()?;
+        return Err(ApplyError::Stale);
+    }
+    options.fence.set(recording.renew()?);
+    let run =
+        Run { plan, kinds, options, recording: recording.as_mut(), outcome: Outcome::default(), open: plan.open() };
+    let outcome = thread::scope(|scope| run.all(scope, progress))?;
+    // No call may be made once the lease is given back.
+    options.fence.set(0);
+    recording.finish()?;
+    Ok(outcome)
+}
+
+impl Plan {
+    /// The actions to do, with those that they wait for.
+    fn open(&self) -> BTreeMap<&Fqn, BTreeSet<&Fqn>> {
+        let doing: BTreeSet<&Fqn> = self.changes().map(|action| &action.fqn).collect();
+        let waits = |action: &Action| action.waits.iter().filter_map(|fqn| doing.get(fqn).copied()).collect();
+        self.changes().map(|action| (&action.fqn, waits(action))).collect()
+    }
+
+    fn action(&self, fqn: &Fqn) -> Option<&Action> {
+        self.actions.binary_search_by(|action| action.fqn.cmp(fqn)).ok().and_then(|index| self.actions.get(index))
+    }
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    kinds: &'a Kinds,
+    options: &'a ApplyOptions<'a>,
+    recording: &'a mut dyn Recording,
+    outcome: Outcome,
+    /// The actions that have not begun, with those that they still wait for.
+    open: BTreeMap<&'a Fqn, BTreeSet<&'a Fqn>>,
+}
+
+/// What became of a call.
+struct Answer<'a> {
+    action: &'a Action,
+    result: Result<Option<Found<Data>>, Failure>,
+}
+
+impl<'a> Run<'a> {
+    fn all<'scope>(
+        mut self,
+        scope: &'scope Scope<'scope, 'a>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Outcome, ApplyError> {
+        let (answers, queue) = mpsc::channel::<Answer<'a>>();
+        let mut running = 0;
+        loop {
+            while running < self.options.concurrency && !self.options.stop.load(Ordering::Relaxed) {
+                let Some(action) = self.next() else { break };
+                progress(Progress::Began(action));
+                match self.begin(action)? {
+                    None => self.done(action, progress),
+                    Some(call) => {
+                        running += 1;
+                        self.spawn(scope, action, call, answers.clone());
+                    }
+                }
+            }
+            if running == 0 {
+                break;
+            }
+            match queue.recv_timeout(RENEWAL) {
+                Ok(Answer { action, result }) => {
+                    running -= 1;
+                    if let Some(call) = self.answered(action, result, progress)? {
+                        running += 1;
+                        self.spawn(scope, action, call, answers.clone());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            self.options.fence.set(self.recording.renew()?);
+        }
+        self.outcome.skipped.extend(self.open.keys().map(|fqn| (*fqn).clone()));
+        Ok(self.outcome)
+    }
+
+    /// An action that waits for nothing.
+    fn next(&mut self) -> Option<&'a Action> {
+        let fqn = *self.open.iter().find(|(_, waits)| waits.is_empty())?.0;
+        self.open.remove(fqn);
+        self.plan.action(fqn)
+    }
+
+    fn spawn<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, 'a>,
+        action: &'a Action,
+        call: Call,
+        answers: mpsc::Sender<Answer<'a>>,
+    ) {
+        let kind = self.kinds.get(&action.kind);
+        scope.spawn(move || {
+            let result = kind.map_or_else(|| Err(no_kind(action)), |kind: &dyn AnyKind| call::make(kind, &call));
+            // The receiver is gone if the run has ended with an error. The journal then has the intent.
+            let _ = answers.send(Answer { action, result });
+        });
+    }
+
+    /// Records what an action is about to do, and returns the call that does it. `None` if no call is needed.
+    fn begin(&mut self, action: &'a Action) -> Result<Option<Call>, ApplyError> {
+        let fqn = &action.fqn;
+        let row = self.recording.snapshot().rows.get(fqn).cloned();
+        match (action.verb, row) {
+            (Verb::Keep, _) => Ok(None),
+            (Verb::Note, _) => {
+                let Action { needs, parent, policy, .. } = action.clone();
+                self.recording.append(&Event::Noted { fqn: fqn.clone(), needs, parent, policy })?;
+                Ok(None)
+            }
+            (Verb::Forget, _) => {
+                self.recording.append(&Event::Gone { fqn: fqn.clone() })?;
+                Ok(None)
+            }
+            (Verb::Delete, Some(_)) if matches!(action.reason, Reason::WithParent(_)) => {
+                self.recording.append(&Event::Gone { fqn: fqn.clone() })?;
+                Ok(None)
+            }
+            (Verb::Delete | Verb::Replace, Some(row)) => {
+                self.recording.append(&Event::Leaving { fqn: fqn.clone() })?;
+                Ok(Some(deletion(action, &row)))
+            }
+            (Verb::Delete, None) => Ok(None),
+            (Verb::Create | Verb::Replace, row) => {
+                let was_begun = row.as_ref().is_some_and(|row| row.status == Status::Creating);
+                let instance = match row {
+                    Some(row) if was_begun => row.instance,
+                    _ => self.new_instance(fqn),
+                };
+                let wanted = self.intend(action, instance)?;
+                let unseen = was_begun && !self.plan.observed;
+                Ok(Some(if unseen { Call::CreateUnlessThere(wanted) } else { Call::Create(wanted) }))
+            }
+            (Verb::Update | Verb::Adopt, row) => self.begin_update(action, row).map(Some),
+        }
+    }
+
+    /// As [`Run::begin`], for a resource that exists.
+    fn begin_update(&mut self, action: &Action, mut row: Option<Row>) -> Result<Call, ApplyError> {
+        let fqn = &action.fqn;
+        if let (Some(found), Some(Status::Creating)) = (&action.found, row.as_ref().map(|row| row.status)) {
+            // The call that made it was not answered. What was seen is the answer.
+            let (attributes, effective) = (found.attributes.clone(), found.effective.clone());
+            self.recording.append(&Event::Effected { fqn: fqn.clone(), attributes, effective })?;
+            row = self.recording.snapshot().rows.get(fqn).cloned();
+        }
+        let found = action.found.as_ref().map(|found| found.attributes.clone());
+        let (instance, props, attributes) = match row {
+            Some(row) => (row.instance, row.desired, found.unwrap_or(row.attributes)),
+            None => (self.new_instance(fqn), Data::Null, found.unwrap_or_default()),
+        };
+        let Wanted { fqn, instance, name, props: wanted, .. } = self.intend(action, instance)?;
+        let wanted = wanted.unwrap_or_default();
+        // Of one that the state does not know, nobody knows what it was like before.
+        let props = if props.is_null() { wanted.clone() } else { props };
+        Ok(Call::Update(Recorded { fqn, instance, name, props, attributes }, wanted))
+    }
+
+    /// Records that the resource of `action` is about to be made or changed.
+    fn intend(&mut self, action: &Action, instance: String) -> Result<Wanted<Data, Data>, ApplyError> {
+        let rows = &self.recording.snapshot().rows;
+        let find = |reference: &Reference| rows.get(&reference.of)?.attributes.get(&reference.attribute).cloned();
+        let failed = |error| ApplyError::Data { fqn: action.fqn.clone(), error };
+        let props = data::resolve(&action.props, &find).map_err(failed)?;
+        if let Some(reference) = data::unknown(&props).map_err(failed)? {
+            return Err(failed(DataError::Unknown(reference)));
+        }
+        let intent = Intent {
+            kind: action.kind.clone(),
+            instance: instance.clone(),
+            generation: rows.get(&action.fqn).map_or(0, |row| row.generation),
+            name: action.name.clone(),
+            origin: action.origin,
+            desired: props.clone(),
+            needs: action.needs.clone(),
+            parent: action.parent.clone(),
+            policy: action.policy,
+        };
+        self.recording.append(&Event::Intended { fqn: action.fqn.clone(), intent: Box::new(intent) })?;
+        let (fqn, name) = (action.fqn.clone(), action.name.clone());
+        Ok(Wanted { fqn, instance, name, props: Some(props), attributes: None })
+    }
+
+    /// An id that no other instance of this stack has: events have different numbers.
+    fn new_instance(&self, fqn: &Fqn) -> String {
+        let Snapshot { birth, serial, .. } = self.recording.snapshot();
+        let digest = Sha256::digest(format!("{birth} {serial} {fqn}"));
+        digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Records what became of a call, and returns the next call of the same action if it has one.
+    fn answered(
+        &mut self,
+        action: &'a Action,
+        result: Result<Option<Found<Data>>, Failure>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<Option<Call>, ApplyError> {
+        let fqn = action.fqn.clone();
+        match result {
+            Ok(Some(Found { attributes, effective, .. })) => {
+                self.recording.append(&Event::Effected { fqn, attributes, effective })?;
+            }
+            Ok(None) => {
+                self.recording.append(&Event::Gone { fqn })?;
+                if action.verb == Verb::Replace {
+                    return self.begin(action);
+                }
+            }
+            Err(failure) => {
+                // After an unanswered call, nobody knows what is there. The row says so as it is.
+                if failure.kind != FailureKind::Unanswered {
+                    self.recording.append(&Event::Refused { fqn: fqn.clone(), message: failure.message.clone() })?;
+                }
+                progress(Progress::Failed(action, &failure));
+                self.skip(&fqn, progress);
+                self.outcome.failed.insert(fqn, failure);
+                return Ok(None);
+            }
+        }
+        self.done(action, progress);
+        Ok(None)
+    }
+
+    fn done(&mut self, action: &Action, progress: &mut dyn FnMut(Progress<'_>)) {
+        progress(Progress::Done(action));
+        self.outcome.done.push(action.fqn.clone());
+        for waits in self.open.values_mut() {
+            waits.remove(&action.fqn);
+        }
+    }
+
+    /// Leaves out everything that waits for `failed`.
+    fn skip(&mut self, failed: &Fqn, progress: &mut dyn FnMut(Progress<'_>)) {
+        let mut causes = vec![failed.clone()];
+        while let Some(cause) = causes.pop() {
+            let waiting = self.open.iter().filter(|(_, waits)| waits.contains(&cause)).map(|(fqn, _)| *fqn);
+            for fqn in waiting.collect::<Vec<_>>() {
+                self.open.remove(fqn);
+                if let Some(action) = self.plan.action(fqn) {
+                    progress(Progress::Skipped(action, failed));
+                }
+                self.outcome.skipped.insert(fqn.clone());
+                causes.push(fqn.clone());
+            }
+        }
+    }
+}
+
+/// The call that deletes what `row` says.
+fn deletion(action: &Action, row: &Row) -> Call {
+    let Row { fqn, instance, name, desired, pending, attributes, .. } = row.clone();
+    let props = pending.unwrap_or(desired);
+    match (&action.found, attributes) {
+        (Some(found), _) => Call::Delete(Recorded { fqn, instance, name, props, attributes: found.attributes.clone() }),
+        (None, Data::Null) => Call::DeleteIfThere(Wanted { fqn, instance, name, props: Some(props), attributes: None }),
+        (None, attributes) => Call::Delete(Recorded { fqn, instance, name, props, attributes }),
+    }
+}
+
+fn no_kind(action: &Action) -> Failure {
+    Failure::new(FailureKind::Refused, format!("no provider has the kind `{}` of `{}`", action.kind, action.fqn))
+}

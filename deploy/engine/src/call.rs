@@ -1,0 +1,74 @@
+//! One call for a resource, and what is done when its answer is lost. A call runs on a thread of its own and records nothing.
+
+use crate::{AnyKind, Data, Failure, FailureKind, Found, Recorded, Wanted};
+
+/// How often a call is made whose answer is lost.
+const ATTEMPTS: u32 = 3;
+
+/// A call that is to be made.
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    /// Makes the resource.
+    Create(Wanted<Data, Data>),
+    /// Makes the resource, unless an earlier run made it: the answer to that run's call is not known.
+    CreateUnlessThere(Wanted<Data, Data>),
+    /// Gives the resource other properties.
+    Update(Recorded<Data, Data>, Data),
+    /// Removes the resource.
+    Delete(Recorded<Data, Data>),
+    /// Removes the resource, if it is there: the answer to the call that made it is not known.
+    DeleteIfThere(Wanted<Data, Data>),
+}
+
+/// Makes the call. `None` is the result of a deletion.
+pub(crate) fn make(kind: &dyn AnyKind, call: &Call) -> Result<Option<Found<Data>>, Failure> {
+    match call {
+        Call::Create(wanted) => create(kind, wanted).map(Some),
+        Call::CreateUnlessThere(wanted) => match find(kind, wanted)? {
+            Some(found) => Ok(Some(found)),
+            None => create(kind, wanted).map(Some),
+        },
+        Call::Update(recorded, props) => repeat(|| kind.update(recorded, props)).map(Some),
+        Call::Delete(recorded) => repeat(|| kind.delete(recorded)).map(|()| None),
+        Call::DeleteIfThere(wanted) => {
+            let Some(found) = find(kind, wanted)? else { return Ok(None) };
+            let Wanted { fqn, instance, name, props, .. } = wanted.clone();
+            let props = props.unwrap_or_default();
+            let recorded = Recorded { fqn, instance, name, props, attributes: found.attributes };
+            repeat(|| kind.delete(&recorded)).map(|()| None)
+        }
+    }
+}
+
+/// Makes a resource. If the answer is lost, a look says whether it was made.
+fn create(kind: &dyn AnyKind, wanted: &Wanted<Data, Data>) -> Result<Found<Data>, Failure> {
+    let mut made = kind.create(wanted);
+    for _ in 1..ATTEMPTS {
+        match made {
+            Err(failure) if failure.kind == FailureKind::Unanswered => {
+                made = match find(kind, wanted)? {
+                    Some(found) => Ok(found),
+                    None => kind.create(wanted),
+                };
+            }
+            made => return made,
+        }
+    }
+    made
+}
+
+fn find(kind: &dyn AnyKind, wanted: &Wanted<Data, Data>) -> Result<Option<Found<Data>>, Failure> {
+    Ok(kind.find(std::slice::from_ref(wanted))?.into_iter().next().flatten())
+}
+
+/// Makes a call that may be made again when its answer is lost.
+fn repeat<T>(mut call: impl FnMut() -> Result<T, Failure>) -> Result<T, Failure> {
+    let mut outcome = call();
+    for _ in 1..ATTEMPTS {
+        match outcome {
+            Err(failure) if failure.kind == FailureKind::Unanswered => outcome = call(),
+            outcome => return outcome,
+        }
+    }
+    outcome
+}

@@ -1,0 +1,534 @@
+//! Decides what to do. A plan is a function of the program, the state, and what was seen; it makes no call and leaves no choice to
+//! [`apply()`](crate::apply()).
+
+use crate::{
+    AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Name, Observation, Observed, Policy, Program,
+    ProgramError, Reference, Resource, Row, Snapshot, Stack, Status, changes, data, observe::name_of, row::Origin,
+};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// What is to be done with a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Nothing.
+    Keep,
+    /// It is made.
+    Create,
+    /// Its properties are changed.
+    Update,
+    /// It exists, and becomes ours.
+    Adopt,
+    /// It is deleted, and made again.
+    Replace,
+    /// It is deleted.
+    Delete,
+    /// It stays where it is, and is no longer ours.
+    Forget,
+    /// Only what the state says of it is changed.
+    Note,
+}
+
+/// Why an action was chosen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is what the program says.
+    Same,
+    /// The program has it, and the state does not.
+    New,
+    /// The program says something else now.
+    Changed,
+    /// A property is made from a resource that is made anew.
+    Upstream(Fqn),
+    /// A property cannot be changed.
+    Fixed(String),
+    /// It was changed by somebody else.
+    Drifted,
+    /// It was deleted by somebody else.
+    Vanished,
+    /// The last run did not come to its end.
+    Interrupted,
+    /// It exists and carries our mark, and the state does not know it.
+    Lost,
+    /// It exists, and the user said that it is ours from now on.
+    Adopted,
+    /// The program no longer has it.
+    Undeclared,
+    /// The program no longer has it, and it is to stay.
+    Retained,
+    /// It vanishes with the resource that it belongs to.
+    WithParent(Fqn),
+    /// What is to become of it was changed, or what it is made from.
+    Policy,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Same => f.write_str("unchanged"),
+            Self::New => f.write_str("new in the program"),
+            Self::Changed => f.write_str("the program changed"),
+            Self::Upstream(fqn) => write!(f, "`{fqn}` is made anew"),
+            Self::Fixed(path) => write!(f, "`{path}` cannot be changed in place"),
+            Self::Drifted => f.write_str("somebody else changed it"),
+            Self::Vanished => f.write_str("somebody else deleted it"),
+            Self::Interrupted => f.write_str("the last run was cut off"),
+            Self::Lost => f.write_str("it exists with our mark, and the state does not know it"),
+            Self::Adopted => f.write_str("it exists, and `--adopt` takes it over"),
+            Self::Undeclared => f.write_str("no longer in the program"),
+            Self::Retained => f.write_str("no longer in the program, and to be retained"),
+            Self::WithParent(fqn) => write!(f, "vanishes with `{fqn}`"),
+            Self::Policy => f.write_str("only the state changes"),
+        }
+    }
+}
+
+/// What an action may cost those who use the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// Nobody notices.
+    None,
+    /// What runs is interrupted for a moment.
+    Restarts,
+    /// Something no longer answers.
+    Outage,
+    /// Data is lost.
+    DataLoss,
+}
+
+impl fmt::Display for Risk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Restarts => "restarts",
+            Self::Outage => "outage",
+            Self::DataLoss => "data loss",
+        })
+    }
+}
+
+/// What is to be done with one resource.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Action {
+    /// The resource.
+    pub fqn: Fqn,
+    /// Its kind.
+    pub kind: String,
+    /// What is done.
+    pub verb: Verb,
+    /// Why.
+    pub reason: Reason,
+    /// What it may cost.
+    pub risk: Risk,
+    /// Its name at Cloudflare.
+    pub name: Name,
+    /// The properties in which the program and the state differ.
+    pub differences: Vec<Difference>,
+    /// The properties that it is to have. Attributes that are not known yet are still in the places where they will stand.
+    pub props: Data,
+    /// The resources that it is made from.
+    pub needs: BTreeSet<Fqn>,
+    /// The resource that it belongs to.
+    pub parent: Option<Fqn>,
+    /// What is to become of it when the program no longer has it.
+    pub policy: Policy,
+    /// Whether it is made or found.
+    pub origin: Origin,
+    /// What was found, of a resource whose attributes the state does not know.
+    pub found: Option<Found<Data>>,
+    /// The resources whose actions come before this one.
+    pub waits: BTreeSet<Fqn>,
+}
+
+/// What to do with the resources of a stack.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// The stack.
+    pub stack: Stack,
+    /// The state that the plan was made from: see [`Snapshot::birth`].
+    pub birth: String,
+    /// As `birth`: see [`Snapshot::serial`].
+    pub serial: u64,
+    /// Whether Cloudflare was asked what is there.
+    pub observed: bool,
+    /// One action for each resource, in the order of their names.
+    pub actions: Vec<Action>,
+}
+
+impl Plan {
+    /// The actions that do something.
+    pub fn changes(&self) -> impl Iterator<Item = &Action> {
+        self.actions.iter().filter(|action| action.verb != Verb::Keep)
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes().next().is_none()
+    }
+}
+
+/// What the user has allowed.
+#[derive(Clone, Debug, Default)]
+pub struct Allowed {
+    /// The resources whose data may be lost.
+    pub data_loss: BTreeSet<Fqn>,
+    /// The resources that exist and become ours.
+    pub adopt: BTreeSet<Fqn>,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The program makes no sense.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// Data would be lost.
+    #[error("the data of {} would be lost", list(.0))]
+    DataLoss(Vec<Fqn>),
+    /// Somebody else's resource has the name.
+    #[error("a {title} called `{name}` exists and is not known to be ours, and `{fqn}` would take it over")]
+    Foreign {
+        /// The resource.
+        fqn: Fqn,
+        /// What people call its kind.
+        title: &'static str,
+        /// Its name at Cloudflare.
+        name: String,
+    },
+    /// Two resources have one name at Cloudflare.
+    #[error("`{first}` and `{second}` would both be the {title} `{name}`; rename one of them")]
+    OneName {
+        /// A resource.
+        first: Fqn,
+        /// Another one.
+        second: Fqn,
+        /// What people call their kind.
+        title: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A resource became one of another kind under its old name.
+    #[error("`{fqn}` was a `{was}` and is a `{is}` now; give it another name")]
+    OtherKind {
+        /// The resource.
+        fqn: Fqn,
+        /// Its kind in the state.
+        was: String,
+        /// Its kind in the program.
+        is: String,
+    },
+    /// The state has a resource of a kind that nobody provides.
+    #[error("the state has `{fqn}` of the kind `{kind}`, which no provider has")]
+    NoKind {
+        /// The resource.
+        fqn: Fqn,
+        /// The kind.
+        kind: String,
+    },
+    /// What the state has of a resource cannot be used.
+    #[error("the state of `{fqn}`: {error}")]
+    Row {
+        /// The resource.
+        fqn: Fqn,
+        /// Why.
+        error: DataError,
+    },
+}
+
+fn list(names: &[Fqn]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Decides what to do so that Cloudflare has what `program` says.
+///
+/// # Errors
+/// When the program makes no sense, when data would be lost that may not be, or when somebody else's resource is in the way.
+pub fn plan(
+    program: &Program,
+    snapshot: &Snapshot,
+    observed: &Observed,
+    kinds: &Kinds,
+    allowed: &Allowed,
+) -> Result<Plan, PlanError> {
+    let mut planner = Planner { program, snapshot, observed, kinds, allowed, actions: BTreeMap::new() };
+    for resource in program.in_order(kinds)? {
+        let action = planner.declared(resource)?;
+        planner.actions.insert(resource.fqn.clone(), action);
+    }
+    let gone: Vec<&Row> = snapshot.rows.values().filter(|row| !program.resources().contains_key(&row.fqn)).collect();
+    for row in gone {
+        let action = planner.undeclared(row)?;
+        planner.actions.insert(row.fqn.clone(), action);
+    }
+    planner.order_deletions();
+    planner.check()?;
+    Ok(Plan {
+        stack: program.stack().clone(),
+        birth: snapshot.birth.clone(),
+        serial: snapshot.serial,
+        observed: !observed.is_empty(),
+        actions: planner.actions.into_values().collect(),
+    })
+}
+
+struct Planner<'a> {
+    program: &'a Program,
+    snapshot: &'a Snapshot,
+    observed: &'a Observed,
+    kinds: &'a Kinds,
+    allowed: &'a Allowed,
+    actions: BTreeMap<Fqn, Action>,
+}
+
+/// What was decided about a resource that the program has.
+struct Choice {
+    verb: Verb,
+    reason: Reason,
+    differences: Vec<Difference>,
+}
+
+impl Choice {
+    fn new(verb: Verb, reason: Reason) -> Self {
+        Self { verb, reason, differences: Vec::new() }
+    }
+}
+
+impl Planner<'_> {
+    /// The action for a resource that the program has. All that it is made from have theirs.
+    fn declared(&self, resource: &Resource) -> Result<Action, PlanError> {
+        let Resource { fqn, kind: kind_name, .. } = resource;
+        let no_kind = || ProgramError::NoKind { fqn: fqn.clone(), kind: (*kind_name).into() };
+        let kind = self.kinds.get(kind_name).ok_or_else(no_kind)?;
+        let row = self.snapshot.rows.get(fqn);
+        if let Some(row) = row.filter(|row| row.kind != *kind_name) {
+            return Err(PlanError::OtherKind { fqn: fqn.clone(), was: row.kind.clone(), is: (*kind_name).into() });
+        }
+        let in_program = |error| ProgramError::Data { fqn: fqn.clone(), error };
+        let props = data::resolve(&resource.props, &|reference| self.attribute(reference)).map_err(in_program)?;
+        let needs = Program::needs(resource)?;
+        let generation = row.map_or(0, |row| row.generation);
+        let name = name_of(self.program, fqn, resource.pinned.as_deref(), kind, generation);
+        let found = match self.observed.get(fqn) {
+            Some(Observation::Present(found)) if row.is_none_or(|row| row.attributes.is_null()) => Some(found),
+            _ => None,
+        };
+        let choice = match (row, found) {
+            (Some(row), _) => self.recorded(resource, row, kind, &props, &name, &needs)?,
+            (None, None) => Choice::new(Verb::Create, Reason::New),
+            (None, Some(found)) if found.ours => Choice::new(Verb::Adopt, Reason::Lost),
+            (None, Some(_)) if self.allowed.adopt.contains(fqn) => Choice::new(Verb::Adopt, Reason::Adopted),
+            (None, Some(_)) => {
+                return Err(PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: name.text });
+            }
+        };
+        let origin = match (row, &choice.reason) {
+            (Some(row), _) => row.origin,
+            (None, Reason::Adopted) => Origin::Adopted,
+            (None, _) => Origin::Created,
+        };
+        let risk = match (choice.verb, row) {
+            (Verb::Replace, Some(row)) => deletion_risk(kind, row),
+            (Verb::Update | Verb::Adopt, _) if kind.facts().restarts => Risk::Restarts,
+            _ => Risk::None,
+        };
+        Ok(Action {
+            fqn: fqn.clone(),
+            kind: (*kind_name).into(),
+            verb: choice.verb,
+            reason: choice.reason,
+            risk,
+            name,
+            differences: choice.differences,
+            props,
+            waits: needs.clone(),
+            needs,
+            parent: resource.parent.clone(),
+            policy: resource.policy,
+            origin,
+            found: found.cloned(),
+        })
+    }
+
+    /// The choice for a resource that the program and the state have.
+    fn recorded(
+        &self,
+        resource: &Resource,
+        row: &Row,
+        kind: &dyn AnyKind,
+        props: &Data,
+        name: &Name,
+        needs: &BTreeSet<Fqn>,
+    ) -> Result<Choice, PlanError> {
+        let observation = self.observed.get(&row.fqn);
+        if matches!(observation, Some(Observation::Absent)) {
+            let reason = if row.is_settled() { Reason::Vanished } else { Reason::Interrupted };
+            return Ok(Choice::new(Verb::Create, reason));
+        }
+        let desired = row.pending.as_ref().unwrap_or(&row.desired);
+        let mut differences = changes(desired, props);
+        if row.name != *name {
+            let renamed = |name: &Name| Some(Data::from(name.text.clone()));
+            differences.push(Difference { path: "name".into(), before: renamed(&row.name), after: renamed(name) });
+        }
+        let fixed = differences.iter().map(|difference| difference.path.as_str());
+        let mut fixed = fixed.filter(|path| *path == "name" || kind.facts().replacing.contains(path));
+        if let Some(path) = fixed.next() {
+            let reason = Reason::Fixed(path.into());
+            return Ok(Choice { verb: Verb::Replace, reason, differences });
+        }
+        let parent_anew = resource.parent.as_ref().filter(|parent| {
+            let verb = self.actions.get(parent).map(|action| action.verb);
+            matches!(verb, Some(Verb::Create | Verb::Replace))
+        });
+        if let Some(parent) = parent_anew {
+            // What belongs to it went with it.
+            return Ok(Choice { verb: Verb::Create, reason: Reason::Upstream(parent.clone()), differences });
+        }
+        if !row.is_settled() {
+            // What was seen may be what the call under way left half done.
+            let verb = match (row.status, observation) {
+                (Status::Creating, None) => Verb::Create,
+                _ => Verb::Update,
+            };
+            return Ok(Choice { verb, reason: Reason::Interrupted, differences });
+        }
+        if !differences.is_empty() {
+            let unknown = data::unknown(props).map_err(|error| PlanError::Row { fqn: row.fqn.clone(), error })?;
+            let reason = match unknown {
+                Some(reference) if differences.iter().all(is_unknown) => Reason::Upstream(reference.of),
+                _ => Reason::Changed,
+            };
+            return Ok(Choice { verb: Verb::Update, reason, differences });
+        }
+        if let Some(Observation::Present(found)) = observation
+            && found.effective != row.effective
+        {
+            let differences = changes(&found.effective, &row.effective);
+            return Ok(Choice { verb: Verb::Update, reason: Reason::Drifted, differences });
+        }
+        let noted = row.policy != resource.policy || row.needs != *needs || row.parent != resource.parent;
+        Ok(if noted { Choice::new(Verb::Note, Reason::Policy) } else { Choice::new(Verb::Keep, Reason::Same) })
+    }
+
+    /// The attribute of a resource, if it is known before anything is done.
+    fn attribute(&self, reference: &Reference) -> Option<Data> {
+        let action = self.actions.get(&reference.of)?;
+        let facts = self.kinds.get(&action.kind)?.facts();
+        let stable = facts.stable.contains(&reference.attribute.as_str());
+        let attributes = match action.verb {
+            Verb::Keep | Verb::Note => &self.snapshot.rows.get(&reference.of)?.attributes,
+            Verb::Update if stable => &self.snapshot.rows.get(&reference.of)?.attributes,
+            Verb::Adopt if stable => &action.found.as_ref()?.attributes,
+            _ => return None,
+        };
+        attributes.get(&reference.attribute).cloned()
+    }
+
+    /// The action for a resource that only the state has.
+    fn undeclared(&self, row: &Row) -> Result<Action, PlanError> {
+        let no_kind = || PlanError::NoKind { fqn: row.fqn.clone(), kind: row.kind.clone() };
+        let kind = self.kinds.get(&row.kind).ok_or_else(no_kind)?;
+        let vanished = matches!(self.observed.get(&row.fqn), Some(Observation::Absent));
+        let stays = row.policy == Policy::Retain || row.origin == Origin::Adopted;
+        let (verb, reason) = match (vanished, stays) {
+            (true, _) => (Verb::Forget, Reason::Vanished),
+            (false, true) => (Verb::Forget, Reason::Retained),
+            (false, false) => (Verb::Delete, Reason::Undeclared),
+        };
+        Ok(Action {
+            fqn: row.fqn.clone(),
+            kind: row.kind.clone(),
+            verb,
+            reason,
+            risk: if verb == Verb::Delete { deletion_risk(kind, row) } else { Risk::None },
+            name: row.name.clone(),
+            differences: Vec::new(),
+            props: row.desired.clone(),
+            needs: row.needs.clone(),
+            parent: row.parent.clone(),
+            policy: row.policy,
+            origin: row.origin,
+            found: match self.observed.get(&row.fqn) {
+                Some(Observation::Present(found)) if row.attributes.is_null() => Some(found.clone()),
+                _ => None,
+            },
+            waits: BTreeSet::new(),
+        })
+    }
+
+    /// Lets each deletion wait for all that was made from the resource, and lets what vanishes with its container wait for that.
+    fn order_deletions(&mut self) {
+        let leaving = |action: &Action| matches!(action.verb, Verb::Delete | Verb::Forget);
+        let deleted: BTreeSet<Fqn> = self
+            .actions
+            .values()
+            .filter(|action| action.verb == Verb::Delete)
+            .map(|action| action.fqn.clone())
+            .collect();
+        let with_parent = |action: &Action, kinds: &Kinds| {
+            let dies = kinds.get(&action.kind).is_some_and(|kind| kind.facts().dies_with_parent);
+            action.parent.clone().filter(|parent| dies && action.verb == Verb::Delete && deleted.contains(parent))
+        };
+        let mut edges: Vec<(Fqn, Fqn)> = Vec::new();
+        for action in self.actions.values_mut() {
+            if let Some(parent) = with_parent(action, self.kinds) {
+                edges.push((action.fqn.clone(), parent.clone()));
+                action.reason = Reason::WithParent(parent);
+            }
+        }
+        for row in self.snapshot.rows.values() {
+            let vanishes =
+                matches!(self.actions.get(&row.fqn).map(|action| &action.reason), Some(Reason::WithParent(_)));
+            for need in row.needs.iter().filter(|need| self.actions.get(need).is_some_and(leaving)) {
+                if !vanishes || row.parent.as_ref() != Some(need) {
+                    edges.push((need.clone(), row.fqn.clone()));
+                }
+            }
+        }
+        for (waiting, first) in edges {
+            if let Some(action) = self.actions.get_mut(&waiting) {
+                action.waits.insert(first);
+            }
+        }
+    }
+
+    /// Looks for what no plan may do.
+    fn check(&self) -> Result<(), PlanError> {
+        let mut names: BTreeMap<(&str, &str), &Fqn> = BTreeMap::new();
+        for action in self.actions.values().filter(|action| !matches!(action.verb, Verb::Forget)) {
+            if let Some(first) = names.insert((&action.kind, &action.name.text), &action.fqn) {
+                let title = self.kinds.get(&action.kind).map_or("resource", |kind| kind.facts().title);
+                let (first, second, name) = (first.clone(), action.fqn.clone(), action.name.text.clone());
+                return Err(PlanError::OneName { first, second, title, name });
+            }
+        }
+        let lost = self.actions.values().filter(|action| action.risk == Risk::DataLoss);
+        let lost: Vec<Fqn> =
+            lost.map(|action| action.fqn.clone()).filter(|fqn| !self.allowed.data_loss.contains(fqn)).collect();
+        if lost.is_empty() { Ok(()) } else { Err(PlanError::DataLoss(lost)) }
+    }
+}
+
+fn is_unknown(difference: &Difference) -> bool {
+    difference.after.as_ref().is_some_and(|after| matches!(data::unknown(after), Ok(Some(_))))
+}
+
+/// What it may cost to delete a resource.
+fn deletion_risk(kind: &dyn AnyKind, row: &Row) -> Risk {
+    let facts = kind.facts();
+    let holds = |props: &Data| (facts.holds_data)(props);
+    if holds(&row.desired) || row.pending.as_ref().is_some_and(holds) {
+        return Risk::DataLoss;
+    }
+    if facts.restarts { Risk::Outage } else { Risk::None }
+}

@@ -1,0 +1,188 @@
+//! What a program declares: resources, and what is to become of them.
+
+use crate::{Data, DataError, Fqn, Kinds, NameError, Stack, data};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is to become of a resource when the program no longer has it, or when the stack is destroyed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// It is deleted. If it has data, only after the user has said so.
+    #[default]
+    Delete,
+    /// It stays where it is, and is no longer ours.
+    Retain,
+}
+
+/// One resource as the program has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name in the program.
+    pub fqn: Fqn,
+    /// The name of its kind.
+    pub kind: &'static str,
+    /// Its properties, in which attributes of other resources may stand.
+    pub props: Data,
+    /// Resources that have to exist before it, besides those whose attributes it uses.
+    pub after: BTreeSet<Fqn>,
+    /// The resource that it belongs to.
+    pub parent: Option<Fqn>,
+    /// The name that it has at Cloudflare, if the program says one.
+    pub pinned: Option<String>,
+    /// What is to become of it when the program no longer has it.
+    pub policy: Policy,
+}
+
+/// The resources of a stack.
+#[derive(Clone, Debug)]
+pub struct Program {
+    stack: Stack,
+    resources: BTreeMap<Fqn, Resource>,
+}
+
+/// Why a program makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProgramError {
+    /// Two resources have one name.
+    #[error("two resources are called `{fqn}`: {}", describe_conflict(*kinds, paths))]
+    Conflict {
+        /// The name.
+        fqn: Fqn,
+        /// Their kinds.
+        kinds: (&'static str, &'static str),
+        /// The properties in which they differ.
+        paths: Vec<String>,
+    },
+    /// A resource has a kind that nobody provides.
+    #[error("`{fqn}` has the kind `{kind}`, which no provider has")]
+    NoKind {
+        /// The resource.
+        fqn: Fqn,
+        /// The kind.
+        kind: String,
+    },
+    /// A resource is made from one that the program does not have.
+    #[error("`{fqn}` is made from `{missing}`, which the program does not have")]
+    Missing {
+        /// The resource.
+        fqn: Fqn,
+        /// What is not there.
+        missing: Fqn,
+    },
+    /// Resources are made from each other.
+    #[error("these resources are made from each other: {}", list(.0))]
+    Cycle(Vec<Fqn>),
+    /// The properties of a resource cannot be used.
+    #[error("`{fqn}`: {error}")]
+    Data {
+        /// The resource.
+        fqn: Fqn,
+        /// Why.
+        error: DataError,
+    },
+    /// A name is not legal.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+fn describe_conflict((one, other): (&str, &str), paths: &[String]) -> String {
+    if one == other {
+        return format!("both are of the kind `{one}`, and they differ in {}; make them the same", paths.join(", "));
+    }
+    format!("one is of the kind `{one}`, the other of the kind `{other}`; rename one of them")
+}
+
+fn list(names: &[Fqn]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+impl Program {
+    /// A program without resources.
+    #[must_use]
+    pub fn new(stack: Stack) -> Self {
+        Self { stack, resources: BTreeMap::new() }
+    }
+
+    /// The stack that it describes.
+    #[must_use]
+    pub fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// Adds a resource. The same resource may be added again: two Workers may bind one bucket.
+    ///
+    /// # Errors
+    /// When another resource has its name.
+    pub fn declare(&mut self, resource: Resource) -> Result<(), ProgramError> {
+        let Some(other) = self.resources.get(&resource.fqn) else {
+            self.resources.insert(resource.fqn.clone(), resource);
+            return Ok(());
+        };
+        if *other == resource {
+            return Ok(());
+        }
+        let differences = data::changes(&other.props, &resource.props);
+        let mut paths: Vec<String> = differences.into_iter().map(|difference| difference.path).collect();
+        if paths.is_empty() {
+            paths.push("what they belong to".into());
+        }
+        Err(ProgramError::Conflict { fqn: resource.fqn, kinds: (other.kind, resource.kind), paths })
+    }
+
+    /// The resources, by name.
+    #[must_use]
+    pub fn resources(&self) -> &BTreeMap<Fqn, Resource> {
+        &self.resources
+    }
+
+    /// The resources that `resource` is made from.
+    pub(crate) fn needs(resource: &Resource) -> Result<BTreeSet<Fqn>, ProgramError> {
+        let failed = |error| ProgramError::Data { fqn: resource.fqn.clone(), error };
+        let mut needs: BTreeSet<Fqn> =
+            data::references(&resource.props).map_err(failed)?.into_iter().map(|reference| reference.of).collect();
+        needs.extend(resource.after.iter().cloned());
+        needs.extend(resource.parent.clone());
+        needs.remove(&resource.fqn);
+        Ok(needs)
+    }
+
+    /// Checks the program, and returns its resources so that each comes after what it is made from. Among resources that do not
+    /// depend on each other, the order is that of their names.
+    ///
+    /// # Errors
+    /// When a kind or a resource is missing, properties cannot be used, or resources are made from each other.
+    pub fn in_order(&self, kinds: &Kinds) -> Result<Vec<&Resource>, ProgramError> {
+        let mut waits: BTreeMap<&Fqn, usize> = BTreeMap::new();
+        let mut waiting: BTreeMap<Fqn, Vec<&Fqn>> = BTreeMap::new();
+        for (fqn, resource) in &self.resources {
+            if kinds.get(resource.kind).is_none() {
+                return Err(ProgramError::NoKind { fqn: fqn.clone(), kind: resource.kind.into() });
+            }
+            let needs = Self::needs(resource)?;
+            waits.insert(fqn, needs.len());
+            for need in needs {
+                if !self.resources.contains_key(&need) {
+                    return Err(ProgramError::Missing { fqn: fqn.clone(), missing: need });
+                }
+                waiting.entry(need).or_default().push(fqn);
+            }
+        }
+        let mut ready: BTreeSet<&Fqn> = waits.iter().filter(|(_, count)| **count == 0).map(|(fqn, _)| *fqn).collect();
+        let mut ordered = Vec::with_capacity(self.resources.len());
+        while let Some(fqn) = ready.pop_first() {
+            ordered.push(&self.resources[fqn]);
+            waits.remove(fqn);
+            for next in waiting.get(fqn).into_iter().flatten() {
+                if let Some(count) = waits.get_mut(next) {
+                    *count -= 1;
+                    if *count == 0 {
+                        ready.insert(next);
+                    }
+                }
+            }
+        }
+        if waits.is_empty() { Ok(ordered) } else { Err(ProgramError::Cycle(waits.into_keys().cloned().collect())) }
+    }
+}

@@ -1,0 +1,343 @@
+//! What the state has of one resource, and how it changes.
+//!
+//! A run writes an [`Event`] before each call and one after it. [`Row::next`] is the only place that says what an event makes of a
+//! row, so a run, the recovery after one that was cut off, and every store agree.
+
+use crate::{Data, Fqn, Name, Policy};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// The version of the format of rows, in their field `schema`. A row of another version is an error that names it.
+pub const ROW_SCHEMA: u32 = 1;
+
+/// What the state has of one resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// The version of the format: [`ROW_SCHEMA`].
+    pub schema: u32,
+    /// The resource.
+    pub fqn: Fqn,
+    /// Its kind.
+    pub kind: String,
+    /// What tells this resource from an earlier or a later one of the same name.
+    pub instance: String,
+    /// The number of the last event that is in the row: see [`Snapshot::serial`](crate::Snapshot::serial).
+    pub serial: u64,
+    /// How often the resource was replaced by a new one beside it.
+    pub generation: u32,
+    /// Its name at Cloudflare.
+    pub name: Name,
+    /// Where it is in its life.
+    pub status: Status,
+    /// Whether a run made it or found it.
+    pub origin: Origin,
+    /// The properties that the last call which was answered had, with every output in its place.
+    pub desired: Data,
+    /// The properties that the call under way has, or the one that was cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Data>,
+    /// The properties as Cloudflare answered them, with its defaults.
+    pub effective: Data,
+    /// What became known when it was made: ids, addresses.
+    pub attributes: Data,
+    /// The resources that it was made from.
+    pub needs: BTreeSet<Fqn>,
+    /// The resource that it belongs to, and vanishes with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Fqn>,
+    /// What is to become of it when the program no longer has it.
+    pub policy: Policy,
+    /// What the last call failed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// Where a resource is in its life. The first word of each pair is written before the call, the second one after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It may exist.
+    Creating,
+    /// It exists, as it was made.
+    Created,
+    /// It exists. Its properties are the old ones, the new ones, or some of both.
+    Updating,
+    /// It exists, with the properties of a later version of the program.
+    Updated,
+    /// It may exist.
+    Deleting,
+}
+
+/// Where a resource comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A run made it.
+    Created,
+    /// It existed, and the user said that it is ours from now on. `destroy` leaves it where it is.
+    Adopted,
+}
+
+/// What a run is about to do with a resource: everything that is needed to find out later whether it was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intent {
+    /// Its kind.
+    pub kind: String,
+    /// What tells it from others of the same name. Only a new resource gets a new one.
+    pub instance: String,
+    /// How often it was replaced by a new one beside it.
+    pub generation: u32,
+    /// Its name at Cloudflare.
+    pub name: Name,
+    /// Whether it is made or found.
+    pub origin: Origin,
+    /// The properties that the call has.
+    pub desired: Data,
+    /// The resources that it is made from.
+    pub needs: BTreeSet<Fqn>,
+    /// The resource that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Fqn>,
+    /// What is to become of it when the program no longer has it.
+    pub policy: Policy,
+}
+
+/// One entry of the journal: something that a run is about to do, or has done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// A call that makes or changes the resource is about to be made.
+    Intended {
+        /// The resource.
+        fqn: Fqn,
+        /// What the call is to do.
+        intent: Box<Intent>,
+    },
+    /// The call was answered, or a look at Cloudflare showed that it took effect.
+    Effected {
+        /// The resource.
+        fqn: Fqn,
+        /// What became known.
+        attributes: Data,
+        /// The properties as Cloudflare answered them.
+        effective: Data,
+    },
+    /// A call that deletes the resource is about to be made.
+    Leaving {
+        /// The resource.
+        fqn: Fqn,
+    },
+    /// The resource is gone, or no longer ours to care for.
+    Gone {
+        /// The resource.
+        fqn: Fqn,
+    },
+    /// A call was refused, and had no effect.
+    Refused {
+        /// The resource.
+        fqn: Fqn,
+        /// Why.
+        message: String,
+    },
+    /// What belongs to the row and not to the resource has changed. No call is made.
+    Noted {
+        /// The resource.
+        fqn: Fqn,
+        /// The resources that it was made from.
+        needs: BTreeSet<Fqn>,
+        /// The resource that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<Fqn>,
+        /// What is to become of it when the program no longer has it.
+        policy: Policy,
+    },
+}
+
+impl Event {
+    /// The resource that the event is about.
+    #[must_use]
+    pub fn fqn(&self) -> &Fqn {
+        match self {
+            Self::Intended { fqn, .. }
+            | Self::Effected { fqn, .. }
+            | Self::Leaving { fqn }
+            | Self::Gone { fqn }
+            | Self::Refused { fqn, .. }
+            | Self::Noted { fqn, .. } => fqn,
+        }
+    }
+
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Intended { .. } => "intended",
+            Self::Effected { .. } => "effected",
+            Self::Leaving { .. } => "leaving",
+            Self::Gone { .. } => "gone",
+            Self::Refused { .. } => "refused",
+            Self::Noted { .. } => "noted",
+        }
+    }
+}
+
+/// An event that cannot follow what the row says: the journal and the rows do not belong together.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the event `{event}` cannot follow the row of `{fqn}`, which {row}")]
+pub struct RowError {
+    fqn: Fqn,
+    event: &'static str,
+    row: String,
+}
+
+impl Row {
+    /// The row after `event`, which has the number `serial`. `None` means that there is none: before a resource is made, and after it is gone.
+    ///
+    /// # Errors
+    /// When the event cannot follow the row.
+    pub fn next(row: Option<Self>, event: &Event, serial: u64) -> Result<Option<Self>, RowError> {
+        let described = row.as_ref().map_or("does not exist".into(), |row| format!("has the status {:?}", row.status));
+        let refused = || RowError { fqn: event.fqn().clone(), event: event.word(), row: described.clone() };
+        if let Event::Intended { fqn, intent } = event {
+            return Ok(Some(Self { serial, ..Self::intended(row, fqn, intent) }));
+        }
+        let mut row = row.ok_or_else(refused)?;
+        match event {
+            Event::Intended { .. } => {}
+            Event::Effected { attributes, effective, .. } => {
+                row.status = match row.status {
+                    Status::Creating => Status::Created,
+                    Status::Updating => Status::Updated,
+                    Status::Created | Status::Updated | Status::Deleting => return Err(refused()),
+                };
+                row.desired = row.pending.take().ok_or_else(refused)?;
+                row.attributes.clone_from(attributes);
+                row.effective.clone_from(effective);
+                row.failure = None;
+            }
+            Event::Leaving { .. } => row.status = Status::Deleting,
+            Event::Gone { .. } => return Ok(None),
+            Event::Refused { message, .. } => row.failure = Some(message.clone()),
+            Event::Noted { needs, parent, policy, .. } => {
+                row.needs.clone_from(needs);
+                row.parent.clone_from(parent);
+                row.policy = *policy;
+            }
+        }
+        row.serial = serial;
+        Ok(Some(row))
+    }
+
+    fn intended(row: Option<Self>, fqn: &Fqn, intent: &Intent) -> Self {
+        let Intent { kind, instance, generation, name, origin, desired, needs, parent, policy } = intent.clone();
+        let same = row.filter(|row| row.instance == instance);
+        let status = match same.as_ref().map(|row| row.status) {
+            // One that may not exist is made, not changed.
+            None | Some(Status::Creating) => Status::Creating,
+            Some(_) => Status::Updating,
+        };
+        let (old, effective, attributes) =
+            same.map_or_else(Default::default, |row| (row.desired, row.effective, row.attributes));
+        Self {
+            schema: ROW_SCHEMA,
+            fqn: fqn.clone(),
+            kind,
+            instance,
+            serial: 0,
+            generation,
+            name,
+            status,
+            origin,
+            desired: old,
+            pending: Some(desired),
+            effective,
+            attributes,
+            needs,
+            parent,
+            policy,
+            failure: None,
+        }
+    }
+
+    /// Whether the last call for this resource was answered.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self.status, Status::Created | Status::Updated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fqn() -> Fqn {
+        Fqn::new("Events").unwrap()
+    }
+
+    fn intended(instance: &str, desired: Data) -> Event {
+        let intent = Intent {
+            kind: "d1_database".into(),
+            instance: instance.into(),
+            generation: 0,
+            name: Name { text: "events".into(), pinned: false },
+            origin: Origin::Created,
+            desired,
+            needs: BTreeSet::new(),
+            parent: None,
+            policy: Policy::default(),
+        };
+        Event::Intended { fqn: fqn(), intent: Box::new(intent) }
+    }
+
+    fn effected() -> Event {
+        Event::Effected { fqn: fqn(), attributes: json!({ "id": "1" }), effective: json!({ "a": 1 }) }
+    }
+
+    fn after(events: &[Event]) -> Result<Option<Row>, RowError> {
+        events.iter().try_fold(None, |row, event| Row::next(row, event, 1))
+    }
+
+    #[test]
+    fn a_row_says_what_may_exist_at_each_point_of_a_life() {
+        let life = [
+            (intended("i", json!(1)), Some(Status::Creating)),
+            (intended("i", json!(1)), Some(Status::Creating)),
+            (effected(), Some(Status::Created)),
+            (intended("i", json!(2)), Some(Status::Updating)),
+            (Event::Refused { fqn: fqn(), message: "no".into() }, Some(Status::Updating)),
+            (intended("i", json!(3)), Some(Status::Updating)),
+            (effected(), Some(Status::Updated)),
+            (Event::Leaving { fqn: fqn() }, Some(Status::Deleting)),
+            (Event::Leaving { fqn: fqn() }, Some(Status::Deleting)),
+            (Event::Gone { fqn: fqn() }, None),
+        ];
+        for end in 1..=life.len() {
+            let events: Vec<Event> = life[..end].iter().map(|(event, _)| event.clone()).collect();
+            let row = after(&events).unwrap();
+            assert_eq!(row.map(|row| row.status), life[end - 1].1, "after {end} events");
+        }
+    }
+
+    #[test]
+    fn the_properties_of_a_call_count_once_it_is_answered() {
+        let row = after(&[intended("i", json!(1)), effected(), intended("i", json!(2))]).unwrap().unwrap();
+        assert_eq!((row.desired, row.pending), (json!(1), Some(json!(2))));
+    }
+
+    #[test]
+    fn an_event_that_cannot_follow_is_an_error_that_names_it() {
+        for events in
+            [vec![effected()], vec![Event::Gone { fqn: fqn() }], vec![intended("i", json!(1)), effected(), effected()]]
+        {
+            let error = after(&events).unwrap_err().to_string();
+            assert!(error.contains("`Events`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn another_instance_begins_anew() {
+        let row = after(&[intended("i", json!(1)), effected(), intended("k", json!(2))]).unwrap().unwrap();
+        assert_eq!((row.status, row.attributes), (Status::Creating, Data::Null));
+    }
+}

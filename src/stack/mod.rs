@@ -1,0 +1,232 @@
+//! What the commands about deployments share: which stack they are about, where it is, and what is to be done.
+
+mod local;
+pub(crate) mod text;
+
+use crate::{
+    args::{AllowArguments, StackArguments},
+    commands::workers_in,
+    error::CommandError,
+    output,
+};
+pub(crate) use local::Local;
+use realgar_bundle::{BuildOptions, Builder, Bundle, Cancel, Profile, build, read_plain, workspace};
+use realgar_cloudflare::{Client, Settings, Worker, declare, kinds};
+use realgar_engine::{
+    Allowed, ApplyOptions, Fence, FileStore, Fqn, Holder, Kinds, Observed, Outcome, Plan, Program, Recording, Snapshot,
+    Stack, Store, StoreError, SystemClock, apply, observe, plan,
+};
+use std::{
+    collections::BTreeMap,
+    env,
+    io::{IsTerminal, Write},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// How many calls run at once.
+const CONCURRENCY: usize = 8;
+/// How often a run that waits for another one looks whether that is over.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A stack, and the store of its state.
+pub(crate) struct Place {
+    /// The folder with the state and with the local edge.
+    data: PathBuf,
+    pub(crate) stack: Stack,
+    pub(crate) store: FileStore,
+}
+
+impl Place {
+    /// The stack that the arguments name, of the workspace that `path` is in.
+    pub(crate) fn find(path: &Path, arguments: &StackArguments) -> Result<Self, CommandError> {
+        let found = path.canonicalize();
+        let folder = found.map_err(|error| CommandError::user(format!("cannot find `{}`: {error}", path.display())))?;
+        let (root, app) = match folder.ancestors().find(|folder| folder.join("Cargo.toml").is_file()) {
+            Some(cargo) => workspace(cargo).map(|workspace| (workspace.root, workspace.app))?,
+            // A plain Worker that is in no workspace.
+            None => (folder.clone(), folder.file_name().unwrap_or_default().to_string_lossy().into_owned()),
+        };
+        let stack = Stack::new(&app, &stage(arguments)?).map_err(|error| {
+            CommandError::from(error)
+                .hint("`app = \"..\"` in `[workspace.metadata.realgar]` names the app, `--stage` the stage")
+        })?;
+        // The local edge and Cloudflare have nothing in common, so neither do their states.
+        let data = data(&root);
+        let folder = if arguments.local { "local-state" } else { "state" };
+        let store = FileStore::new(data.join(folder), Arc::new(SystemClock));
+        Ok(Self { data, stack, store })
+    }
+}
+
+/// The folder with the state and with the local edge of the workspace `root`.
+pub(crate) fn data(root: &Path) -> PathBuf {
+    env::var_os("REALGAR_DATA").filter(|folder| !folder.is_empty()).map_or_else(|| root.join(".realgar"), PathBuf::from)
+}
+
+/// The stage that the arguments, the environment or the user's name say.
+fn stage(arguments: &StackArguments) -> Result<String, CommandError> {
+    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(stage) = arguments.stage.clone().or_else(|| set("REALGAR_STAGE")) {
+        return Ok(stage);
+    }
+    if set("CI").is_some_and(|value| value != "false" && value != "0") {
+        return Err(
+            CommandError::usage("in CI the stage has to be said").hint("`--stage NAME`, or `REALGAR_STAGE=NAME`")
+        );
+    }
+    let legal = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
+    Ok(format!("dev_{}", user().chars().map(legal).collect::<String>()))
+}
+
+/// The name of the user. Containers often do not say it, so the list of users is asked.
+fn user() -> String {
+    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let listed = || {
+        let own = rustix::process::getuid().as_raw().to_string();
+        let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let found =
+            users.lines().find(|line| line.split(':').nth(2) == Some(&own)).and_then(|line| line.split(':').next());
+        found.map_or(format!("user-{own}"), str::to_string)
+    };
+    set("USER").or_else(|| set("LOGNAME")).unwrap_or_else(listed)
+}
+
+/// Cloudflare, or the edge on this machine, and what is to be there.
+pub(crate) struct Target {
+    pub(crate) place: Place,
+    pub(crate) local: Option<Local>,
+    pub(crate) base: String,
+    program: Program,
+    kinds: Kinds,
+    snapshot: Snapshot,
+    fence: Fence,
+}
+
+impl Target {
+    /// Reads the state, and finds out what the Workers in `paths` need. Without `paths`, nothing is needed.
+    pub(crate) fn new(
+        place: Place,
+        arguments: &StackArguments,
+        paths: &[PathBuf],
+        profile: Profile,
+        cancel: &Cancel,
+    ) -> Result<Self, CommandError> {
+        let mut program = Program::new(place.stack.clone());
+        let workers = build_all(paths, profile, cancel)?;
+        let bundles = declare(&mut program, &workers)?;
+        let local = if arguments.local { Some(Local::attach(&place.data)?) } else { None };
+        let settings = match &local {
+            Some(local) => local.settings(),
+            None => Settings::from_environment()?,
+        };
+        let base = settings.base.clone();
+        let fence = Fence::new(Arc::new(SystemClock));
+        let client = Client::new(settings, fence.clone());
+        let kinds = kinds(&client, &place.stack, bundles);
+        let snapshot = place.store.read(&place.stack)?;
+        Ok(Self { place, local, base, program, kinds, snapshot, fence })
+    }
+
+    /// What is to be done.
+    pub(crate) fn plan(&self, arguments: &AllowArguments) -> Result<Plan, CommandError> {
+        let fqns = |texts: &[String]| texts.iter().map(Fqn::new).collect::<Result<_, _>>();
+        let allowed = Allowed { data_loss: fqns(&arguments.allow_data_loss)?, adopt: fqns(&arguments.adopt)? };
+        let observed =
+            if arguments.refresh { observe(&self.program, &self.snapshot, &self.kinds)? } else { Observed::default() };
+        Ok(plan(&self.program, &self.snapshot, &observed, &self.kinds, &allowed)?)
+    }
+
+    /// The text that shows `plan`.
+    pub(crate) fn show(&self, plan: &Plan) -> String {
+        text::plan(plan, &self.kinds, &self.base)
+    }
+
+    /// Does what `plan` says.
+    pub(crate) fn apply(&self, plan: &Plan, stop: &AtomicBool) -> Result<Outcome, CommandError> {
+        let recording = self.begin(stop)?;
+        let options = ApplyOptions { concurrency: CONCURRENCY, stop, fence: &self.fence };
+        Ok(apply(plan, &self.kinds, recording, &options, &mut output::show_step)?)
+    }
+
+    /// Takes the lease of the stack, and waits for it if another run holds it.
+    fn begin(&self, stop: &AtomicBool) -> Result<Box<dyn Recording>, CommandError> {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let holder = Holder { user: user(), host, process: std::process::id() };
+        let mut waited_for: Option<Holder> = None;
+        loop {
+            match self.place.store.begin(&self.place.stack, &holder) {
+                Err(StoreError::Held(lease)) => {
+                    if waited_for.as_ref() != Some(&lease.holder) {
+                        output::note(&format!("Waiting for another run: {}", lease.holder));
+                        waited_for = Some(lease.holder);
+                    }
+                    if stop.load(Ordering::Relaxed) {
+                        return Err(CommandError::interrupted());
+                    }
+                    thread::sleep(LOOK);
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+    }
+
+    /// The addresses of the Workers, by name.
+    pub(crate) fn addresses(&self) -> Result<BTreeMap<String, String>, CommandError> {
+        let snapshot = self.place.store.read(&self.place.stack)?;
+        let address = |row: &realgar_engine::Row| {
+            let url = row.attributes["url"].as_str()?;
+            Some((row.parent.as_ref()?.to_string(), url.to_string()))
+        };
+        Ok(snapshot.rows.values().filter_map(address).collect())
+    }
+}
+
+/// Builds the Workers in `paths`.
+fn build_all(paths: &[PathBuf], profile: Profile, cancel: &Cancel) -> Result<Vec<Worker>, CommandError> {
+    let mut folders = Vec::new();
+    for path in paths {
+        for folder in workers_in(path)? {
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+    }
+    let built = folders.into_iter().map(|path| Ok(Worker { bundle: build_one(path, profile, cancel)? }));
+    built.collect()
+}
+
+fn build_one(path: PathBuf, profile: Profile, cancel: &Cancel) -> Result<Bundle, CommandError> {
+    if !path.join("Cargo.toml").is_file() {
+        return Ok(read_plain(&path)?);
+    }
+    let options = BuildOptions {
+        path,
+        profile,
+        builder: Builder::Realgar,
+        color: output::color(),
+        wasm_bindgen: None,
+        cancel: Some(cancel.clone()),
+    };
+    Ok(build(&options, &mut output::show_progress)?)
+}
+
+/// Asks whether to go on. Without a terminal nothing is asked.
+pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), CommandError> {
+    if yes {
+        return Ok(());
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(CommandError::user("there is no terminal to ask on").hint("`--yes` answers the question"));
+    }
+    output::ask(question);
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(CommandError::user)?;
+    if matches!(answer.trim(), "y" | "yes") { Ok(()) } else { Err(CommandError::user("declined")) }
+}

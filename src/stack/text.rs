@@ -1,0 +1,94 @@
+//! Plans as text.
+
+use realgar_engine::{Action, Data, Difference, Kinds, OUTPUT, Plan, Reason, Risk, Verb};
+use std::fmt::Write;
+
+/// The longest value that is shown, in characters.
+const VALUE_MAX: usize = 60;
+
+/// Shows `plan`: each resource with what belongs to it below.
+pub(crate) fn plan(plan: &Plan, kinds: &Kinds, base: &str) -> String {
+    let mut text = format!("{} at {base}\n", plan.stack);
+    if !plan.observed {
+        text.push_str("Cloudflare was not asked what is there.\n");
+    }
+    let all = plan.actions.len();
+    if plan.is_empty() {
+        let _ = writeln!(text, "Nothing to do: {all} resources are as the program says.");
+        return text;
+    }
+    text.push('\n');
+    let tops = plan
+        .changes()
+        .filter(|action| action.parent.as_ref().is_none_or(|parent| !plan.changes().any(|other| other.fqn == *parent)));
+    for action in tops {
+        resource(&mut text, action, kinds, "");
+        for child in plan.changes().filter(|child| child.parent.as_ref() == Some(&action.fqn)) {
+            resource(&mut text, child, kinds, "    ");
+        }
+    }
+    let count = |verbs: &[Verb]| plan.changes().filter(|action| verbs.contains(&action.verb)).count();
+    let counts = [
+        (count(&[Verb::Create]), "to create"),
+        (count(&[Verb::Update, Verb::Note]), "to change"),
+        (count(&[Verb::Adopt]), "to take over"),
+        (count(&[Verb::Replace]), "to replace"),
+        (count(&[Verb::Delete]), "to delete"),
+        (count(&[Verb::Forget]), "to forget"),
+    ];
+    let counts: Vec<String> =
+        counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    let _ = writeln!(text, "\n{}, of {all} resources.", counts.join(", "));
+    text
+}
+
+/// The sign in front of a resource.
+pub(crate) fn sign(verb: Verb) -> char {
+    match verb {
+        Verb::Create => '+',
+        Verb::Update | Verb::Note => '~',
+        Verb::Adopt => '>',
+        Verb::Replace => '!',
+        Verb::Delete => '-',
+        Verb::Forget => 'x',
+        Verb::Keep => ' ',
+    }
+}
+
+fn resource(text: &mut String, action: &Action, kinds: &Kinds, indent: &str) {
+    let title = kinds.get(&action.kind).map_or(action.kind.as_str(), |kind| kind.facts().title);
+    let risk = if action.risk == Risk::None { String::new() } else { format!(" [{}]", action.risk) };
+    let _ = writeln!(text, "{indent}{} {}  {title}, {}{risk}", sign(action.verb), action.fqn, action.reason);
+    if action.verb == Verb::Create && action.reason == Reason::New {
+        for binding in action.props["bindings"].as_array().into_iter().flatten() {
+            let name = binding["name"].as_str().unwrap_or_default();
+            let kind = binding["type"].as_str().unwrap_or_default();
+            let _ = writeln!(text, "{indent}    {name}: {kind}{}", target(binding));
+        }
+    }
+    for Difference { path, before, after } in &action.differences {
+        let _ = writeln!(text, "{indent}    {path}: {} -> {}", value(before.as_ref()), value(after.as_ref()));
+    }
+}
+
+/// What a binding leads to, as far as its properties say that.
+fn target(binding: &Data) -> String {
+    let properties = binding.as_object().into_iter().flatten();
+    let told = properties.filter(|(key, _)| !matches!(key.as_str(), "name" | "type")).map(|(_, own)| value(Some(own)));
+    let told: Vec<String> = told.collect();
+    if told.is_empty() { String::new() } else { format!(" {}", told.join(" ")) }
+}
+
+fn value(data: Option<&Data>) -> String {
+    let Some(data) = data else { return "(absent)".into() };
+    if let Some(reference) = data.get(OUTPUT) {
+        let part = |key: &str| reference[key].as_str().unwrap_or_default();
+        return format!("({} of {}, known after it is made)", part("attribute"), part("of"));
+    }
+    let text = data.as_str().map_or_else(|| data.to_string(), str::to_string);
+    if text.chars().count() <= VALUE_MAX {
+        return text;
+    }
+    let short: String = text.chars().take(VALUE_MAX - 3).collect();
+    format!("{short}...")
+}

@@ -1,0 +1,234 @@
+//! `realgar plan`, `deploy` and `destroy`, as a person uses them, with the edge on this machine as Cloudflare.
+
+use crate::common::eventually;
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// A machine with nothing deployed: a folder for the state, and an edge.
+struct Machine {
+    data: PathBuf,
+    edge: Option<Child>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+struct Ended {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ended {
+    #[track_caller]
+    fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}{}", self.out, self.err);
+        self
+    }
+
+    /// The address of a Worker that `deploy` printed.
+    #[track_caller]
+    fn url(&self, worker: &str) -> String {
+        let line = self.out.lines().find_map(|line| line.strip_prefix(&format!("{worker}: ")));
+        line.unwrap_or_else(|| panic!("no address of `{worker}` in {self:?}")).into()
+    }
+}
+
+impl Machine {
+    /// A machine whose edge the test starts, so that it ends with the test.
+    fn new(name: &str) -> Self {
+        let mut machine = Self::without_edge(name);
+        machine.start_edge();
+        machine
+    }
+
+    fn without_edge(name: &str) -> Self {
+        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("deploy-{name}"));
+        let _ = fs::remove_dir_all(&data);
+        Self { data, edge: None }
+    }
+
+    fn start_edge(&mut self) {
+        let mut command = self.command(&["edge", "--data"]);
+        let mut edge =
+            command.arg(self.data.join("edge")).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(edge.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("http://127.0.0.1:"), "{line}");
+        self.edge = Some(edge);
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_realgar"));
+        command
+            .args(arguments)
+            .env("REALGAR_DATA", &self.data)
+            .env("USER", "ada")
+            .env_remove("CI")
+            .env_remove("REALGAR_STAGE");
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command about this machine.
+    fn run(&self, arguments: &[&str]) -> Ended {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn deploy(&self, paths: &[&str], more: &[&str]) -> Ended {
+        let mut arguments = vec!["deploy", "--local", "--yes", "--dev"];
+        arguments.extend(more.iter().chain(paths));
+        self.run(&arguments)
+    }
+
+    /// The plan for the Workers in `paths`.
+    #[track_caller]
+    fn plan(&self, paths: &[&str]) -> Value {
+        let mut arguments = vec!["plan", "--local", "--json", "--dev"];
+        arguments.extend(paths);
+        serde_json::from_str(&self.run(&arguments).expect(0).out).unwrap()
+    }
+
+    /// Destroys everything, data included, and checks that nothing is left.
+    #[track_caller]
+    fn destroy(&self, path: &str) {
+        let refused = self.run(&["destroy", "--local", "--yes", path]);
+        let ended = match refused.err.split_once("`--allow-data-loss=") {
+            None => refused,
+            Some((_, rest)) => {
+                let all = rest.split('`').next().unwrap();
+                self.run(&["destroy", "--local", "--yes", path, "--allow-data-loss", all])
+            }
+        };
+        ended.expect(0);
+        assert_eq!(self.run(&["state", "list", "--local", "--path", path]).expect(0).out, "");
+        let tables: Value =
+            serde_json::from_str(&fs::read_to_string(self.data.join("edge/api.json")).unwrap()).unwrap();
+        for table in ["scripts", "databases", "namespaces", "buckets", "queues"] {
+            assert_eq!(tables[table], serde_json::json!({}), "{table}");
+        }
+    }
+
+    /// A call of the API on this machine.
+    fn api(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> (u16, Value) {
+        let base = fs::read_to_string(self.data.join("edge/address")).unwrap();
+        let request = ureq::http::Request::builder().method(method).uri(format!("{base}{path}"));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let config = ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build();
+        let mut answer = ureq::Agent::new_with_config(config).run(request.body(()).unwrap()).unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
+    }
+
+    fn token(&self) -> String {
+        format!("Bearer {}", fs::read_to_string(self.data.join("edge/token")).unwrap())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(mut edge) = self.edge.take() {
+            let pid = edge.id().to_string();
+            let _ = Command::new("kill").args(["-TERM", &pid]).status();
+            let _ = edge.wait();
+        }
+    }
+}
+
+fn request(method: &str, url: &str) -> (u16, String) {
+    let request = ureq::http::Request::builder().method(method).uri(url).body(()).unwrap();
+    let config = ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build();
+    let mut answer = ureq::Agent::new_with_config(config).run(request).unwrap();
+    (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+}
+
+/// The verbs of a plan, by resource.
+fn verbs(plan: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_string();
+    let actions = plan["actions"].as_array().unwrap().iter();
+    actions
+        .filter(|action| action["verb"] != "keep")
+        .map(|action| (text(&action["fqn"]), text(&action["verb"])))
+        .collect()
+}
+
+#[test]
+fn a_worker_is_planned_deployed_answers_is_planned_to_nothing_and_destroyed() {
+    let machine = Machine::new("counter");
+    let counter = ["examples/counter"];
+    let expected = ["Events", "counter", "counter/workers.dev"].map(|fqn| (fqn.to_string(), "create".to_string()));
+    assert_eq!(verbs(&machine.plan(&counter)), expected);
+    let url = machine.deploy(&counter, &[]).expect(0).url("counter");
+    assert_eq!(request("POST", &format!("{url}/ada")), (200, r#"{"value":1}"#.into()));
+    assert_eq!(request("POST", &format!("{url}/ada")), (200, r#"{"value":2}"#.into()));
+    // Nothing to do, and nothing written.
+    let state = || fs::read_to_string(machine.data.join("local-state/realgar-cli/dev_ada/.stack.json")).unwrap();
+    let tables = || fs::read_to_string(machine.data.join("edge/api.json")).unwrap();
+    let before = (state(), tables());
+    assert!(verbs(&machine.plan(&counter)).is_empty());
+    assert_eq!(machine.deploy(&counter, &[]).expect(0).url("counter"), url);
+    assert_eq!((state(), tables()), before);
+    assert_eq!(machine.run(&["plan", "--local", "--dev", "--detailed-exitcode", counter[0]]).code, Some(0));
+    assert_eq!(request("GET", &format!("{url}/ada")), (200, r#"{"value":2}"#.into()));
+    // Data is not destroyed unasked.
+    let refused = machine.run(&["destroy", "--local", "--yes", counter[0]]).expect(1);
+    assert!(refused.err.contains("`--allow-data-loss=Events,counter`"), "{}", refused.err);
+    assert_eq!(request("GET", &format!("{url}/ada")), (200, r#"{"value":2}"#.into()));
+    machine.destroy(counter[0]);
+}
+
+#[test]
+fn what_is_deployed_outlives_the_edge() {
+    let mut machine = Machine::new("outlives");
+    let counter = ["examples/counter"];
+    let url = machine.deploy(&counter, &[]).expect(0).url("counter");
+    assert_eq!(request("POST", &format!("{url}/ada")), (200, r#"{"value":1}"#.into()));
+    let mut edge = machine.edge.take().unwrap();
+    edge.kill().unwrap();
+    edge.wait().unwrap();
+    machine.start_edge();
+    assert_eq!(request("POST", &format!("{url}/ada")), (200, r#"{"value":2}"#.into()), "at the same address");
+    assert!(verbs(&machine.plan(&counter)).is_empty());
+}
+
+#[test]
+fn local_starts_an_edge_that_goes_on_and_destroy_ends_it() {
+    let machine = Machine::without_edge("starts");
+    let url = machine.deploy(&["examples/counter"], &[]).expect(0).url("counter");
+    assert_eq!(request("GET", &format!("{url}/ada")), (200, r#"{"value":0}"#.into()));
+    machine.destroy("examples/counter");
+    eventually("the edge has ended", || std::net::TcpStream::connect(url.trim_start_matches("http://")).is_err());
+}
+
+#[test]
+fn the_api_answers_nobody_without_its_token() {
+    let machine = Machine::new("token");
+    let token = machine.token();
+    let token = token.as_str();
+    let status = |headers: &[(&str, &str)]| machine.api("GET", "/user/tokens/verify", headers).0;
+    assert_eq!(status(&[("authorization", token)]), 200);
+    assert_eq!(status(&[]), 401);
+    assert_eq!(status(&[("authorization", "Bearer 1")]), 403);
+    assert_eq!(status(&[("authorization", token), ("origin", "https://evil.example")]), 403);
+    assert_eq!(status(&[("authorization", token), ("host", "evil.example")]), 403);
+    let (status, body) = machine.api("GET", "/accounts/2/workers/scripts", &[("authorization", token)]);
+    assert_eq!((status, &body["errors"][0]["code"]), (403, &10000.into()));
+}
+
+#[test]
+fn without_a_terminal_or_a_stage_nothing_is_guessed() {
+    let machine = Machine::new("guess");
+    let refused = machine.run(&["deploy", "--local", "--dev", "examples/counter"]).expect(1);
+    assert!(refused.err.contains("`--yes` answers the question"), "{}", refused.err);
+    let output = machine.command(&["plan", "--local", "--dev", "examples/counter"]).env("CI", "true").output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("REALGAR_STAGE"));
+    let without_account =
+        machine.command(&["plan", "--dev", "examples/counter"]).env_remove("CLOUDFLARE_API_TOKEN").output().unwrap();
+    assert!(String::from_utf8_lossy(&without_account.stderr).contains("`CLOUDFLARE_API_TOKEN` is not set"));
+}
