@@ -5,9 +5,11 @@
 
 use crate::{
     Action, AnyKind, Data, DataError, Event, Failure, FailureKind, Fence, Found, Fqn, Intent, Kinds, Plan, Reason,
-    Recorded, Recording, Reference, Row, Snapshot, Status, StoreError, Verb, Wanted,
+    Recorded, Recording, Reference, Row, Snapshot, Status, StepId, StoreError, Verb, Wanted,
     call::{self, Call},
     data,
+    graph::Graph,
+    plan,
     store::RENEWAL,
 };
 use sha2::{Digest, Sha256};
@@ -102,8 +104,9 @@ pub fn apply(
         return Err(ApplyError::Stale);
     }
     options.fence.set(recording.renew()?);
-    let run =
-        Run { plan, kinds, options, recording: recording.as_mut(), outcome: Outcome::default(), open: plan.open() };
+    let mut open = Graph::default();
+    plan::open(plan.actions.iter()).into_iter().for_each(|(id, waits)| open.add(id, waits));
+    let run = Run { plan, kinds, options, recording: recording.as_mut(), outcome: Outcome::default(), open };
     let outcome = thread::scope(|scope| run.all(scope, progress))?;
     // No call may be made once the lease is given back.
     options.fence.set(0);
@@ -112,15 +115,10 @@ pub fn apply(
 }
 
 impl Plan {
-    /// The actions to do, with those that they wait for.
-    fn open(&self) -> BTreeMap<&Fqn, BTreeSet<&Fqn>> {
-        let doing: BTreeSet<&Fqn> = self.changes().map(|action| &action.fqn).collect();
-        let waits = |action: &Action| action.waits.iter().filter_map(|fqn| doing.get(fqn).copied()).collect();
-        self.changes().map(|action| (&action.fqn, waits(action))).collect()
-    }
-
-    fn action(&self, fqn: &Fqn) -> Option<&Action> {
-        self.actions.binary_search_by(|action| action.fqn.cmp(fqn)).ok().and_then(|index| self.actions.get(index))
+    /// The action with this id.
+    fn action(&self, id: &StepId) -> Option<&Action> {
+        let found = self.actions.binary_search_by(|action| (&action.fqn, action.step).cmp(&(&id.fqn, id.step)));
+        found.ok().and_then(|index| self.actions.get(index))
     }
 }
 
@@ -130,8 +128,8 @@ struct Run<'a> {
     options: &'a ApplyOptions<'a>,
     recording: &'a mut dyn Recording,
     outcome: Outcome,
-    /// The actions that have not begun, with those that they still wait for.
-    open: BTreeMap<&'a Fqn, BTreeSet<&'a Fqn>>,
+    /// The actions that have not begun.
+    open: Graph<StepId>,
 }
 
 /// What became of a call.
@@ -175,15 +173,14 @@ impl<'a> Run<'a> {
             }
             self.options.fence.set(self.recording.renew()?);
         }
-        self.outcome.skipped.extend(self.open.keys().map(|fqn| (*fqn).clone()));
+        self.outcome.skipped.extend(self.open.left().map(|id| id.fqn.clone()));
         Ok(self.outcome)
     }
 
     /// An action that waits for nothing.
     fn next(&mut self) -> Option<&'a Action> {
-        let fqn = *self.open.iter().find(|(_, waits)| waits.is_empty())?.0;
-        self.open.remove(fqn);
-        self.plan.action(fqn)
+        let id = self.open.take()?;
+        self.plan.action(&id)
     }
 
     fn spawn<'scope>(
@@ -316,7 +313,7 @@ impl<'a> Run<'a> {
                     self.recording.append(&Event::Refused { fqn: fqn.clone(), message: failure.message.clone() })?;
                 }
                 progress(Progress::Failed(action, &failure));
-                self.skip(&fqn, progress);
+                self.skip(action, progress);
                 self.outcome.failed.insert(fqn, failure);
                 return Ok(None);
             }
@@ -328,32 +325,24 @@ impl<'a> Run<'a> {
     fn done(&mut self, action: &Action, progress: &mut dyn FnMut(Progress<'_>)) {
         progress(Progress::Done(action));
         self.outcome.done.push(action.fqn.clone());
-        for waits in self.open.values_mut() {
-            waits.remove(&action.fqn);
-        }
+        self.open.done(&action.id());
     }
 
     /// Leaves out everything that waits for `failed`.
-    fn skip(&mut self, failed: &Fqn, progress: &mut dyn FnMut(Progress<'_>)) {
-        let mut causes = vec![failed.clone()];
-        while let Some(cause) = causes.pop() {
-            let waiting = self.open.iter().filter(|(_, waits)| waits.contains(&cause)).map(|(fqn, _)| *fqn);
-            for fqn in waiting.collect::<Vec<_>>() {
-                self.open.remove(fqn);
-                if let Some(action) = self.plan.action(fqn) {
-                    progress(Progress::Skipped(action, failed));
-                }
-                self.outcome.skipped.insert(fqn.clone());
-                causes.push(fqn.clone());
+    fn skip(&mut self, failed: &Action, progress: &mut dyn FnMut(Progress<'_>)) {
+        for id in self.open.take_waiting(&failed.id()) {
+            if let Some(action) = self.plan.action(&id) {
+                progress(Progress::Skipped(action, &failed.fqn));
             }
+            self.outcome.skipped.insert(id.fqn);
         }
     }
 }
 
 /// The call that deletes what `row` says.
 fn deletion(action: &Action, row: &Row) -> Call {
-    let Row { fqn, instance, name, desired, pending, attributes, .. } = row.clone();
-    let props = pending.unwrap_or(desired);
+    let props = row.intended_props().clone();
+    let Row { fqn, instance, name, attributes, .. } = row.clone();
     match (&action.found, attributes) {
         (Some(found), _) => Call::Delete(Recorded { fqn, instance, name, props, attributes: found.attributes.clone() }),
         (None, Data::Null) => Call::DeleteIfThere(Wanted { fqn, instance, name, props: Some(props), attributes: None }),

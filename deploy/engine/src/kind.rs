@@ -1,7 +1,7 @@
 //! Kinds of resources: what the engine has to know about each, and the calls that make, change and remove one.
 
 use crate::{Data, Fqn, Name, NameRule};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt};
 
 /// What the engine has to know about a kind. It is data, so that a plan can be made without any call.
@@ -121,6 +121,19 @@ pub trait Kind: Send + Sync + 'static {
     /// # Errors
     /// As [`Kind::create`].
     fn delete(&self, recorded: &Recorded<Self::Props, Self::Attributes>) -> Result<(), Failure>;
+
+    /// The properties with which a resource can exist without `others`, which are made from it in turn, and do not exist yet or no
+    /// longer. `None` if there are none: then resources of the kind cannot be made from each other.
+    fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data> {
+        let _ = (props, others);
+        None
+    }
+
+    /// Why a resource cannot go from `old` properties to `new` ones at all. `None` if it can.
+    fn refusal(&self, old: &Self::Props, new: &Self::Props) -> Option<String> {
+        let _ = (old, new);
+        None
+    }
 }
 
 /// Why a call failed, as far as it matters to what happens next.
@@ -183,6 +196,10 @@ pub trait AnyKind: Send + Sync {
     /// # Errors
     /// As [`Kind::delete`], and when data does not have the kind's form.
     fn delete(&self, recorded: &Recorded<Data, Data>) -> Result<(), Failure>;
+    /// As [`Kind::without`].
+    fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data>;
+    /// As [`Kind::refusal`]. Properties that are not all known are not refused.
+    fn refusal(&self, old: &Data, new: &Data) -> Option<String>;
 }
 
 impl<K: Kind> AnyKind for K {
@@ -210,6 +227,18 @@ impl<K: Kind> AnyKind for K {
 
     fn delete(&self, recorded: &Recorded<Data, Data>) -> Result<(), Failure> {
         Kind::delete(self, &typed_recorded(recorded)?)
+    }
+
+    fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data> {
+        Kind::without(self, props, others)
+    }
+
+    fn refusal(&self, old: &Data, new: &Data) -> Option<String> {
+        Kind::refusal(
+            self,
+            &<K::Props as Deserialize>::deserialize(old).ok()?,
+            &<K::Props as Deserialize>::deserialize(new).ok()?,
+        )
     }
 }
 

@@ -11,6 +11,7 @@ mod call;
 mod data;
 mod files;
 mod fqn;
+mod graph;
 mod kind;
 mod memory;
 mod names;
@@ -28,7 +29,7 @@ pub use kind::{AnyKind, Facts, Failure, FailureKind, Found, Kind, Kinds, Recorde
 pub use memory::MemoryStore;
 pub use names::{Name, NameRule};
 pub use observe::{Observation, Observed, observe};
-pub use plan::{Action, Allowed, Plan, PlanError, Reason, Risk, Verb, plan};
+pub use plan::{Action, Allowed, Plan, PlanError, Reason, Risk, StepId, Verb, plan};
 pub use program::{Policy, Program, ProgramError, Resource};
-pub use row::{Event, Intent, Origin, ROW_SCHEMA, Row, RowError, Status};
+pub use row::{Event, Intent, Origin, Pending, ROW_SCHEMA, Row, RowError, Status};
 pub use store::{Clock, Fence, Holder, Lease, Recording, Snapshot, Store, StoreError, SystemClock};

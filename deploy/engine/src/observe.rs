@@ -84,7 +84,7 @@ fn wanted(
     rows: &BTreeMap<Fqn, Row>,
 ) -> Wanted<Data, Data> {
     if let Some(row) = row {
-        let props = row.pending.clone().unwrap_or_else(|| row.desired.clone());
+        let props = row.intended_props().clone();
         let attributes = (!row.attributes.is_null()).then(|| row.attributes.clone());
         let (instance, name) = (row.instance.clone(), row.name.clone());
         return Wanted { fqn: fqn.clone(), instance, name, props: Some(props), attributes };

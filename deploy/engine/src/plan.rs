@@ -3,7 +3,8 @@
 
 use crate::{
     AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Name, Observation, Observed, Policy, Program,
-    ProgramError, Reference, Resource, Row, Snapshot, Stack, Status, changes, data, observe::name_of, row::Origin,
+    ProgramError, Reference, Resource, Row, Snapshot, Stack, Status, changes, data, graph::Graph, observe::name_of,
+    row::Origin,
 };
 use serde::Serialize;
 use std::{
@@ -31,6 +32,22 @@ pub enum Verb {
     Forget,
     /// Only what the state says of it is changed.
     Note,
+}
+
+/// An action of a plan. Most resources have one. Resources that are made from each other cannot all be made at once, so one of them has
+/// a first action, without the others, before its own.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct StepId {
+    /// The resource.
+    pub fqn: Fqn,
+    /// 0 for a first action, 1 for that which makes it what the program says.
+    pub step: u8,
+}
+
+impl StepId {
+    fn of(fqn: &Fqn) -> Self {
+        Self { fqn: fqn.clone(), step: 1 }
+    }
 }
 
 /// Why an action was chosen.
@@ -66,6 +83,8 @@ pub enum Reason {
     WithParent(Fqn),
     /// What is to become of it was changed, or what it is made from.
     Policy,
+    /// It is made from these, and they from it, so one of them has to exist without the others for a moment.
+    Mutual(Vec<Fqn>),
 }
 
 impl fmt::Display for Reason {
@@ -85,6 +104,7 @@ impl fmt::Display for Reason {
             Self::Retained => f.write_str("no longer in the program, and to be retained"),
             Self::WithParent(fqn) => write!(f, "vanishes with `{fqn}`"),
             Self::Policy => f.write_str("only the state changes"),
+            Self::Mutual(others) => write!(f, "it and {} are made from each other", list(others)),
         }
     }
 }
@@ -119,6 +139,8 @@ impl fmt::Display for Risk {
 pub struct Action {
     /// The resource.
     pub fqn: Fqn,
+    /// Which of its actions this is: see [`StepId`].
+    pub step: u8,
     /// Its kind.
     pub kind: String,
     /// What is done.
@@ -143,8 +165,16 @@ pub struct Action {
     pub origin: Origin,
     /// What was found, of a resource whose attributes the state does not know.
     pub found: Option<Found<Data>>,
-    /// The resources whose actions come before this one.
-    pub waits: BTreeSet<Fqn>,
+    /// The actions that come before this one.
+    pub waits: BTreeSet<StepId>,
+}
+
+impl Action {
+    /// What tells it from the other actions of its plan.
+    #[must_use]
+    pub fn id(&self) -> StepId {
+        StepId { fqn: self.fqn.clone(), step: self.step }
+    }
 }
 
 /// What to do with the resources of a stack.
@@ -159,7 +189,7 @@ pub struct Plan {
     pub serial: u64,
     /// Whether Cloudflare was asked what is there.
     pub observed: bool,
-    /// One action for each resource, in the order of their names.
+    /// The actions, in the order of the names of their resources. Each resource has one, or two: see [`StepId`].
     pub actions: Vec<Action>,
 }
 
@@ -227,6 +257,17 @@ pub enum PlanError {
         /// Its kind in the program.
         is: String,
     },
+    /// A resource cannot become what the program says.
+    #[error("`{fqn}`: {reason}")]
+    Refused {
+        /// The resource.
+        fqn: Fqn,
+        /// Why not.
+        reason: String,
+    },
+    /// Resources are made from each other, and none of them can exist without the others.
+    #[error("these are made from each other, and none of them can be made first: {}", list(.0))]
+    Cycle(Vec<Fqn>),
     /// The state has a resource of a kind that nobody provides.
     #[error("the state has `{fqn}` of the kind `{kind}`, which no provider has")]
     NoKind {
@@ -260,7 +301,8 @@ pub fn plan(
     kinds: &Kinds,
     allowed: &Allowed,
 ) -> Result<Plan, PlanError> {
-    let mut planner = Planner { program, snapshot, observed, kinds, allowed, actions: BTreeMap::new() };
+    let mut planner =
+        Planner { program, snapshot, observed, kinds, allowed, actions: BTreeMap::new(), first: BTreeMap::new() };
     for resource in program.in_order(kinds)? {
         let action = planner.declared(resource)?;
         planner.actions.insert(resource.fqn.clone(), action);
@@ -271,13 +313,14 @@ pub fn plan(
         planner.actions.insert(row.fqn.clone(), action);
     }
     planner.order_deletions();
+    planner.break_cycles()?;
     planner.check()?;
     Ok(Plan {
         stack: program.stack().clone(),
         birth: snapshot.birth.clone(),
         serial: snapshot.serial,
         observed: !observed.is_empty(),
-        actions: planner.actions.into_values().collect(),
+        actions: planner.into_actions(),
     })
 }
 
@@ -287,7 +330,10 @@ struct Planner<'a> {
     observed: &'a Observed,
     kinds: &'a Kinds,
     allowed: &'a Allowed,
+    /// The action that makes each resource what the program says.
     actions: BTreeMap<Fqn, Action>,
+    /// The first actions of resources that have two.
+    first: BTreeMap<Fqn, Action>,
 }
 
 /// What was decided about a resource that the program has.
@@ -343,6 +389,7 @@ impl Planner<'_> {
         };
         Ok(Action {
             fqn: fqn.clone(),
+            step: 1,
             kind: (*kind_name).into(),
             verb: choice.verb,
             reason: choice.reason,
@@ -350,7 +397,7 @@ impl Planner<'_> {
             name,
             differences: choice.differences,
             props,
-            waits: needs.clone(),
+            waits: needs.iter().map(StepId::of).collect(),
             needs,
             parent: resource.parent.clone(),
             policy: resource.policy,
@@ -374,7 +421,10 @@ impl Planner<'_> {
             let reason = if row.is_settled() { Reason::Vanished } else { Reason::Interrupted };
             return Ok(Choice::new(Verb::Create, reason));
         }
-        let desired = row.pending.as_ref().unwrap_or(&row.desired);
+        let desired = row.intended_props();
+        if let Some(reason) = kind.refusal(desired, props) {
+            return Err(PlanError::Refused { fqn: row.fqn.clone(), reason });
+        }
         let mut differences = changes(desired, props);
         if row.name != *name {
             let renamed = |name: &Name| Some(Data::from(name.text.clone()));
@@ -422,16 +472,23 @@ impl Planner<'_> {
 
     /// The attribute of a resource, if it is known before anything is done.
     fn attribute(&self, reference: &Reference) -> Option<Data> {
-        let action = self.actions.get(&reference.of)?;
-        let facts = self.kinds.get(&action.kind)?.facts();
-        let stable = facts.stable.contains(&reference.attribute.as_str());
-        let attributes = match action.verb {
-            Verb::Keep | Verb::Note => &self.snapshot.rows.get(&reference.of)?.attributes,
-            Verb::Update if stable => &self.snapshot.rows.get(&reference.of)?.attributes,
-            Verb::Adopt if stable => &action.found.as_ref()?.attributes,
-            _ => return None,
+        let Reference { of, attribute } = reference;
+        let resource = self.program.resources().get(of)?;
+        let stable = self.kinds.get(resource.kind)?.facts().stable.contains(&attribute.as_str());
+        let known = match self.actions.get(of).map(|action| action.verb) {
+            Some(Verb::Keep | Verb::Note) => true,
+            Some(Verb::Update | Verb::Adopt) => stable,
+            Some(Verb::Create | Verb::Replace | Verb::Delete | Verb::Forget) => false,
+            // It is made from the one that asks, so its action is not chosen yet.
+            None => stable,
         };
-        attributes.get(&reference.attribute).cloned()
+        let there = match (self.observed.get(of), self.snapshot.rows.get(of)) {
+            (Some(Observation::Absent), _) => None,
+            (_, Some(row)) if !row.attributes.is_null() => Some(&row.attributes),
+            (Some(Observation::Present(found)), row) if row.is_some() || found.ours => Some(&found.attributes),
+            _ => None,
+        };
+        there.filter(|_| known)?.get(attribute).cloned()
     }
 
     /// The action for a resource that only the state has.
@@ -447,6 +504,7 @@ impl Planner<'_> {
         };
         Ok(Action {
             fqn: row.fqn.clone(),
+            step: 1,
             kind: row.kind.clone(),
             verb,
             reason,
@@ -454,7 +512,7 @@ impl Planner<'_> {
             name: row.name.clone(),
             differences: Vec::new(),
             props: row.desired.clone(),
-            needs: row.needs.clone(),
+            needs: row.all_needs().into_iter().cloned().collect(),
             parent: row.parent.clone(),
             policy: row.policy,
             origin: row.origin,
@@ -489,7 +547,7 @@ impl Planner<'_> {
         for row in self.snapshot.rows.values() {
             let vanishes =
                 matches!(self.actions.get(&row.fqn).map(|action| &action.reason), Some(Reason::WithParent(_)));
-            for need in row.needs.iter().filter(|need| self.actions.get(need).is_some_and(leaving)) {
+            for need in row.all_needs().into_iter().filter(|need| self.actions.get(need).is_some_and(leaving)) {
                 if !vanishes || row.parent.as_ref() != Some(need) {
                     edges.push((need.clone(), row.fqn.clone()));
                 }
@@ -497,9 +555,93 @@ impl Planner<'_> {
         }
         for (waiting, first) in edges {
             if let Some(action) = self.actions.get_mut(&waiting) {
-                action.waits.insert(first);
+                action.waits.insert(StepId::of(&first));
             }
         }
+    }
+
+    /// Makes sure that no actions wait for each other.
+    fn break_cycles(&mut self) -> Result<(), PlanError> {
+        loop {
+            let mut graph = Graph::default();
+            for (id, waits) in open(self.actions.values().chain(self.first.values())) {
+                graph.add(id, waits);
+            }
+            graph.take_ready();
+            let Some(cycle) = graph.cycle() else { return Ok(()) };
+            if !self.drop_wait(&cycle) && !self.split(&cycle) {
+                return Err(PlanError::Cycle(cycle.into_iter().map(|id| id.fqn).collect()));
+            }
+        }
+    }
+
+    /// Lets one of the actions in `cycle` not wait for the next, if the resource of that exists already, is there to stay, and all is
+    /// known that is made from it.
+    fn drop_wait(&mut self, cycle: &[StepId]) -> bool {
+        let verb = |id: &StepId| self.actions.get(&id.fqn).map(|action| action.verb);
+        let stays = |id: &StepId| matches!(verb(id), Some(Verb::Update | Verb::Adopt | Verb::Note));
+        let knows = |id: &StepId, next: &StepId| {
+            let unknown = self.actions.get(&id.fqn).map(|action| data::references(&action.props));
+            matches!(unknown, Some(Ok(unknown)) if !unknown.iter().any(|reference| reference.of == next.fqn))
+        };
+        let pairs = cycle.iter().zip(cycle.iter().cycle().skip(1));
+        let dropped = pairs.filter(|(id, next)| stays(next) && knows(id, next)).min();
+        let Some((waiting, next)) = dropped else { return false };
+        self.actions.get_mut(&waiting.fqn).is_some_and(|action| action.waits.remove(next))
+    }
+
+    /// Gives one of the resources in `cycle` a first action, in which it is made, or changed, without the others.
+    fn split(&mut self, cycle: &[StepId]) -> bool {
+        let mut members: Vec<&Fqn> = cycle.iter().map(|id| &id.fqn).collect();
+        members.sort();
+        let chosen = members.iter().find_map(|fqn| {
+            let action = self.actions.get(*fqn).filter(|_| !self.first.contains_key(*fqn))?;
+            let others: BTreeMap<Fqn, Name> = members
+                .iter()
+                .filter(|other| action.needs.contains(**other) && *other != fqn)
+                .filter_map(|other| Some(((*other).clone(), self.actions.get(*other)?.name.clone())))
+                .collect();
+            let props = self.kinds.get(&action.kind)?.without(&action.props, &others)?;
+            Some((action.clone(), props, others))
+        });
+        let Some((action, props, others)) = chosen else { return false };
+        let id = action.id();
+        let first = StepId { step: 0, ..id.clone() };
+        let names: Vec<Fqn> = others.keys().cloned().collect();
+        let deleted = action.verb == Verb::Delete;
+        let waits = action.waits.iter().filter(|other| !others.contains_key(&other.fqn)).cloned();
+        let before = Action {
+            step: 0,
+            verb: if deleted { Verb::Update } else { action.verb },
+            reason: if deleted { Reason::Mutual(names.clone()) } else { action.reason.clone() },
+            risk: if deleted { Risk::Restarts } else { action.risk },
+            props,
+            needs: action.needs.iter().filter(|need| !others.contains_key(need)).cloned().collect(),
+            waits: waits.collect(),
+            ..action.clone()
+        };
+        self.first.insert(action.fqn.clone(), before);
+        if let Some(own) = self.actions.get_mut(&action.fqn) {
+            own.waits.insert(first.clone());
+            if !deleted {
+                (own.verb, own.reason, own.found) = (Verb::Update, Reason::Mutual(names), None);
+            }
+        }
+        for other in others.keys() {
+            if let Some(other) = self.actions.get_mut(other)
+                && other.waits.remove(&id)
+            {
+                other.waits.insert(first.clone());
+            }
+        }
+        true
+    }
+
+    /// All actions, in the order of their ids.
+    fn into_actions(self) -> Vec<Action> {
+        let mut actions: Vec<Action> = self.actions.into_values().chain(self.first.into_values()).collect();
+        actions.sort_by_cached_key(Action::id);
+        actions
     }
 
     /// Looks for what no plan may do.
@@ -519,6 +661,14 @@ impl Planner<'_> {
     }
 }
 
+/// The actions that do something, with those of them that each waits for.
+pub(crate) fn open<'a>(actions: impl Iterator<Item = &'a Action>) -> BTreeMap<StepId, BTreeSet<StepId>> {
+    let doing: BTreeMap<StepId, &Action> =
+        actions.filter(|action| action.verb != Verb::Keep).map(|action| (action.id(), action)).collect();
+    let waits = |action: &Action| action.waits.iter().filter(|id| doing.contains_key(id)).cloned().collect();
+    doing.iter().map(|(id, action)| (id.clone(), waits(action))).collect()
+}
+
 fn is_unknown(difference: &Difference) -> bool {
     difference.after.as_ref().is_some_and(|after| matches!(data::unknown(after), Ok(Some(_))))
 }
@@ -527,7 +677,7 @@ fn is_unknown(difference: &Difference) -> bool {
 fn deletion_risk(kind: &dyn AnyKind, row: &Row) -> Risk {
     let facts = kind.facts();
     let holds = |props: &Data| (facts.holds_data)(props);
-    if holds(&row.desired) || row.pending.as_ref().is_some_and(holds) {
+    if holds(&row.desired) || holds(row.intended_props()) {
         return Risk::DataLoss;
     }
     if facts.restarts { Risk::Outage } else { Risk::None }

@@ -1,6 +1,6 @@
 //! What a program declares: resources, and what is to become of them.
 
-use crate::{Data, DataError, Fqn, Kinds, NameError, Stack, data};
+use crate::{Data, DataError, Fqn, Kinds, NameError, Stack, data, graph::Graph};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,9 +71,6 @@ pub enum ProgramError {
         /// What is not there.
         missing: Fqn,
     },
-    /// Resources are made from each other.
-    #[error("these resources are made from each other: {}", list(.0))]
-    Cycle(Vec<Fqn>),
     /// The properties of a resource cannot be used.
     #[error("`{fqn}`: {error}")]
     Data {
@@ -92,10 +89,6 @@ fn describe_conflict((one, other): (&str, &str), paths: &[String]) -> String {
         return format!("both are of the kind `{one}`, and they differ in {}; make them the same", paths.join(", "));
     }
     format!("one is of the kind `{one}`, the other of the kind `{other}`; rename one of them")
-}
-
-fn list(names: &[Fqn]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 impl Program {
@@ -148,41 +141,31 @@ impl Program {
         Ok(needs)
     }
 
-    /// Checks the program, and returns its resources so that each comes after what it is made from. Among resources that do not
-    /// depend on each other, the order is that of their names.
+    /// Checks the program, and returns its resources so that each comes after what it is made from. Where resources are made from each
+    /// other, the first of them by name comes first; so do the first by name among those that do not depend on each other.
     ///
     /// # Errors
-    /// When a kind or a resource is missing, properties cannot be used, or resources are made from each other.
+    /// When a kind or a resource is missing, or properties cannot be used.
     pub fn in_order(&self, kinds: &Kinds) -> Result<Vec<&Resource>, ProgramError> {
-        let mut waits: BTreeMap<&Fqn, usize> = BTreeMap::new();
-        let mut waiting: BTreeMap<Fqn, Vec<&Fqn>> = BTreeMap::new();
+        let mut graph = Graph::default();
         for (fqn, resource) in &self.resources {
             if kinds.get(resource.kind).is_none() {
                 return Err(ProgramError::NoKind { fqn: fqn.clone(), kind: resource.kind.into() });
             }
             let needs = Self::needs(resource)?;
-            waits.insert(fqn, needs.len());
-            for need in needs {
-                if !self.resources.contains_key(&need) {
-                    return Err(ProgramError::Missing { fqn: fqn.clone(), missing: need });
-                }
-                waiting.entry(need).or_default().push(fqn);
+            if let Some(missing) = needs.iter().find(|need| !self.resources.contains_key(need)) {
+                return Err(ProgramError::Missing { fqn: fqn.clone(), missing: missing.clone() });
             }
+            graph.add(fqn.clone(), needs);
         }
-        let mut ready: BTreeSet<&Fqn> = waits.iter().filter(|(_, count)| **count == 0).map(|(fqn, _)| *fqn).collect();
         let mut ordered = Vec::with_capacity(self.resources.len());
-        while let Some(fqn) = ready.pop_first() {
-            ordered.push(&self.resources[fqn]);
-            waits.remove(fqn);
-            for next in waiting.get(fqn).into_iter().flatten() {
-                if let Some(count) = waits.get_mut(next) {
-                    *count -= 1;
-                    if *count == 0 {
-                        ready.insert(next);
-                    }
-                }
+        loop {
+            ordered.extend(graph.take_ready());
+            let Some(cycle) = graph.cycle() else { break };
+            if let Some(first) = cycle.into_iter().min() {
+                graph.release(&first);
             }
         }
-        if waits.is_empty() { Ok(ordered) } else { Err(ProgramError::Cycle(waits.into_keys().cloned().collect())) }
+        Ok(ordered.iter().filter_map(|fqn| self.resources.get(fqn)).collect())
     }
 }

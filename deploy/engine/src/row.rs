@@ -34,9 +34,10 @@ pub struct Row {
     pub origin: Origin,
     /// The properties that the last call which was answered had, with every output in its place.
     pub desired: Data,
-    /// The properties that the call under way has, or the one that was cut off.
+    /// What the call under way is to make of it, or the one that was cut off. Until it is answered, nobody knows which of the two
+    /// holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<Data>,
+    pub pending: Option<Pending>,
     /// The properties as Cloudflare answered them, with its defaults.
     pub effective: Data,
     /// What became known when it was made: ids, addresses.
@@ -51,6 +52,16 @@ pub struct Row {
     /// What the last call failed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+}
+
+/// What a call is to make of a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pending {
+    /// The properties.
+    pub desired: Data,
+    /// The resources that it is made from.
+    pub needs: BTreeSet<Fqn>,
 }
 
 /// Where a resource is in its life. The first word of each pair is written before the call, the second one after it.
@@ -210,7 +221,8 @@ impl Row {
                     Status::Updating => Status::Updated,
                     Status::Created | Status::Updated | Status::Deleting => return Err(refused()),
                 };
-                row.desired = row.pending.take().ok_or_else(refused)?;
+                let Pending { desired, needs } = row.pending.take().ok_or_else(refused)?;
+                (row.desired, row.needs) = (desired, needs);
                 row.attributes.clone_from(attributes);
                 row.effective.clone_from(effective);
                 row.failure = None;
@@ -236,8 +248,9 @@ impl Row {
             None | Some(Status::Creating) => Status::Creating,
             Some(_) => Status::Updating,
         };
-        let (old, effective, attributes) =
-            same.map_or_else(Default::default, |row| (row.desired, row.effective, row.attributes));
+        let pending = Some(Pending { desired, needs });
+        let (desired, needs, effective, attributes) =
+            same.map_or_else(Default::default, |row| (row.desired, row.needs, row.effective, row.attributes));
         Self {
             schema: ROW_SCHEMA,
             fqn: fqn.clone(),
@@ -248,8 +261,8 @@ impl Row {
             name,
             status,
             origin,
-            desired: old,
-            pending: Some(desired),
+            desired,
+            pending,
             effective,
             attributes,
             needs,
@@ -257,6 +270,16 @@ impl Row {
             policy,
             failure: None,
         }
+    }
+
+    /// The resources that it is made from, or may be.
+    pub(crate) fn all_needs(&self) -> BTreeSet<&Fqn> {
+        self.needs.iter().chain(self.pending.iter().flat_map(|pending| &pending.needs)).collect()
+    }
+
+    /// The properties that it is to have, as far as a call has said so.
+    pub(crate) fn intended_props(&self) -> &Data {
+        self.pending.as_ref().map_or(&self.desired, |pending| &pending.desired)
     }
 
     /// Whether the last call for this resource was answered.
@@ -322,7 +345,7 @@ mod tests {
     #[test]
     fn the_properties_of_a_call_count_once_it_is_answered() {
         let row = after(&[intended("i", json!(1)), effected(), intended("i", json!(2))]).unwrap().unwrap();
-        assert_eq!((row.desired, row.pending), (json!(1), Some(json!(2))));
+        assert_eq!((&row.desired, row.intended_props()), (&json!(1), &json!(2)));
     }
 
     #[test]

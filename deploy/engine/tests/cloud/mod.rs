@@ -4,8 +4,8 @@
 //! exist is refused.
 
 use realgar_engine::{
-    Clock, Data, Event, Facts, Failure, FailureKind, Found, Holder, Kind, Kinds, NameRule, Output, Recorded, Recording,
-    Recovery, Snapshot, Stack, Store, StoreError, Wanted,
+    Clock, Data, Event, Facts, Failure, FailureKind, Found, Fqn, Holder, Kind, Kinds, Name, NameRule, OUTPUT, Output,
+    Recorded, Recording, Recovery, Snapshot, Stack, Store, StoreError, Wanted,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -95,7 +95,7 @@ pub(crate) struct Props {
     /// Something that cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) place: Option<String>,
-    /// The ids of other objects, which have to exist.
+    /// The ids or names of other objects, which have to exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) uses: Vec<Output<String>>,
 }
@@ -104,6 +104,7 @@ pub(crate) struct Props {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Attributes {
     pub(crate) id: String,
+    pub(crate) name: String,
 }
 
 struct Simulated {
@@ -131,15 +132,16 @@ impl Simulated {
         if self.reaper.passes() { Err(dead()) } else { answer }
     }
 
-    fn found(&self, object: &Object, mark: &str) -> Found<Attributes> {
+    fn found(&self, name: &str, object: &Object, mark: &str) -> Found<Attributes> {
         let effective = json!({ "size": object.props["size"] });
-        Found { attributes: Attributes { id: object.id.clone() }, effective, ours: object.mark == mark }
+        let attributes = Attributes { id: object.id.clone(), name: name.into() };
+        Found { attributes, effective, ours: object.mark == mark }
     }
 
     fn check_uses(inner: &Inner, props: &Props) -> Result<(), Failure> {
         for used in &props.uses {
             let id = used.known().map_err(|error| refused(error.to_string()))?;
-            if !inner.objects.values().any(|object| object.id == *id) {
+            if !inner.objects.iter().any(|((_, name), object)| object.id == *id || name == id) {
                 return Err(refused(format!("there is no object `{id}`")));
             }
         }
@@ -161,7 +163,7 @@ impl Kind for Simulated {
             rule: NameRule { length_max: 40, capitals: false, underscores: false },
             recovery: Recovery::Named,
             replacing: &["place"],
-            stable: &["id"],
+            stable: &["id", "name"],
             holds_data: |props: &Data| !props["place"].is_null(),
             dies_with_parent: true,
             restarts: false,
@@ -172,7 +174,7 @@ impl Kind for Simulated {
         let inner = self.cloud.inner();
         let find = |wanted: &Wanted<Props, Attributes>| {
             let object = inner.objects.get(&(self.kind, wanted.name.text.clone()))?;
-            Some(self.found(object, wanted.fqn.as_str()))
+            Some(self.found(&wanted.name.text, object, wanted.fqn.as_str()))
         };
         Ok(wanted.iter().map(find).collect())
     }
@@ -190,7 +192,7 @@ impl Kind for Simulated {
             let props = serde_json::to_value(&props).expect("properties are JSON");
             let object = Object { id, props, mark: wanted.fqn.to_string() };
             inner.log.push(format!("create {}", wanted.fqn));
-            let found = self.found(&object, wanted.fqn.as_str());
+            let found = self.found(&wanted.name.text, &object, wanted.fqn.as_str());
             inner.objects.insert(key, object);
             Ok(found)
         })
@@ -206,8 +208,19 @@ impl Kind for Simulated {
             object.props = serde_json::to_value(props).expect("properties are JSON");
             object.mark = recorded.fqn.to_string();
             let object = object.clone();
-            Ok(self.found(&object, recorded.fqn.as_str()))
+            Ok(self.found(&recorded.name.text, &object, recorded.fqn.as_str()))
         })
+    }
+
+    fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data> {
+        if self.kind != "service" {
+            return None;
+        }
+        let mut props = props.clone();
+        let is_other =
+            |used: &Data| others.iter().any(|(fqn, name)| *used == name.text || used[OUTPUT]["of"] == fqn.as_str());
+        props["uses"].as_array_mut()?.retain(|used| !is_other(used));
+        Some(props)
     }
 
     fn delete(&self, recorded: &Recorded<Props, Attributes>) -> Result<(), Failure> {
@@ -217,7 +230,8 @@ impl Kind for Simulated {
             let prefix = format!("{}/", recorded.fqn);
             let uses = |other: &Object| {
                 let uses = other.props["uses"].as_array();
-                !other.mark.starts_with(&prefix) && uses.is_some_and(|uses| uses.iter().any(|id| *id == object.id))
+                !other.mark.starts_with(&prefix)
+                    && uses.is_some_and(|uses| uses.iter().any(|id| *id == object.id || *id == key.1))
             };
             if let Some((user, _)) = inner.objects.iter().find(|(_, other)| uses(other)) {
                 return Err(refused(format!("`{}` is in use by `{}`", recorded.name, user.1)));
