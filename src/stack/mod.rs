@@ -119,7 +119,7 @@ impl Target {
     ) -> Result<Self, CommandError> {
         let mut program = Program::new(place.stack.clone());
         let workers = build_all(paths, profile, cancel)?;
-        let bundles = declare(&mut program, &workers)?;
+        let files = declare(&mut program, &workers)?;
         let local = if arguments.local { Some(Local::attach(&place.data)?) } else { None };
         let settings = match &local {
             Some(local) => local.settings(),
@@ -128,7 +128,7 @@ impl Target {
         let base = settings.base.clone();
         let fence = Fence::new(Arc::new(SystemClock));
         let client = Client::new(settings, fence.clone());
-        let kinds = kinds(&client, &place.stack, bundles);
+        let kinds = kinds(&client, &place.stack, &files);
         let snapshot = place.store.read(&place.stack)?;
         Ok(Self { place, local, base, program, kinds, snapshot, fence })
     }

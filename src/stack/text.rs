@@ -23,6 +23,10 @@ pub(crate) fn plan(plan: &Plan, kinds: &Kinds, base: &str) -> String {
         .filter(|action| action.parent.as_ref().is_none_or(|parent| !plan.changes().any(|other| other.fqn == *parent)));
     for action in tops {
         resource(&mut text, action, kinds, "");
+        // What belongs to it waits until it is whole.
+        if action.step == 0 {
+            continue;
+        }
         for child in plan.changes().filter(|child| child.parent.as_ref() == Some(&action.fqn)) {
             resource(&mut text, child, kinds, "    ");
         }
@@ -58,7 +62,8 @@ pub(crate) fn sign(verb: Verb) -> char {
 fn resource(text: &mut String, action: &Action, kinds: &Kinds, indent: &str) {
     let title = kinds.get(&action.kind).map_or(action.kind.as_str(), |kind| kind.facts().title);
     let risk = if action.risk == Risk::None { String::new() } else { format!(" [{}]", action.risk) };
-    let _ = writeln!(text, "{indent}{} {}  {title}, {}{risk}", sign(action.verb), action.fqn, action.reason);
+    let first = if action.step == 0 { ", for the moment without the others" } else { "" };
+    let _ = writeln!(text, "{indent}{} {}  {title}, {}{first}{risk}", sign(action.verb), action.fqn, action.reason);
     if action.verb == Verb::Create && action.reason == Reason::New {
         for binding in action.props["bindings"].as_array().into_iter().flatten() {
             let name = binding["name"].as_str().unwrap_or_default();

@@ -1,6 +1,9 @@
 //! `realgar plan`, `deploy` and `destroy`, as a person uses them, with the edge on this machine as Cloudflare.
 
-use crate::common::eventually;
+use crate::{
+    common::eventually,
+    project::{Project, worker},
+};
 use serde_json::Value;
 use std::{
     fs,
@@ -161,7 +164,7 @@ fn verbs(plan: &Value) -> Vec<(String, String)> {
 fn a_worker_is_planned_deployed_answers_is_planned_to_nothing_and_destroyed() {
     let machine = Machine::new("counter");
     let counter = ["examples/counter"];
-    let expected = ["Events", "counter", "counter/workers.dev"].map(|fqn| (fqn.to_string(), "create".to_string()));
+    let expected = ["counter", "counter/workers.dev", "d1/Events"].map(|fqn| (fqn.to_string(), "create".to_string()));
     assert_eq!(verbs(&machine.plan(&counter)), expected);
     let url = machine.deploy(&counter, &[]).expect(0).url("counter");
     assert_eq!(request("POST", &format!("{url}/ada")), (200, r#"{"value":1}"#.into()));
@@ -177,9 +180,109 @@ fn a_worker_is_planned_deployed_answers_is_planned_to_nothing_and_destroyed() {
     assert_eq!(request("GET", &format!("{url}/ada")), (200, r#"{"value":2}"#.into()));
     // Data is not destroyed unasked.
     let refused = machine.run(&["destroy", "--local", "--yes", counter[0]]).expect(1);
-    assert!(refused.err.contains("`--allow-data-loss=Events,counter`"), "{}", refused.err);
+    assert!(refused.err.contains("`--allow-data-loss=counter,d1/Events`"), "{}", refused.err);
     assert_eq!(request("GET", &format!("{url}/ada")), (200, r#"{"value":2}"#.into()));
     machine.destroy(counter[0]);
+}
+
+#[test]
+fn a_bucket_a_queue_and_a_database_with_migrations_come_with_the_worker_that_binds_them() {
+    let machine = Machine::new("photos");
+    let photos = ["examples/photos"];
+    let fqns: Vec<String> = verbs(&machine.plan(&photos)).into_iter().map(|(fqn, _)| fqn).collect();
+    let expected = [
+        "d1/INDEX",
+        "d1/INDEX/migrations",
+        "photos",
+        "photos/consumer of uploads",
+        "photos/workers.dev",
+        "queues/uploads",
+        "r2/photos",
+    ];
+    assert_eq!(fqns, expected);
+    let url = machine.deploy(&photos, &[]).expect(0).url("photos");
+    let put = ureq::put(&format!("{url}/cat.png")).header("content-type", "image/png").send(&b"a cat"[..]).unwrap();
+    assert_eq!(put.status(), 202);
+    assert_eq!(request("GET", &format!("{url}/cat.png")), (200, "a cat".into()));
+    // The queue delivers, and the consumer writes into the table that a migration made.
+    eventually("the photo is indexed", || request("GET", &url).1.contains("cat.png"));
+    assert!(verbs(&machine.plan(&photos)).is_empty());
+    // A bucket with objects is refused by Cloudflare itself.
+    let all = "photos,d1/INDEX,queues/uploads,r2/photos";
+    let refused = machine.run(&["destroy", "--local", "--yes", "--allow-data-loss", all, photos[0]]).expect(1);
+    assert!(refused.err.contains("not empty"), "{}", refused.err);
+    let deleted = machine.run(&["state", "list", "--local"]).expect(0);
+    assert!(deleted.out.starts_with("r2/photos  r2_bucket") && deleted.out.lines().count() == 1, "{}", deleted.out);
+}
+
+#[test]
+fn a_host_comes_before_its_consumer_and_a_missing_one_is_named() {
+    let machine = Machine::new("cross-script");
+    let (host, consumer) = ("examples/cross-script/worker-a", "examples/cross-script/worker-b");
+    let refused = machine.deploy(&[consumer], &[]).expect(1);
+    assert!(refused.err.contains("leads to the Worker `worker-a`, which is not deployed here"), "{}", refused.err);
+    let deployed = machine.deploy(&[consumer, host], &[]).expect(0);
+    let (a, b) = (deployed.url("worker-a"), deployed.url("worker-b"));
+    assert_eq!(request("GET", &format!("{a}/foo")), (200, r#"{"value":1}"#.into()));
+    assert_eq!(request("GET", &format!("{b}/foo")), (200, r#"{"value":1}"#.into()), "both lead to the same object");
+    assert!(verbs(&machine.plan(&[host, consumer])).is_empty(), "in any order of the paths");
+    machine.destroy(host);
+}
+
+#[test]
+fn two_workers_that_bind_each_other_are_deployed_in_three_steps_and_destroyed() {
+    let machine = Machine::new("mixed");
+    let both = ["examples/mixed/board", "examples/mixed/web"];
+    let expected = [
+        ("board", "create"),
+        ("board", "update"),
+        ("board/workers.dev", "create"),
+        ("web", "create"),
+        ("web/workers.dev", "create"),
+    ];
+    assert_eq!(verbs(&machine.plan(&both)), expected.map(|(fqn, verb)| (fqn.to_string(), verb.to_string())));
+    let url = machine.deploy(&both, &[]).expect(0).url("web");
+    let note = r#"{"author":"ada","text":"spam","color":"pink"}"#;
+    let config = ureq::Agent::config_builder().proxy(None).http_status_as_error(false).build();
+    let mut answer = ureq::Agent::new_with_config(config).post(&format!("{url}/board")).send(note).unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    assert!(text.contains("the moderator says no"), "TypeScript calls Rust, which calls TypeScript: {text}");
+    assert!(verbs(&machine.plan(&both)).is_empty());
+    machine.destroy(both[0]);
+}
+
+#[test]
+fn static_files_go_up_with_the_worker_and_only_those_that_changed() {
+    let machine = Machine::new("chat");
+    let chat = ["examples/chat"];
+    let url = machine.deploy(&chat, &[]).expect(0).url("chat");
+    let page = fs::read_to_string("examples/chat/public/index.html").unwrap();
+    assert_eq!(request("GET", &url), (200, page));
+    assert!(verbs(&machine.plan(&chat)).is_empty());
+    machine.destroy(chat[0]);
+}
+
+#[test]
+fn a_bucket_more_in_the_source_is_a_bucket_more_in_the_plan() {
+    let machine = Machine::new("more");
+    let project = Project::new("deploy-more", &worker("", "one"));
+    let path = project.folder.to_str().unwrap();
+    let url = machine.deploy(&[path], &[]).expect(0).url("api");
+    assert_eq!(request("GET", &url).1, "one");
+    let bind = "static PICTURES: R2Bucket = R2Bucket::new(\"pictures\"); let _ = cx.bind(&PICTURES);";
+    project.write(&worker(bind, "two").replace("use realgar::prelude::*;", "use realgar::{R2Bucket, prelude::*};"));
+    let plan = machine.plan(&[path]);
+    assert_eq!(
+        verbs(&plan),
+        [("api", "update"), ("r2/pictures", "create")].map(|(a, b)| (a.to_string(), b.to_string()))
+    );
+    let api = plan["actions"].as_array().unwrap().iter().find(|action| action["fqn"] == "api").unwrap();
+    let paths: Vec<&str> =
+        api["differences"].as_array().unwrap().iter().filter_map(|one| one["path"].as_str()).collect();
+    assert!(paths.contains(&"bindings.pictures"), "{paths:?}");
+    machine.deploy(&[path], &[]).expect(0);
+    assert_eq!(request("GET", &url).1, "two", "at the same address");
+    machine.destroy(path);
 }
 
 #[test]

@@ -165,9 +165,14 @@ impl Client {
         Self { agent: config.build().into(), settings: Arc::new(settings), not_before: Arc::default(), fence }
     }
 
+    /// A client that sends another token, for calls that go with it.
+    pub(crate) fn with_token(&self, token: Token) -> Self {
+        Self { settings: Arc::new(Settings { token, ..(*self.settings).clone() }), ..self.clone() }
+    }
+
     /// Reads what is at `path`, below the account.
     pub(crate) fn get(&self, path: &str) -> Result<Value, ApiFailure> {
-        self.call("GET", path, &Body::Empty).map(|envelope| envelope.result)
+        self.call("GET", path, &Body::Empty, false).map(|envelope| envelope.result)
     }
 
     /// Reads all pages of the list at `path`. `inside` is where a page has its entries, if not at its top.
@@ -176,7 +181,7 @@ impl Client {
         let mut all = Vec::new();
         for page in 1_u64.. {
             let path = format!("{path}{separator}page={page}&per_page={per_page}");
-            let Envelope { result, result_info, .. } = self.call("GET", &path, &Body::Empty)?;
+            let Envelope { result, result_info, .. } = self.call("GET", &path, &Body::Empty, false)?;
             let entries = inside.map_or(&result, |key| &result[key]);
             let entries = entries.as_array().ok_or_else(|| ApiFailure {
                 status: 200,
@@ -199,13 +204,17 @@ impl Client {
         Ok(all)
     }
 
-    /// Makes a call that changes something.
-    pub(crate) fn change(&self, method: &str, path: &str, body: &Body) -> Result<Value, ApiFailure> {
-        self.call(method, path, body).map(|envelope| envelope.result)
+    /// Asks a question that has a body. It changes nothing.
+    pub(crate) fn ask(&self, path: &str, question: &Value) -> Result<Value, ApiFailure> {
+        self.call("POST", path, &Body::Json(question.clone()), false).map(|envelope| envelope.result)
     }
 
-    fn call(&self, method: &str, path: &str, body: &Body) -> Result<Envelope, ApiFailure> {
-        let changes = method != "GET";
+    /// Makes a call that changes something.
+    pub(crate) fn change(&self, method: &str, path: &str, body: &Body) -> Result<Value, ApiFailure> {
+        self.call(method, path, body, true).map(|envelope| envelope.result)
+    }
+
+    fn call(&self, method: &str, path: &str, body: &Body, changes: bool) -> Result<Envelope, ApiFailure> {
         let mut pause = PAUSE;
         let mut attempts = 0;
         loop {

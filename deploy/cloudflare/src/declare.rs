@@ -1,10 +1,11 @@
 //! The program that follows from a set of Workers: each Worker is a resource, and so is everything that it binds.
 //!
-//! What a manifest calls a resource is its id in the program. Two Workers that bind the database `Events` bind one database.
+//! A Worker has the name of its script, and what it binds has the name that the manifest has for it, behind a short name of the kind:
+//! the bucket `photos` of the Worker `photos` is `r2/photos`. Two Workers that bind the database `Events` bind one database, `d1/Events`.
 
 use crate::kinds::{
-    BUCKET, DATABASE, Module, NAMESPACE, NoProps, QUEUE, SCHEDULES, SCRIPT, SUBDOMAIN, Schedules, ScriptProps,
-    Subdomain, digest,
+    Asset, BUCKET, CONSUMER, Consumer, DATABASE, Files, MIGRATIONS, Migrations, Module, NAMESPACE, NoProps, QUEUE,
+    SCHEDULES, SCRIPT, SUBDOMAIN, Schedules, ScriptProps, Subdomain, digest, read_assets,
 };
 use realgar_bundle::Bundle;
 use realgar_engine::{Fqn, NameError, OUTPUT, Output, Policy, Program, ProgramError, Reference, Resource};
@@ -78,75 +79,187 @@ pub enum DeclareError {
     },
 }
 
-/// Adds `workers` and all that they bind to `program`. The result has the folder of the modules of each Worker.
+/// Adds `workers` and all that they bind to `program`. The result says where the files are that go up with them.
 ///
 /// # Errors
 /// When the Workers do not fit together, or ask for something that cannot be deployed.
-pub fn declare(program: &mut Program, workers: &[Worker]) -> Result<BTreeMap<Fqn, PathBuf>, DeclareError> {
-    let mut bundles = BTreeMap::new();
+pub fn declare(program: &mut Program, workers: &[Worker]) -> Result<Files, DeclareError> {
+    let mut files = Files::default();
     for Worker { bundle } in workers {
         let fqn = Fqn::new(&*bundle.manifest.worker.script)?;
-        if bundles.insert(fqn, bundle.folder.clone()).is_some() {
+        if files.folders.insert(fqn, bundle.folder.clone()).is_some() {
             return Err(DeclareError::TwoWorkers(bundle.manifest.worker.script.clone()));
         }
     }
+    let scripts: BTreeSet<&str> = workers.iter().map(|worker| worker.bundle.manifest.worker.script.as_str()).collect();
     for Worker { bundle } in workers {
         let fqn = Fqn::new(&*bundle.manifest.worker.script)?;
-        declare_worker(program, &fqn, bundle, &bundles)?;
+        check(&bundle.manifest, &scripts)?;
+        Declaring { program, files: &mut files, bundle, fqn }.worker()?;
     }
-    Ok(bundles)
+    Ok(files)
 }
 
-fn declare_worker(
-    program: &mut Program,
-    fqn: &Fqn,
-    bundle: &Bundle,
-    bundles: &BTreeMap<Fqn, PathBuf>,
-) -> Result<(), DeclareError> {
-    let manifest = &bundle.manifest;
-    check_support(manifest)?;
-    let mut bindings = Vec::new();
-    let mut own: Vec<&Binding> = manifest.bindings.iter().collect();
-    own.sort_by(|one, other| one.name.cmp(&other.name));
-    for binding in own {
-        let target = binding.kind.target().and_then(|target| target.script).filter(|target| *target != fqn.as_str());
-        if let Some(target) = target.filter(|target| !bundles.keys().any(|fqn| fqn.as_str() == *target)) {
-            let (script, binding) = (fqn.to_string(), binding.name.clone());
-            return Err(DeclareError::NoTarget { script, binding, target: target.into() });
+/// The declaration of one Worker.
+struct Declaring<'a> {
+    program: &'a mut Program,
+    files: &'a mut Files,
+    bundle: &'a Bundle,
+    fqn: Fqn,
+}
+
+impl Declaring<'_> {
+    fn worker(&mut self) -> Result<(), DeclareError> {
+        let manifest = &self.bundle.manifest;
+        let mut own: Vec<&Binding> = manifest.bindings.iter().collect();
+        own.sort_by(|one, other| one.name.cmp(&other.name));
+        let bindings = own.into_iter().map(|binding| self.binding(binding)).collect::<Result<_, _>>()?;
+        let mut flags = manifest.compatibility_flags.clone();
+        flags.sort();
+        let props = ScriptProps {
+            compatibility_date: manifest.compatibility_date.clone(),
+            compatibility_flags: flags,
+            main_module: manifest.main_module.clone(),
+            modules: modules(self.bundle)?,
+            bindings,
+            exports: exports(manifest),
+            assets: self.assets()?,
+        };
+        self.program.declare(resource(self.fqn.clone(), SCRIPT, &props, None))?;
+        let address = Subdomain { script: self.script() };
+        self.child("workers.dev", SUBDOMAIN, &address)?;
+        if !manifest.crons.is_empty() {
+            let crons: BTreeSet<&String> = manifest.crons.iter().collect();
+            let schedules = Schedules { script: self.script(), crons: crons.into_iter().cloned().collect() };
+            self.child("crons", SCHEDULES, &schedules)?;
         }
-        bindings.push(declare_binding(program, fqn, binding)?);
+        manifest.consumers.iter().try_for_each(|consumer| self.consumer(consumer))
     }
-    let mut flags = manifest.compatibility_flags.clone();
-    flags.sort();
-    let props = ScriptProps {
-        compatibility_date: manifest.compatibility_date.clone(),
-        compatibility_flags: flags,
-        main_module: manifest.main_module.clone(),
-        modules: modules(bundle)?,
-        bindings,
-        exports: exports(manifest),
-    };
-    program.declare(resource(fqn.clone(), SCRIPT, &props, None))?;
-    let script = || Output::Of(Reference { of: fqn.clone(), attribute: "name".into() });
-    let address = Subdomain { script: script() };
-    program.declare(resource(fqn.child("workers.dev")?, SUBDOMAIN, &address, Some(fqn)))?;
-    if !manifest.crons.is_empty() {
-        let crons: BTreeSet<&String> = manifest.crons.iter().collect();
-        let schedules = Schedules { script: script(), crons: crons.into_iter().cloned().collect() };
-        program.declare(resource(fqn.child("crons")?, SCHEDULES, &schedules, Some(fqn)))?;
+
+    /// The name of the Worker at Cloudflare.
+    fn script(&self) -> Output<String> {
+        output_of(&self.fqn, "name")
     }
-    Ok(())
+
+    /// Adds something that belongs to the Worker.
+    fn child(&mut self, name: &str, kind: &'static str, props: &impl Serialize) -> Result<(), DeclareError> {
+        Ok(self.program.declare(resource(self.fqn.child(name)?, kind, props, Some(&self.fqn)))?)
+    }
+
+    /// Adds a resource of which only the name is said, and returns its attribute.
+    fn named(&mut self, id: &str, kind: &'static str, attribute: &str) -> Result<Output<String>, DeclareError> {
+        let fqn = fqn_of(kind, id)?;
+        self.program.declare(resource(fqn.clone(), kind, &NoProps {}, None))?;
+        Ok(output_of(&fqn, attribute))
+    }
+
+    fn consumer(&mut self, consumer: &realgar_wire::Consumer) -> Result<(), DeclareError> {
+        let dead_letters = consumer.dead_letter_queue.as_deref();
+        let settings = [
+            ("batch_size", consumer.max_batch_size.map(u32::from)),
+            ("max_wait_time_ms", consumer.max_batch_timeout.map(|seconds| u32::from(seconds) * 1000)),
+            ("max_retries", consumer.max_retries.map(u32::from)),
+            ("retry_delay", consumer.retry_delay),
+            ("max_concurrency", consumer.max_concurrency.map(u32::from)),
+        ];
+        let set = settings.into_iter().filter_map(|(key, value)| Some((key.to_string(), Value::from(value?))));
+        let props = Consumer {
+            script: self.script(),
+            queue: self.named(&consumer.queue, QUEUE, "id")?,
+            dead_letter_queue: dead_letters.map(|queue| self.named(queue, QUEUE, "name")).transpose()?,
+            settings: set.collect(),
+        };
+        self.child(&format!("consumer of {}", consumer.queue), CONSUMER, &props)
+    }
+
+    /// The static files of the Worker.
+    fn assets(&mut self) -> Result<Option<BTreeMap<String, Asset>>, DeclareError> {
+        let directory = self.bundle.manifest.bindings.iter().find_map(|binding| match &binding.kind {
+            BindingKind::Assets { directory } => Some(directory),
+            _ => None,
+        });
+        let Some(directory) = directory else { return Ok(None) };
+        let folder = self.bundle.folder.join(directory);
+        let files = read_assets(&folder).map_err(|(path, source)| DeclareError::Io { path, source })?;
+        self.files.assets.insert(self.fqn.clone(), folder);
+        Ok(Some(files))
+    }
+
+    /// Adds the migrations of a database. Two Workers that bind it have the same ones.
+    fn migrations(&mut self, database: &str, folder: &str) -> Result<(), DeclareError> {
+        let folder = self.bundle.folder.join(folder);
+        let failed = |source| DeclareError::Io { path: folder.clone(), source };
+        let mut files = BTreeMap::new();
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path.extension().is_some_and(|extension| extension == "sql") {
+                let content = fs::read(&path).map_err(|source| DeclareError::Io { path: path.clone(), source })?;
+                files.insert(path.file_name().unwrap_or_default().to_string_lossy().into_owned(), digest(&content));
+            }
+        }
+        let parent = fqn_of(DATABASE, database)?;
+        let fqn = parent.child("migrations")?;
+        let props = Migrations { database: output_of(&parent, "id"), files };
+        self.program.declare(resource(fqn.clone(), MIGRATIONS, &props, Some(&parent)))?;
+        self.files.folders.insert(fqn, folder);
+        Ok(())
+    }
+
+    /// Adds what `binding` leads to, and returns the binding as Cloudflare's API has it.
+    fn binding(&mut self, binding: &Binding) -> Result<Map<String, Value>, DeclareError> {
+        let mut properties = Map::new();
+        let mut set = |key: &str, value: Value| drop(properties.insert(key.into(), value));
+        match &binding.kind {
+            BindingKind::D1 { database, migrations } => {
+                set("id", json!(self.named(database, DATABASE, "id")?));
+                migrations.iter().try_for_each(|folder| self.migrations(database, folder))?;
+            }
+            BindingKind::KvNamespace { namespace } => {
+                set("namespace_id", json!(self.named(namespace, NAMESPACE, "id")?));
+            }
+            BindingKind::R2Bucket { bucket } => set("bucket_name", json!(self.named(bucket, BUCKET, "name")?)),
+            BindingKind::Queue { queue } => set("queue_name", json!(self.named(queue, QUEUE, "name")?)),
+            BindingKind::DurableObjectNamespace { class, script } => {
+                set("class_name", class.clone().into());
+                if let Some(host) = script.as_deref().filter(|host| *host != self.fqn.as_str()) {
+                    set("script_name", json!(output_of(&Fqn::new(host)?, "name")));
+                }
+            }
+            BindingKind::Service { service, entrypoint } => {
+                set("service", json!(output_of(&Fqn::new(&**service)?, "name")));
+                if let Some(entrypoint) = entrypoint {
+                    set("entrypoint", entrypoint.clone().into());
+                }
+            }
+            BindingKind::PlainText { default } => set("text", default.clone().into()),
+            BindingKind::Json { default } => {
+                let text = default.as_deref().unwrap_or("null");
+                if text.contains(OUTPUT) {
+                    return Err(DeclareError::Reserved { script: self.fqn.to_string(), binding: binding.name.clone() });
+                }
+                set("json", serde_json::from_str(text).unwrap_or_default());
+            }
+            BindingKind::Ratelimit { namespace, limit, period } => {
+                set("namespace_id", namespace.to_string().into());
+                set("simple", json!({ "limit": limit, "period": period }));
+            }
+            BindingKind::AnalyticsEngine { dataset } => set("dataset", dataset.clone().into()),
+            BindingKind::Other { properties: own, .. } => own.iter().for_each(|(key, value)| set(key, value.clone())),
+            BindingKind::VersionMetadata {}
+            | BindingKind::Assets { .. }
+            | BindingKind::SecretText {}
+            | BindingKind::SecretsStoreSecret { .. } => {}
+        }
+        properties.insert("name".into(), binding.name.clone().into());
+        properties.insert("type".into(), binding.kind.type_name().into());
+        Ok(properties)
+    }
 }
 
-/// Refuses what would be left out without a word.
-fn check_support(manifest: &Manifest) -> Result<(), DeclareError> {
-    let not_yet = |what: String| Err(DeclareError::NotYet { script: manifest.worker.script.clone(), what });
-    if !manifest.migrations.is_empty() {
-        return not_yet("a history of migration tags".into());
-    }
-    if let Some(consumer) = manifest.consumers.first() {
-        return not_yet(format!("the messages of the queue `{}`", consumer.queue));
-    }
+/// Refuses what leads nowhere, and what would be left out without a word.
+fn check(manifest: &Manifest, scripts: &BTreeSet<&str>) -> Result<(), DeclareError> {
+    let script = || manifest.worker.script.clone();
+    let not_yet = |what: String| Err(DeclareError::NotYet { script: script(), what });
     let is_transfer = |change: &&ClassChange| {
         matches!(change, ClassChange::TransferredTo { .. } | ClassChange::TransferredFrom { .. })
     };
@@ -154,11 +267,12 @@ fn check_support(manifest: &Manifest) -> Result<(), DeclareError> {
         return not_yet(format!("a transfer of the class `{}`", change.subject()));
     }
     for Binding { name, kind } in &manifest.bindings {
+        let target = kind.target().and_then(|target| target.script);
+        if let Some(target) = target.filter(|target| !scripts.contains(target)) {
+            return Err(DeclareError::NoTarget { script: script(), binding: name.clone(), target: target.into() });
+        }
         match kind {
-            BindingKind::D1 { migrations: Some(_), database } => {
-                return not_yet(format!("the migrations of the D1 database `{database}`"));
-            }
-            BindingKind::SecretText {} | BindingKind::SecretsStoreSecret { .. } | BindingKind::Assets { .. } => {
+            BindingKind::SecretText {} | BindingKind::SecretsStoreSecret { .. } => {
                 return not_yet(format!("the binding `{name}` of the type `{}`", kind.type_name()));
             }
             BindingKind::PlainText { default: None } | BindingKind::Json { default: None } => {
@@ -176,61 +290,20 @@ fn resource(fqn: Fqn, kind: &'static str, props: &impl Serialize, parent: Option
     Resource { fqn, kind, props, after: BTreeSet::new(), parent: parent.cloned(), pinned: None, policy: Policy::Delete }
 }
 
-/// Adds what `binding` leads to, and returns the binding as Cloudflare's API has it.
-fn declare_binding(program: &mut Program, script: &Fqn, binding: &Binding) -> Result<Map<String, Value>, DeclareError> {
-    let mut named = |id: &str, kind: &'static str, attribute: &str| -> Result<Value, DeclareError> {
-        let fqn = Fqn::new(id)?;
-        program.declare(resource(fqn.clone(), kind, &NoProps {}, None))?;
-        Ok(output(&fqn, attribute))
+/// The name in the program of what a manifest calls `id`.
+fn fqn_of(kind: &str, id: &str) -> Result<Fqn, NameError> {
+    let short = match kind {
+        DATABASE => "d1",
+        NAMESPACE => "kv",
+        BUCKET => "r2",
+        QUEUE => "queues",
+        other => other,
     };
-    let other = |target: &str| -> Result<Option<Value>, DeclareError> {
-        if target == script.as_str() { Ok(None) } else { Ok(Some(output(&Fqn::new(target)?, "name"))) }
-    };
-    let mut properties = Map::new();
-    let mut set = |key: &str, value: Value| drop(properties.insert(key.into(), value));
-    match &binding.kind {
-        BindingKind::D1 { database, .. } => set("id", named(database, DATABASE, "id")?),
-        BindingKind::KvNamespace { namespace } => set("namespace_id", named(namespace, NAMESPACE, "id")?),
-        BindingKind::R2Bucket { bucket } => set("bucket_name", named(bucket, BUCKET, "name")?),
-        BindingKind::Queue { queue } => set("queue_name", named(queue, QUEUE, "name")?),
-        BindingKind::DurableObjectNamespace { class, script: host } => {
-            set("class_name", class.clone().into());
-            if let Some(host) = host.as_deref().map(other).transpose()?.flatten() {
-                set("script_name", host);
-            }
-        }
-        BindingKind::Service { service, entrypoint } => {
-            // A Worker that is bound to itself names itself: the name is known before it is uploaded.
-            set("service", other(service)?.unwrap_or_else(|| service.clone().into()));
-            if let Some(entrypoint) = entrypoint {
-                set("entrypoint", entrypoint.clone().into());
-            }
-        }
-        BindingKind::PlainText { default } => set("text", default.clone().into()),
-        BindingKind::Json { default } => {
-            let text = default.as_deref().unwrap_or("null");
-            if text.contains(OUTPUT) {
-                return Err(DeclareError::Reserved { script: script.to_string(), binding: binding.name.clone() });
-            }
-            set("json", serde_json::from_str(text).unwrap_or_default());
-        }
-        BindingKind::Ratelimit { namespace, limit, period } => {
-            set("namespace_id", namespace.to_string().into());
-            set("simple", json!({ "limit": limit, "period": period }));
-        }
-        BindingKind::AnalyticsEngine { dataset } => set("dataset", dataset.clone().into()),
-        BindingKind::VersionMetadata {} => {}
-        BindingKind::Other { properties: own, .. } => own.iter().for_each(|(key, value)| set(key, value.clone())),
-        BindingKind::SecretText {} | BindingKind::SecretsStoreSecret { .. } | BindingKind::Assets { .. } => {}
-    }
-    properties.insert("name".into(), binding.name.clone().into());
-    properties.insert("type".into(), binding.kind.type_name().into());
-    Ok(properties)
+    Fqn::new(format!("{short}/{id}"))
 }
 
-fn output(of: &Fqn, attribute: &str) -> Value {
-    let output: Output<()> = Output::Of(Reference { of: of.clone(), attribute: attribute.into() });
-    serde_json::to_value(output).unwrap_or_default()
+fn output_of(of: &Fqn, attribute: &str) -> Output<String> {
+    Output::Of(Reference { of: of.clone(), attribute: attribute.into() })
 }
 
 fn modules(bundle: &Bundle) -> Result<BTreeMap<String, Module>, DeclareError> {

@@ -11,4 +11,4 @@ mod kinds;
 
 pub use client::{ApiFailure, Client, CredentialsError, Settings, Token};
 pub use declare::{DeclareError, Worker, declare};
-pub use kinds::kinds;
+pub use kinds::{Files, kinds};

@@ -1,15 +1,12 @@
 //! The migrations of D1 databases: `.sql` files, each run once, in the order of their numbers.
 
-use crate::{Admin, EdgeError, LogLine, LogSink, SECRET_HEADER, Script, error::io, private, r2::md5};
+use crate::{Admin, EdgeError, LogLine, LogSink, Script, error::io, private, r2::md5};
 use realgar_wire::BindingKind;
 use serde::Serialize;
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// The file in the data folder that records which migrations ran.
 const RAN: &str = "d1-migrations.json";
-
-/// How long all migrations of a database may take.
-const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A migration file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -60,7 +57,7 @@ impl Migrations {
         let mut ran = read_ran(&path)?;
         for (database, files) in &self.0 {
             let failed = |reason| EdgeError::Migration { database: database.clone(), reason };
-            post(admin, database, files).map_err(failed)?;
+            admin.post(&format!("/migrate?database={database}"), files).map_err(failed)?;
             let known = ran.entry(database.clone()).or_default();
             for Migration { name, sql } in files {
                 let digest = md5(sql.as_bytes());
@@ -107,19 +104,6 @@ fn read(folder: &Path) -> Result<Vec<Migration>, EdgeError> {
 fn order(name: &str) -> (u64, &str) {
     let digits = name.len() - name.trim_start_matches(|character: char| character.is_ascii_digit()).len();
     (name[..digits].parse().unwrap_or(u64::MAX), name)
-}
-
-fn post(admin: &Admin, database: &str, files: &[Migration]) -> Result<(), String> {
-    let url = format!("{}/migrate?database={database}", admin.url());
-    // No proxy is used, because the address is on this machine.
-    let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(PATIENCE));
-    let agent: ureq::Agent = config.build().into();
-    let mut response =
-        agent.post(&url).header(SECRET_HEADER, admin.secret()).send_json(files).map_err(|error| error.to_string())?;
-    if response.status().is_success() {
-        return Ok(());
-    }
-    Err(response.body_mut().read_to_string().unwrap_or_else(|error| error.to_string()))
 }
 
 #[cfg(test)]

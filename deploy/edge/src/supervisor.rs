@@ -13,14 +13,20 @@ use crate::{
         process::{Process, ServedRequest, Sinks, Sockets},
     },
 };
+use serde::Serialize;
+use serde_json::Value;
 use std::{
     collections::BTreeMap,
     fs::{self, File, TryLockError},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tokio::runtime::Runtime;
+
+/// How long a call of the administration Worker may take. Migrations may take long.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Called with every line that workerd or a Worker logs.
 pub type LogSink = Arc<dyn Fn(LogLine) + Send + Sync>;
@@ -425,6 +431,29 @@ impl Admin {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Runs statements of SQL on the D1 database `id`, all or none. The answer has a result for each: `columns`, `rows` and `meta`.
+    pub(crate) fn query(&self, id: &str, statements: &[Value]) -> Result<Value, String> {
+        self.post(&format!("/query?database={id}"), &statements)?
+            .body_mut()
+            .read_json()
+            .map_err(|error| error.to_string())
+    }
+
+    /// Makes a call of the Worker. An answer that is no success is an error.
+    pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<ureq::http::Response<ureq::Body>, String> {
+        // No proxy is used, because the address is on this machine.
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(PATIENCE));
+        let agent: ureq::Agent = config.build().into();
+        let url = format!("{}{path}", self.url);
+        let sent = agent.post(&url).header(private::SECRET_HEADER, self.secret.as_str()).send_json(body);
+        let mut response = sent.map_err(|error| error.to_string())?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(response.body_mut().read_to_string().unwrap_or_else(|error| error.to_string()))
     }
 
     /// The value that requests must have in the header [`SECRET_HEADER`](crate::SECRET_HEADER). It is never part of a URL, because

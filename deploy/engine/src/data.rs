@@ -146,7 +146,14 @@ fn compare(path: &str, before: Option<&Data>, after: Option<&Data>, found: &mut 
     if before == after {
         return;
     }
-    let (old, new) = (before.and_then(members), after.and_then(members));
+    let (mut old, mut new) = (before.and_then(members), after.and_then(members));
+    // Beside a list whose elements have names, an empty one is a list of none of them.
+    let is_empty = |data: Option<&Data>| data.is_some_and(|data| data.as_array().is_some_and(Vec::is_empty));
+    match (&old, &new) {
+        (Some(_), None) if is_empty(after) => new = Some(Map::new()),
+        (None, Some(_)) if is_empty(before) => old = Some(Map::new()),
+        _ => {}
+    }
     let (Some(old), Some(new)) = (old, new) else {
         found.push(Difference { path: path.into(), before: before.cloned(), after: after.cloned() });
         return;
@@ -205,6 +212,8 @@ mod tests {
         let after = json!({ "date": "1", "bindings": [{ "name": "B" }, { "name": "A", "x": 2 }], "flags": ["a", "b"] });
         let paths: Vec<String> = changes(&before, &after).into_iter().map(|change| change.path).collect();
         assert_eq!(paths, ["bindings.A.x", "flags"]);
+        let none = json!({ "bindings": [] });
+        assert_eq!(changes(&none, &json!({ "bindings": [{ "name": "A" }] }))[0].path, "bindings.A");
         let before = json!({ "id": id_of("Events") });
         assert_eq!(changes(&before, &json!({ "id": "1" }))[0].path, "id");
     }

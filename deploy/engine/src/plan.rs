@@ -359,11 +359,16 @@ impl Planner<'_> {
         if let Some(row) = row.filter(|row| row.kind != *kind_name) {
             return Err(PlanError::OtherKind { fqn: fqn.clone(), was: row.kind.clone(), is: (*kind_name).into() });
         }
-        let in_program = |error| ProgramError::Data { fqn: fqn.clone(), error };
-        let props = data::resolve(&resource.props, &|reference| self.attribute(reference)).map_err(in_program)?;
         let needs = Program::needs(resource)?;
         let generation = row.map_or(0, |row| row.generation);
         let name = name_of(self.program, fqn, resource.pinned.as_deref(), kind, generation);
+        let find = |reference: &Reference| {
+            // Its own name is known before it is made.
+            let is_own_name = reference.of == *fqn && reference.attribute == "name";
+            if is_own_name { Some(name.text.clone().into()) } else { self.attribute(reference) }
+        };
+        let in_program = |error| ProgramError::Data { fqn: fqn.clone(), error };
+        let props = data::resolve(&resource.props, &find).map_err(in_program)?;
         let found = match self.observed.get(fqn) {
             Some(Observation::Present(found)) if row.is_none_or(|row| row.attributes.is_null()) => Some(found),
             _ => None,

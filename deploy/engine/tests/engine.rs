@@ -388,7 +388,8 @@ fn killed_again_while_it_recovers_the_next_run_converges() {
     let whole = Reaper::never();
     Machine::new().run(&program, &whole).unwrap();
     for first in 1..=whole.points() {
-        for second in 1.. {
+        // Each third point, and all of them over three first ones.
+        for second in (first % 3 + 1..).step_by(3) {
             let machine = Machine::new();
             let _ = machine.run(&program, &Reaper::at(first));
             machine.clock.advance(LONG_MS);

@@ -26,8 +26,12 @@ pub(super) fn facts(title: &'static str, stable: &'static [&'static str]) -> Fac
 
 /// The name of the Worker.
 pub(super) fn script_of(props: &impl Beside) -> Result<&str, Failure> {
-    let unknown = |error: realgar_engine::DataError| Failure::new(FailureKind::Unreadable, error.to_string());
-    props.script().known().map(String::as_str).map_err(unknown)
+    known(props.script())
+}
+
+/// The value of an output in properties that a call has.
+pub(super) fn known(output: &Output<String>) -> Result<&str, Failure> {
+    output.known().map(String::as_str).map_err(|error| Failure::new(FailureKind::Unreadable, error.to_string()))
 }
 
 /// The properties of a resource that is about to be made.

@@ -1,9 +1,14 @@
 //! A Worker: its modules, what it binds, and the Durable Object classes that it hosts. All of it goes up in one call.
 
-use super::beside::gone;
+use super::{
+    Files,
+    assets::{self, Asset},
+    beside::{gone, props_of, unreadable},
+    form::Form,
+};
 use crate::{Client, client::Body};
 use realgar_engine::{
-    Data, Facts, Failure, FailureKind, Found, Fqn, Kind, NameRule, Recorded, Recovery, Stack, Wanted,
+    Data, Facts, Failure, FailureKind, Found, Fqn, Kind, Name, NameRule, OUTPUT, Recorded, Recovery, Stack, Wanted,
 };
 use realgar_wire::{ModuleKind, limits::SCRIPT_NAME_LENGTH_MAX};
 use serde::{Deserialize, Serialize};
@@ -12,7 +17,6 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::PathBuf,
 };
 
 pub(crate) const SCRIPT: &str = "worker";
@@ -33,6 +37,9 @@ pub(crate) struct ScriptProps {
     pub(crate) bindings: Vec<Map<String, Value>>,
     /// The classes, and what became of earlier ones, as Cloudflare's `exports` has them.
     pub(crate) exports: BTreeMap<String, Map<String, Value>>,
+    /// The static files, by path. `None` for a Worker that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assets: Option<BTreeMap<String, Asset>>,
 }
 
 /// A module. Its content is in the bundle.
@@ -60,13 +67,12 @@ pub(crate) struct Script {
 pub(super) struct Scripts {
     client: Client,
     stack: Stack,
-    /// The folder of the modules of each Worker.
-    bundles: BTreeMap<Fqn, PathBuf>,
+    files: Files,
 }
 
 impl Scripts {
-    pub(super) fn new(client: Client, stack: Stack, bundles: BTreeMap<Fqn, PathBuf>) -> Self {
-        Self { client, stack, bundles }
+    pub(super) fn new(client: Client, stack: Stack, files: Files) -> Self {
+        Self { client, stack, files }
     }
 
     /// The tag with which a script says that it is the Worker `fqn` of this stack.
@@ -76,14 +82,17 @@ impl Scripts {
 
     fn upload(&self, fqn: &Fqn, name: &str, props: &ScriptProps) -> Result<Found<Script>, Failure> {
         let refused = |message: String| Failure::new(FailureKind::Refused, message);
-        let folder =
-            self.bundles.get(fqn).ok_or_else(|| refused(format!("there is no bundle of the Worker `{fqn}`")))?;
-        let mut form = Form::new();
-        let metadata = json!({
+        let folder = self.files.folder(fqn)?;
+        let mut metadata = json!({
             "main_module": props.main_module, "bindings": props.bindings, "exports": props.exports,
             "compatibility_date": props.compatibility_date, "compatibility_flags": props.compatibility_flags,
             "keep_bindings": ["secret_text", "secret_key"], "tags": [self.mark(fqn)],
         });
+        if let Some(files) = &props.assets {
+            let token = assets::upload(&self.client, name, files, self.files.assets(fqn)?)?;
+            metadata["assets"] = json!({ "jwt": token, "config": {} });
+        }
+        let mut form = Form::new();
         form.part("metadata", None, "application/json", metadata.to_string().as_bytes());
         for (module, Module { kind, sha256 }) in &props.modules {
             let path = folder.join(module);
@@ -98,9 +107,23 @@ impl Scripts {
         let (kind, body) = form.end();
         let answer = self.client.change("PUT", &path, &Body::Bytes(kind, body))?;
         let tag = answer["tag"].as_str().map(str::to_string);
-        let tag = tag.ok_or_else(|| super::beside::unreadable(&format!("the upload of `{name}`"), &answer))?;
+        let tag = tag.ok_or_else(|| unreadable(&format!("the upload of `{name}`"), &answer))?;
         let effective = self.effective(name, props)?;
         Ok(Found { attributes: Script { name: name.into(), tag }, effective, ours: true })
+    }
+
+    /// Changes what a script is bound to, and leaves its code as it is.
+    fn bind(&self, fqn: &Fqn, script: &Script, props: &ScriptProps) -> Result<Found<Script>, Failure> {
+        let settings = json!({
+            "bindings": props.bindings, "compatibility_date": props.compatibility_date,
+            "compatibility_flags": props.compatibility_flags, "tags": [self.mark(fqn)],
+        });
+        let mut form = Form::new();
+        form.part("settings", None, "application/json", settings.to_string().as_bytes());
+        let (kind, body) = form.end();
+        let path = format!("/workers/scripts/{}/settings", script.name);
+        let answer = self.client.change("PATCH", &path, &Body::Bytes(kind, body))?;
+        Ok(Found { attributes: script.clone(), effective: effective(&answer, props), ours: true })
     }
 
     /// The settings of a script, as far as `props` says something about them.
@@ -170,7 +193,7 @@ impl Kind for Scripts {
     fn find(&self, wanted: &[Wanted<ScriptProps, Script>]) -> Result<Vec<Option<Found<Script>>>, Failure> {
         let mut scripts = BTreeMap::new();
         for entry in self.client.list("/workers/scripts", None, 1000)? {
-            let name = entry["id"].as_str().ok_or_else(|| super::beside::unreadable("a Worker", &entry))?;
+            let name = entry["id"].as_str().ok_or_else(|| unreadable("a Worker", &entry))?;
             scripts.insert(name.to_string(), entry);
         }
         let find = |wanted: &Wanted<ScriptProps, Script>| {
@@ -178,7 +201,7 @@ impl Kind for Scripts {
             let Some(there) = scripts.get(name) else { return Ok(None) };
             let mark = self.mark(&wanted.fqn);
             let ours = there["tags"].as_array().into_iter().flatten().any(|tag| *tag == mark);
-            let tag = there["tag"].as_str().ok_or_else(|| super::beside::unreadable("a Worker", there))?.to_string();
+            let tag = there["tag"].as_str().ok_or_else(|| unreadable("a Worker", there))?.to_string();
             let effective = match &wanted.props {
                 Some(props) => self.effective(name, props)?,
                 None => Data::Null,
@@ -189,52 +212,33 @@ impl Kind for Scripts {
     }
 
     fn create(&self, wanted: &Wanted<ScriptProps, Script>) -> Result<Found<Script>, Failure> {
-        let props = super::beside::props_of(&wanted.fqn, wanted.props.as_ref())?;
+        let props = props_of(&wanted.fqn, wanted.props.as_ref())?;
         self.upload(&wanted.fqn, &wanted.name.text, props)
     }
 
     fn update(&self, recorded: &Recorded<ScriptProps, Script>, props: &ScriptProps) -> Result<Found<Script>, Failure> {
+        let old = &recorded.props;
+        let same_code = old.modules == props.modules && old.main_module == props.main_module;
+        // After a drift the code may be another one, although the program has not changed.
+        if same_code && old.exports == props.exports && old.assets == props.assets && old != props {
+            return self.bind(&recorded.fqn, &recorded.attributes, props);
+        }
         self.upload(&recorded.fqn, &recorded.name.text, props)
+    }
+
+    fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data> {
+        let is_other =
+            |value: &Value| others.iter().any(|(fqn, name)| *value == name.text || value[OUTPUT]["of"] == fqn.as_str());
+        let mut props = props.clone();
+        props["bindings"]
+            .as_array_mut()?
+            .retain(|binding| !is_other(&binding["script_name"]) && !is_other(&binding["service"]));
+        Some(props)
     }
 
     fn delete(&self, recorded: &Recorded<ScriptProps, Script>) -> Result<(), Failure> {
         let path = format!("/workers/scripts/{}?force=true", recorded.name);
         gone(self.client.change("DELETE", &path, &Body::Empty))
-    }
-}
-
-/// A name in the head of a part, as browsers write it.
-fn quoted(name: &str) -> String {
-    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
-}
-
-/// The body of an upload: a form with files in it.
-struct Form {
-    boundary: &'static str,
-    body: Vec<u8>,
-}
-
-impl Form {
-    fn new() -> Self {
-        // Long enough that no module has it by chance, and always the same, so that the same upload is the same bytes.
-        Self { boundary: "realgar-0b8f3c5e7a914d2f86c1e4a97d305b62", body: Vec::new() }
-    }
-
-    fn part(&mut self, name: &str, file: Option<&str>, kind: &str, content: &[u8]) {
-        let file = file.map(|file| format!("; filename=\"{}\"", quoted(file))).unwrap_or_default();
-        let head = format!(
-            "--{}\r\nContent-Disposition: form-data; name=\"{}\"{file}\r\nContent-Type: {kind}\r\n\r\n",
-            self.boundary,
-            quoted(name)
-        );
-        self.body.extend_from_slice(head.as_bytes());
-        self.body.extend_from_slice(content);
-        self.body.extend_from_slice(b"\r\n");
-    }
-
-    fn end(mut self) -> (String, Vec<u8>) {
-        self.body.extend_from_slice(format!("--{}--\r\n", self.boundary).as_bytes());
-        (format!("multipart/form-data; boundary={}", self.boundary), self.body)
     }
 }
 

@@ -10,6 +10,7 @@
 // POST /lose-alarm?class=..&name=..: deletes the alarm of an object
 // POST /advance?from=MILLISECONDS&to=MILLISECONDS with {"SCRIPT/CLASS": [ID, …]}: runs, in order, what falls due in these objects
 // and in those that they start
+// POST /query?database=ID with [{"sql", "params"}, …]: runs statements of SQL, all or none, and answers with a result for each
 // POST /migrate?database=NAME with [{"name", "sql"}, …]: runs the migrations that have not run yet
 
 import unsafe from "workerd:unsafe";
@@ -42,6 +43,8 @@ export default {
         await stub(env, searchParams).__realgarTestLoseAlarm();
       } else if (pathname === "/advance") {
         await advance(env, Number(searchParams.get("from")), Number(searchParams.get("to")), await request.json());
+      } else if (pathname === "/query") {
+        return Response.json(await query(env["realgar:databases"].getByName(searchParams.get("database")), await request.json()));
       } else if (pathname === "/migrate") {
         return Response.json(await migrate(env[`d1:${searchParams.get("database")}`], await request.json()));
       } else {
@@ -155,4 +158,10 @@ async function migrate(database, files) {
     applied.push(name);
   }
   return applied;
+}
+
+/** Runs statements on a database that no script need be bound to. */
+async function query(database, statements) {
+  const { results } = await database.run(statements, false);
+  return results;
 }

@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 
 /// Answers a call about D1 databases.
 pub(super) fn route(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> Answer {
+    if let (&Method::POST, [id, form @ ("query" | "raw")]) = (&asked.method, rest) {
+        return query(shared, id, *form == "raw", &asked.json()?);
+    }
     let mut state = shared.state();
     let mut tables = state.tables.clone();
     let describe = |id: &str, own: &Named| {
         let created = tables::time(own.created_ms);
         json!({ "uuid": id, "name": own.name, "version": "production", "created_at": created, "file_size": 0, "num_tables": 0 })
     };
-    let missing = |id: &str| ApiError::new(404, 7404, format!("The database {id} could not be found"));
     match (&asked.method, rest) {
         (&Method::GET, []) => {
             let wanted = asked.query.get("name");
@@ -48,4 +50,45 @@ pub(super) fn route(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -
         }
         _ => Err(ApiError::no_route(path)),
     }
+}
+
+fn missing(id: &str) -> ApiError {
+    ApiError::new(404, 7404, format!("The database {id} could not be found"))
+}
+
+/// Runs the statements in `body`: all of them, or none. The answer has a result for each.
+fn query(shared: &Shared, id: &str, raw: bool, body: &Value) -> Answer {
+    let admin = {
+        let state = shared.state();
+        state.tables.databases.get(id).ok_or_else(|| missing(id))?;
+        state.admin()?
+    };
+    let batch = body["batch"].as_array().cloned().unwrap_or_else(|| vec![body.clone()]);
+    let statement = |one: &Value| {
+        let sql = one["sql"].as_str()?;
+        Some(json!({ "sql": sql, "params": one["params"].as_array().cloned().unwrap_or_default() }))
+    };
+    let statements = batch.iter().map(statement).collect::<Option<Vec<_>>>();
+    let statements =
+        statements.ok_or_else(|| ApiError::new(400, 7400, "The request is malformed: `sql` is required"))?;
+    let results = admin.query(id, &statements).map_err(|error| ApiError::new(400, 7500, error))?;
+    let form = |result: &Value| {
+        let results = if raw {
+            json!({ "columns": result["columns"], "rows": result["rows"] })
+        } else {
+            objects(&result["columns"], &result["rows"])
+        };
+        json!({ "success": true, "results": results, "meta": result["meta"] })
+    };
+    Ok(Reply::One(results.as_array().into_iter().flatten().map(form).collect()))
+}
+
+/// Rows as objects.
+fn objects(columns: &Value, rows: &Value) -> Value {
+    let names: Vec<&str> = columns.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let object = |row: &Value| {
+        let values = row.as_array().into_iter().flatten().cloned();
+        Value::Object(names.iter().map(ToString::to_string).zip(values).collect())
+    };
+    rows.as_array().into_iter().flatten().map(object).collect()
 }

@@ -7,6 +7,8 @@
 //! browser is refused even if it knew the token.
 
 mod answer;
+mod assets;
+mod consumers;
 mod databases;
 mod exports;
 mod resources;

@@ -2,6 +2,7 @@
 
 use super::{
     answer::{Answer, ApiError, Reply},
+    consumers,
     server::{Asked, Shared},
     tables::{self, Named, Tables},
 };
@@ -94,6 +95,9 @@ pub(super) fn r2(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> A
 
 /// Answers a call about queues.
 pub(super) fn queues(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> Answer {
+    if let [queue, "consumers", rest @ ..] = rest {
+        return consumers::route(shared, path, queue, rest, asked);
+    }
     let mut state = shared.state();
     let mut tables = state.tables.clone();
     let describe = |id: &str, own: &Named| {
@@ -132,6 +136,11 @@ pub(super) fn queues(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) 
         (&Method::DELETE, [id]) => {
             let own = tables.queues.remove(*id).ok_or_else(|| missing(id))?;
             refuse_bound(&tables, "queue", "queue_name", &own.name, 10052)?;
+            if let Some(consumer) = tables.consumers.get(*id) {
+                let message =
+                    format!("the queue `{}` still has the Worker `{}` as its consumer", own.name, consumer.script);
+                return Err(ApiError::new(400, 11006, message));
+            }
             state.keep(&shared.data, tables)?;
             Ok(Reply::One(json!({})))
         }

@@ -2,7 +2,7 @@
 
 use super::{
     answer::{Answer, ApiError, Reply},
-    exports,
+    assets, consumers, exports,
     server::{Asked, Content, Shared},
     tables::{self, ScriptRow, Tables, now_ms, time},
     upload,
@@ -14,6 +14,9 @@ use realgar_wire::{
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, error::Error as _, fs, path::Path};
+
+/// The folder of the static files of a script, beside its modules.
+const ASSETS: &str = "static-assets";
 
 /// Answers a call about Workers.
 pub(super) fn route(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> Answer {
@@ -41,6 +44,7 @@ pub(super) fn route(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -
             let state = shared.state();
             Ok(Reply::One(settings(row(&state.tables, name)?)))
         }
+        (&Method::PATCH, ["scripts", name, "settings"]) => patch(shared, name, asked),
         (_, ["scripts", name, "subdomain"]) => subdomain(shared, path, name, asked),
         (_, ["scripts", name, "schedules"]) => schedules(shared, path, name, asked),
         _ => Err(ApiError::no_route(path)),
@@ -131,7 +135,12 @@ fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
     };
     check_bindings(&state.tables, name, &row)?;
     let folder = tables::modules(&shared.data, name, &row.version);
-    write(&folder, &modules)?;
+    let written = write(&folder, &modules);
+    let written = written.and_then(|()| assets::write(shared, name, &row.metadata, &folder.join(ASSETS)));
+    if written.is_err() {
+        let _ = private::remove_folder(&folder);
+        written?;
+    }
     let mut answer = describe(name, &row);
     answer["exports_reconciliation"] = reconciled.report;
     answer["startup_time_ms"] = json!(1);
@@ -143,6 +152,39 @@ fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
     // A folder that stays is removed with the Worker.
     unused.map(|folder| private::remove_folder(&folder));
     outcome.map(|()| Reply::One(answer))
+}
+
+/// Changes the settings of a Worker, and leaves its code as it is. Bindings that only say their type and name stay what they are.
+fn patch(shared: &Shared, name: &str, asked: &Asked) -> Answer {
+    let changes = match &asked.content {
+        Content::Parts(parts) => match parts.iter().find(|part| part.name == "settings") {
+            Some(part) => part.json()?,
+            None => return Err(ApiError::bad_body("the form has no part `settings`")),
+        },
+        Content::Bytes(_) => asked.json()?,
+    };
+    let mut state = shared.state();
+    let mut tables = state.tables.clone();
+    let row = row_mut(&mut tables, name)?;
+    let old = row.metadata["bindings"].as_array().cloned().unwrap_or_default();
+    for key in ["bindings", "compatibility_date", "compatibility_flags", "tags", "limits", "placement", "observability"]
+    {
+        if let Some(value) = changes.get(key) {
+            row.metadata[key] = value.clone();
+        }
+    }
+    for binding in row.metadata["bindings"].as_array_mut().into_iter().flatten() {
+        let is_named_only = binding.as_object().is_some_and(|fields| fields.len() == 2);
+        let same = old.iter().find(|own| own["name"] == binding["name"] && own["type"] == binding["type"]);
+        if let Some(same) = same.filter(|_| is_named_only) {
+            *binding = same.clone();
+        }
+    }
+    row.modified_ms = now_ms();
+    let row = row.clone();
+    check_bindings(&state.tables, name, &row)?;
+    state.run(&shared.data, tables)?;
+    Ok(Reply::One(settings(&row)))
 }
 
 fn write(folder: &Path, modules: &[upload::Module]) -> Result<(), ApiError> {
@@ -227,7 +269,7 @@ fn check_bindings(tables: &Tables, script: &str, row: &ScriptRow) -> Result<(), 
 }
 
 /// The script as the edge runs it.
-pub(super) fn script(data: &Path, name: &str, row: &ScriptRow) -> Result<Script, ApiError> {
+pub(super) fn script(data: &Path, tables: &Tables, name: &str, row: &ScriptRow) -> Result<Script, ApiError> {
     let metadata = &row.metadata;
     let invalid = |what: String| ApiError::new(400, 10021, what);
     let mut bindings = Vec::new();
@@ -260,6 +302,7 @@ pub(super) fn script(data: &Path, name: &str, row: &ScriptRow) -> Result<Script,
         storage: storage(own.sqlite),
     });
     let flags = metadata["compatibility_flags"].as_array().into_iter().flatten();
+    let consumers = tables.consumers.iter().filter(|(_, own)| own.script == name);
     let text = |key: &str| metadata[key].as_str().unwrap_or_default().to_string();
     let manifest = Manifest {
         schema: MANIFEST_SCHEMA,
@@ -272,7 +315,7 @@ pub(super) fn script(data: &Path, name: &str, row: &ScriptRow) -> Result<Script,
         objects: objects.collect(),
         bindings,
         crons: row.crons.clone(),
-        consumers: Vec::new(),
+        consumers: consumers.map(|(queue, own)| consumers::consumer(tables, queue, own)).collect::<Result<_, _>>()?,
         class_changes: metadata.get("exports").map(exports::changes).transpose()?.unwrap_or_default(),
         migrations: Vec::new(),
     };
@@ -297,6 +340,7 @@ fn read_binding(binding: &Value) -> Result<Binding, String> {
         "service" => BindingKind::Service { service: need("service")?, entrypoint: text("entrypoint") },
         "analytics_engine" => BindingKind::AnalyticsEngine { dataset: need("dataset")? },
         "version_metadata" => BindingKind::VersionMetadata {},
+        "assets" => BindingKind::Assets { directory: ASSETS.into() },
         "ratelimit" => {
             let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
             let namespace =
@@ -336,6 +380,10 @@ fn delete(shared: &Shared, name: &str, asked: &Asked) -> Answer {
     let users: Vec<String> = users.chain(callers.map(|(caller, _)| caller.clone())).collect();
     if let Some(user) = users.first() {
         let message = format!("the Worker `{name}` is still referenced by bindings of the Worker `{user}`");
+        return Err(ApiError::new(400, 10064, message));
+    }
+    if let Some((queue, _)) = tables.consumers.iter().find(|(_, own)| own.script == name) {
+        let message = format!("the Worker `{name}` is still in use as a consumer for the queue {queue}");
         return Err(ApiError::new(400, 10064, message));
     }
     if !forced && !row.classes.is_empty() {

@@ -2,11 +2,11 @@
 
 use super::{
     answer::{Answer, ApiError, Reply},
-    databases, resources, scripts,
+    assets, databases, resources, scripts,
     tables::{self, ScriptRow, Tables},
     upload,
 };
-use crate::{Edge, EdgeError, EdgeOptions, Script, error::io, private, private::Secret};
+use crate::{Admin, Edge, EdgeError, EdgeOptions, Script, error::io, private, private::Secret};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -80,6 +80,7 @@ pub(super) struct Shared {
     address: SocketAddr,
     pub(super) data: PathBuf,
     state: Mutex<State>,
+    sessions: Mutex<assets::Sessions>,
     calls: Mutex<Vec<Call>>,
 }
 
@@ -106,7 +107,7 @@ impl Rest {
         let mut edge = Edge::start(Vec::new(), options)?;
         let tables = Tables::read(&data)?;
         let token = read_token(&data)?;
-        let scripts = tables.scripts.iter().map(|(name, row)| scripts::script(&data, name, row));
+        let scripts = tables.scripts.iter().map(|(name, row)| scripts::script(&data, &tables, name, row));
         let scripts: Vec<Script> = scripts
             .collect::<Result<_, _>>()
             .map_err(|error| EdgeError::Unreadable { path: data.clone(), reason: error.message })?;
@@ -118,7 +119,8 @@ impl Rest {
         let listener = runtime.block_on(TcpListener::bind(wanted)).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let state = Mutex::new(State { edge, tables });
-        let shared = Arc::new(Shared { token, stop, address, data, state, calls: Mutex::default() });
+        let shared =
+            Arc::new(Shared { token, stop, address, data, state, sessions: Mutex::default(), calls: Mutex::default() });
         runtime.spawn(accept(listener, shared.clone()));
         // Whoever reads this finds an API that answers.
         private::write(&shared.data.join(ADDRESS_FILE), format!("http://{address}{BASE}").as_bytes())?;
@@ -186,12 +188,16 @@ impl Shared {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
+
+    pub(super) fn sessions(&self) -> MutexGuard<'_, assets::Sessions> {
+        lock(&self.sessions)
+    }
 }
 
 impl State {
     /// Makes `tables` what exists, and runs the scripts that they have. If these do not start, nothing changes.
     pub(super) fn run(&mut self, data: &Path, mut tables: Tables) -> Result<(), ApiError> {
-        let scripts = tables.scripts.iter().map(|(name, row)| scripts::script(data, name, row));
+        let scripts = tables.scripts.iter().map(|(name, row)| scripts::script(data, &tables, name, row));
         let scripts: Vec<Script> = scripts.collect::<Result<_, _>>()?;
         self.edge.set(scripts, &ports(&tables.scripts)).map_err(|error| scripts::refusal(&error))?;
         for (name, row) in &mut tables.scripts {
@@ -210,6 +216,11 @@ impl State {
     /// The address of a script.
     pub(super) fn url(&self, script: &str) -> Option<String> {
         self.edge.url(script)
+    }
+
+    /// The administration Worker.
+    pub(super) fn admin(&self) -> Result<Admin, ApiError> {
+        self.edge.admin().map_err(ApiError::internal)
     }
 
     /// Removes the files of a bucket.
@@ -265,6 +276,8 @@ fn allow(shared: &Shared, request: &Request<Incoming>) -> Result<(), ApiError> {
     let sent = header(AUTHORIZATION).and_then(|value| value.strip_prefix(b"Bearer "));
     match sent {
         Some(sent) if shared.token.matches(sent) => Ok(()),
+        // Files are uploaded with the token of their session.
+        Some(sent) if request.uri().path().ends_with(assets::UPLOAD) && shared.sessions().knows(sent) => Ok(()),
         Some(_) => Err(ApiError::new(403, 9109, "Invalid access token")),
         None => Err(ApiError::new(401, 10000, "Authentication error")),
     }
@@ -273,6 +286,8 @@ fn allow(shared: &Shared, request: &Request<Incoming>) -> Result<(), ApiError> {
 /// A request, whole.
 pub(super) struct Asked {
     pub(super) method: Method,
+    /// The token that was sent.
+    pub(super) token: String,
     pub(super) query: BTreeMap<String, String>,
     pub(super) content: Content,
 }
@@ -326,7 +341,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
         Ok(boundary) => Content::Parts(upload::parts(body, boundary).await?),
         Err(_) => Content::Bytes(body),
     };
-    let asked = Asked { method: head.method, query, content };
+    let token = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    let asked = Asked { method: head.method, token: token.unwrap_or_default().into(), query, content };
     let routed = spawn_blocking(move || route(&shared, &path, &segments, &asked)).await;
     routed.unwrap_or_else(|error| Err(ApiError::internal(error)))
 }
@@ -348,6 +364,8 @@ fn route(shared: &Shared, path: &str, segments: &[String], asked: &Asked) -> Ans
         ["accounts"] => asked.page(vec![serde_json::json!({ "id": LOCAL_ACCOUNT, "name": "This machine" })]),
         ["accounts", LOCAL_ACCOUNT, own @ ..] => match own {
             ["tokens", "verify"] => Ok(Reply::One(serde_json::json!({ "id": tables::new_id()?, "status": "active" }))),
+            ["workers", "assets", "upload"] => assets::upload(shared, asked),
+            ["workers", "scripts", name, "assets-upload-session"] => assets::begin(shared, name, asked),
             ["workers", rest @ ..] => scripts::route(shared, path, rest, asked),
             ["d1", "database", rest @ ..] => databases::route(shared, path, rest, asked),
             ["storage", "kv", "namespaces", rest @ ..] => resources::kv(shared, path, rest, asked),

@@ -28,6 +28,8 @@ pub(super) struct Tables {
     pub(super) buckets: BTreeMap<String, Named>,
     /// Queues, by id.
     pub(super) queues: BTreeMap<String, Named>,
+    /// The consumers of queues, by the id of the queue.
+    pub(super) consumers: BTreeMap<String, ConsumerRow>,
     /// Workers, by name.
     pub(super) scripts: BTreeMap<String, ScriptRow>,
     /// The part of the account's addresses that is the same for all its Workers.
@@ -40,6 +42,18 @@ pub(super) struct Tables {
 pub(super) struct Named {
     pub(super) name: String,
     /// When it was made, in milliseconds since 1970.
+    pub(super) created_ms: u64,
+}
+
+/// The consumer of a queue.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConsumerRow {
+    pub(super) id: String,
+    pub(super) script: String,
+    pub(super) dead_letter_queue: Option<String>,
+    /// As they were sent.
+    pub(super) settings: Value,
     pub(super) created_ms: u64,
 }
 
@@ -86,6 +100,7 @@ impl Default for Tables {
             namespaces: BTreeMap::new(),
             buckets: BTreeMap::new(),
             queues: BTreeMap::new(),
+            consumers: BTreeMap::new(),
             scripts: BTreeMap::new(),
             subdomain: "local".into(),
         }

@@ -12,10 +12,18 @@ use std::{
 /// A part of a form.
 #[derive(Debug)]
 pub(super) struct Part {
-    name: String,
+    pub(super) name: String,
     file: Option<String>,
     kind: String,
-    content: Bytes,
+    pub(super) content: Bytes,
+}
+
+impl Part {
+    /// The content as JSON.
+    pub(super) fn json(&self) -> Result<Value, ApiError> {
+        serde_json::from_slice(&self.content)
+            .map_err(|error| ApiError::bad_body(format!("the part `{}` is no JSON: {error}", self.name)))
+    }
 }
 
 /// A module of an upload.

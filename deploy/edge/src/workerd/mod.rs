@@ -22,6 +22,8 @@ const OBJECT_STORAGE: &str = "realgar:objects";
 const D1_STORAGE: &str = "realgar:d1-storage";
 const SIMULATOR_STORAGE: &str = "realgar:simulators";
 const KV_BLOBS: &str = "realgar:kv-blobs";
+/// The binding with which the administration Worker reaches all D1 databases.
+const DATABASES: &str = "realgar:databases";
 /// The compatibility flag with which a Worker can send events other than requests to a service.
 const EVENTS_FLAG: &str = "service_binding_extra_handlers";
 /// The folder, in the data folder, with the databases of objects.
@@ -132,6 +134,7 @@ impl Config<'_> {
         }
         bindings.sort();
         bindings.dedup();
+        bindings.push(namespace(DATABASES, D1_SIMULATOR.class, Some(D1_SIMULATOR.service)));
         bindings.push(bindings::text("SECRET", self.secret));
         worker(&WorkerText {
             name: ADMIN,

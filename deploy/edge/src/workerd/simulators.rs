@@ -20,7 +20,7 @@ pub(super) struct Simulator {
     pub(super) service: &'static str,
     module: &'static str,
     /// The Durable Object class that stores the data, and the name of the simulator's binding to it.
-    class: &'static str,
+    pub(super) class: &'static str,
     binding: &'static str,
 }
 
