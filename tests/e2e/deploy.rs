@@ -128,6 +128,18 @@ impl Machine {
         (answer.status().as_u16(), answer.body_mut().read_json().unwrap())
     }
 
+    /// The calls that the API has answered, as `METHOD PATH STATUS`.
+    fn calls(&self) -> Vec<String> {
+        let token = self.token();
+        let (status, body) = self.api("GET", "/realgar/calls", &[("authorization", &token)]);
+        assert_eq!(status, 200);
+        let calls = body["result"].as_array().unwrap().iter();
+        let text = |call: &Value| {
+            format!("{} {} {}", call["method"].as_str().unwrap(), call["path"].as_str().unwrap(), call["status"])
+        };
+        calls.map(text).filter(|call| !call.contains("/realgar/")).collect()
+    }
+
     fn token(&self) -> String {
         format!("Bearer {}", fs::read_to_string(self.data.join("edge/token")).unwrap())
     }
@@ -282,6 +294,50 @@ fn a_bucket_more_in_the_source_is_a_bucket_more_in_the_plan() {
     assert!(paths.contains(&"bindings.pictures"), "{paths:?}");
     machine.deploy(&[path], &[]).expect(0);
     assert_eq!(request("GET", &url).1, "two", "at the same address");
+    machine.destroy(path);
+}
+
+/// A Worker that hosts a counter of the class `class`, with these options.
+fn counter_worker(class: &str, options: &str) -> String {
+    format!(
+        "use realgar::prelude::*;\n\n#[durable_object]\npub struct {class} {{ state: State }}\n\n\
+         impl DurableObject for {class} {{\n    fn init(_cx: &mut Init) -> impl Instantiate<Self> {{\n        \
+         |state: State| async move {{ Ok({class} {{ state }}) }}\n    }}\n}}\n\n#[rpc]\nimpl {class} {{\n    \
+         pub async fn add(&self) -> Result<u64> {{\n        let count = self.state.storage().kv().get(\"count\")?.unwrap_or(0) + 1;\n        \
+         self.state.storage().kv().put(\"count\", &count)?;\n        Ok(count)\n    }}\n}}\n\n\
+         #[worker(hosts({class}){options}, name = \"api\")]\npub struct Api {{ counters: Namespace<{class}> }}\n\n\
+         impl Worker for Api {{\n    fn init(cx: &mut Init) -> Self {{\n        Api {{ counters: cx.bind({class}::from::<Api>()) }}\n    }}\n\n    \
+         async fn fetch(&self, _request: Request, _cx: &Context) -> Result<Response> {{\n        \
+         Ok(Response::ok(self.counters.get_by_name(\"a\").add().await?.to_string())?)\n    }}\n}}\n\nrealgar::export!(Api);\n"
+    )
+}
+
+#[test]
+fn a_class_that_vanishes_needs_a_statement_and_its_data_follows_it() {
+    let machine = Machine::new("classes");
+    let project = Project::new("deploy-classes", &counter_worker("First", ""));
+    let path = project.folder.to_str().unwrap();
+    let url = machine.deploy(&[path], &[]).expect(0).url("api");
+    assert_eq!(request("GET", &url).1, "1");
+    project.write(&counter_worker("Second", ""));
+    let calls = || machine.calls();
+    let before = calls();
+    let refused = machine.deploy(&[path], &[]).expect(1);
+    for way in ["`renamed(First = NewName)`", "`transferred_to(First = \"script\")`", "`deleted(First)`"] {
+        assert!(refused.err.contains(way), "{}", refused.err);
+    }
+    let changing = |calls: &[String]| calls.iter().filter(|call| !call.starts_with("GET")).count();
+    assert_eq!(changing(&calls()), changing(&before), "refused before any call");
+    project.write(&counter_worker("Second", ", renamed(First = Second)"));
+    machine.deploy(&[path], &[]).expect(0);
+    assert_eq!(request("GET", &url).1, "2", "the data has moved with the class");
+    assert!(verbs(&machine.plan(&[path])).is_empty());
+    // A class is deleted only with a flag that names the Worker.
+    project.write(&counter_worker("Third", ", deleted(Second)"));
+    let refused = machine.deploy(&[path], &[]).expect(1);
+    assert!(refused.err.contains("the data of `api` would be lost"), "{}", refused.err);
+    machine.deploy(&[path], &["--allow-data-loss=api"]).expect(0);
+    assert_eq!(request("GET", &url).1, "1");
     machine.destroy(path);
 }
 

@@ -26,7 +26,7 @@ mod workerd;
 pub use error::EdgeError;
 pub use outbound::{Outbound, OutboundAnswer, OutboundRequest, OutboundResponse, OutboundRules};
 pub use private::{SECRET_HEADER, Secret};
-pub use rest::{Call, LOCAL_ACCOUNT, Rest, RestOptions};
+pub use rest::{LOCAL_ACCOUNT, Rest, RestOptions};
 pub use script::Script;
 pub use supervisor::{Admin, Edge, EdgeOptions, EndSink, LogSink, RequestSink};
 pub use values::read_values;

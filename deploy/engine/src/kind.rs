@@ -134,6 +134,12 @@ pub trait Kind: Send + Sync + 'static {
         let _ = (old, new);
         None
     }
+
+    /// Whether data of the user is lost on the way from `old` properties to `new` ones.
+    fn loses_data(&self, old: &Self::Props, new: &Self::Props) -> bool {
+        let _ = (old, new);
+        false
+    }
 }
 
 /// Why a call failed, as far as it matters to what happens next.
@@ -198,8 +204,10 @@ pub trait AnyKind: Send + Sync {
     fn delete(&self, recorded: &Recorded<Data, Data>) -> Result<(), Failure>;
     /// As [`Kind::without`].
     fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data>;
-    /// As [`Kind::refusal`]. Properties that are not all known are not refused.
+    /// As [`Kind::refusal`]. Properties that cannot be read are not refused here: the call refuses them.
     fn refusal(&self, old: &Data, new: &Data) -> Option<String>;
+    /// As [`Kind::loses_data`].
+    fn loses_data(&self, old: &Data, new: &Data) -> bool;
 }
 
 impl<K: Kind> AnyKind for K {
@@ -234,12 +242,18 @@ impl<K: Kind> AnyKind for K {
     }
 
     fn refusal(&self, old: &Data, new: &Data) -> Option<String> {
-        Kind::refusal(
-            self,
-            &<K::Props as Deserialize>::deserialize(old).ok()?,
-            &<K::Props as Deserialize>::deserialize(new).ok()?,
-        )
+        let (old, new) = both::<K>(old, new)?;
+        Kind::refusal(self, &old, &new)
     }
+
+    fn loses_data(&self, old: &Data, new: &Data) -> bool {
+        both::<K>(old, new).is_some_and(|(old, new)| Kind::loses_data(self, &old, &new))
+    }
+}
+
+fn both<K: Kind>(old: &Data, new: &Data) -> Option<(K::Props, K::Props)> {
+    let read = |props| <K::Props as Deserialize>::deserialize(props).ok();
+    Some((read(old)?, read(new)?))
 }
 
 fn typed_wanted<P: DeserializeOwned, A: DeserializeOwned>(

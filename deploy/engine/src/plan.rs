@@ -389,6 +389,7 @@ impl Planner<'_> {
         };
         let risk = match (choice.verb, row) {
             (Verb::Replace, Some(row)) => deletion_risk(kind, row),
+            (Verb::Update, Some(row)) if kind.loses_data(&row.desired, &props) => Risk::DataLoss,
             (Verb::Update | Verb::Adopt, _) if kind.facts().restarts => Risk::Restarts,
             _ => Risk::None,
         };
@@ -548,6 +549,17 @@ impl Planner<'_> {
                 edges.push((action.fqn.clone(), parent.clone()));
                 action.reason = Reason::WithParent(parent);
             }
+        }
+        // What is about to be taken away from a resource must not be in use any more.
+        for row in self.snapshot.rows.values() {
+            let Some(user) = self.actions.get(&row.fqn) else { continue };
+            let losing = |need: &&&Fqn| {
+                self.actions
+                    .get(**need)
+                    .is_some_and(|action| action.verb == Verb::Update && action.risk == Risk::DataLoss)
+            };
+            let dropped = row.all_needs().into_iter().filter(|need| !user.needs.contains(*need)).collect::<Vec<_>>();
+            edges.extend(dropped.iter().filter(losing).map(|need| ((*need).clone(), row.fqn.clone())));
         }
         for row in self.snapshot.rows.values() {
             let vanishes =

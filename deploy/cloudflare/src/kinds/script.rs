@@ -42,6 +42,13 @@ pub(crate) struct ScriptProps {
     pub(crate) assets: Option<BTreeMap<String, Asset>>,
 }
 
+impl ScriptProps {
+    /// The classes that it hosts.
+    fn live(&self) -> impl Iterator<Item = &str> {
+        self.exports.iter().filter(|(_, entry)| !entry.contains_key("state")).map(|(class, _)| class.as_str())
+    }
+}
+
 /// A module. Its content is in the bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -224,6 +231,20 @@ impl Kind for Scripts {
             return self.bind(&recorded.fqn, &recorded.attributes, props);
         }
         self.upload(&recorded.fqn, &recorded.name.text, props)
+    }
+
+    fn refusal(&self, old: &ScriptProps, new: &ScriptProps) -> Option<String> {
+        let gone = old.live().find(|class| !new.exports.contains_key(*class))?;
+        Some(format!(
+            "the Worker no longer hosts the class `{gone}`, and does not say what became of it; a class name is the home of its \
+             objects' data, so say in `#[worker(..)]`: `renamed({gone} = NewName)`, `transferred_to({gone} = \"script\")`, or \
+             `deleted({gone})`, which deletes that data"
+        ))
+    }
+
+    fn loses_data(&self, old: &ScriptProps, new: &ScriptProps) -> bool {
+        old.live()
+            .any(|class| new.exports.get(class).is_some_and(|entry| entry.get("state") == Some(&"deleted".into())))
     }
 
     fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data> {

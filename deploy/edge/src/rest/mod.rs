@@ -17,4 +17,4 @@ mod server;
 mod tables;
 mod upload;
 
-pub use server::{Call, LOCAL_ACCOUNT, Rest, RestOptions};
+pub use server::{LOCAL_ACCOUNT, Rest, RestOptions};

@@ -54,16 +54,14 @@ impl fmt::Debug for RestOptions {
 }
 
 /// A call that was answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    /// The method.
-    pub method: String,
+#[derive(Clone, Debug)]
+struct Call {
+    method: String,
     /// The path, without the part that all paths share.
-    pub path: String,
-    /// The status of the answer.
-    pub status: u16,
+    path: String,
+    status: u16,
     /// The code of the error, if it was one.
-    pub code: Option<u32>,
+    code: Option<u32>,
 }
 
 /// A running API. Dropping it ends the scripts.
@@ -145,12 +143,6 @@ impl Rest {
     /// When workerd does not start again.
     pub fn revive(&self) -> Result<bool, EdgeError> {
         self.shared.state().edge.revive()
-    }
-
-    /// The calls that were answered until now, in their order.
-    #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
-        lock(&self.shared.calls).clone()
     }
 }
 
@@ -353,7 +345,14 @@ fn route(shared: &Shared, path: &str, segments: &[String], asked: &Asked) -> Ans
         ["user", "tokens", "verify"] => {
             Ok(Reply::One(serde_json::json!({ "id": tables::new_id()?, "status": "active" })))
         }
-        // Ours: Cloudflare has no such call.
+        // These are ours: Cloudflare has no such calls.
+        ["realgar", "calls"] => {
+            let calls = lock(&shared.calls);
+            let calls = calls.iter().map(|Call { method, path, status, code }| {
+                serde_json::json!({ "method": method, "path": path, "status": status, "code": code })
+            });
+            Ok(Reply::One(calls.collect()))
+        }
         ["realgar", "stop"] if asked.method == Method::POST => {
             if !shared.state().tables.is_empty() {
                 return Err(ApiError::new(409, 10064, "something is still deployed here"));
