@@ -110,7 +110,13 @@ impl From<EdgeError> for CommandError {
 
 impl From<DeclareError> for CommandError {
     fn from(error: DeclareError) -> Self {
-        Self::user(error)
+        let hint = match &error {
+            DeclareError::NoValue { binding, .. } => Some(format!(
+                "set `{binding}` in the environment; with `--local`, `{binding}=..` in the `.dev.vars` of the Worker does it too"
+            )),
+            _ => None,
+        };
+        hint.into_iter().fold(Self::user(error), Self::hint)
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod local;
 pub(crate) mod text;
+mod values;
 
 use crate::{
     args::{AllowArguments, StackArguments},
@@ -16,6 +17,7 @@ use realgar_engine::{
     Allowed, ApplyOptions, Fence, FileStore, Fqn, Holder, Kinds, Observed, Outcome, Plan, Program, Recording, Snapshot,
     Stack, Store, StoreError, SystemClock, apply, observe, plan,
 };
+use realgar_wire::BindingKind;
 use std::{
     collections::BTreeMap,
     env,
@@ -75,13 +77,18 @@ fn stage(arguments: &StackArguments) -> Result<String, CommandError> {
     if let Some(stage) = arguments.stage.clone().or_else(|| set("REALGAR_STAGE")) {
         return Ok(stage);
     }
-    if set("CI").is_some_and(|value| value != "false" && value != "0") {
+    if in_ci() {
         return Err(
             CommandError::usage("in CI the stage has to be said").hint("`--stage NAME`, or `REALGAR_STAGE=NAME`")
         );
     }
     let legal = |character: char| if character.is_ascii_alphanumeric() { character } else { '-' };
     Ok(format!("dev_{}", user().chars().map(legal).collect::<String>()))
+}
+
+/// Whether nobody is there who could answer, or notice.
+fn in_ci() -> bool {
+    env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
 /// The name of the user. Containers often do not say it, so the list of users is asked.
@@ -118,8 +125,11 @@ impl Target {
         cancel: &Cancel,
     ) -> Result<Self, CommandError> {
         let mut program = Program::new(place.stack.clone());
-        let workers = build_all(paths, profile, cancel)?;
-        let files = declare(&mut program, &workers)?;
+        let workers = build_all(paths, profile, arguments.local, cancel)?;
+        let mut bindings = workers.iter().flat_map(|worker| &worker.bundle.manifest.bindings);
+        let has_secrets = bindings.any(|binding| matches!(binding.kind, BindingKind::SecretText {}));
+        let key = values::key(&place.data, &place.stack, has_secrets)?;
+        let files = declare(&mut program, &workers, &key)?;
         let local = if arguments.local { Some(Local::attach(&place.data)?) } else { None };
         let settings = match &local {
             Some(local) => local.settings(),
@@ -188,7 +198,7 @@ impl Target {
 }
 
 /// Builds the Workers in `paths`.
-fn build_all(paths: &[PathBuf], profile: Profile, cancel: &Cancel) -> Result<Vec<Worker>, CommandError> {
+fn build_all(paths: &[PathBuf], profile: Profile, local: bool, cancel: &Cancel) -> Result<Vec<Worker>, CommandError> {
     let mut folders = Vec::new();
     for path in paths {
         for folder in workers_in(path)? {
@@ -197,8 +207,11 @@ fn build_all(paths: &[PathBuf], profile: Profile, cancel: &Cancel) -> Result<Vec
             }
         }
     }
-    let built = folders.into_iter().map(|path| Ok(Worker { bundle: build_one(path, profile, cancel)? }));
-    built.collect()
+    let build = |path: PathBuf| {
+        let bundle = build_one(path.clone(), profile, cancel)?;
+        Ok(Worker { values: values::read(&path, &bundle, local)?, bundle })
+    };
+    folders.into_iter().map(build).collect()
 }
 
 fn build_one(path: PathBuf, profile: Profile, cancel: &Cancel) -> Result<Bundle, CommandError> {

@@ -71,6 +71,9 @@ fn resource(text: &mut String, action: &Action, kinds: &Kinds, indent: &str) {
             let _ = writeln!(text, "{indent}    {name}: {kind}{}", target(binding));
         }
     }
+    for note in &action.notes {
+        let _ = writeln!(text, "{indent}    ({note})");
+    }
     for Difference { path, before, after } in &action.differences {
         let _ = writeln!(text, "{indent}    {path}: {} -> {}", value(before.as_ref()), value(after.as_ref()));
     }

@@ -140,6 +140,31 @@ impl Machine {
         calls.map(text).filter(|call| !call.contains("/realgar/")).collect()
     }
 
+    /// The path of the settings of the only Worker.
+    fn settings_path(&self) -> String {
+        let token = self.token();
+        let account = "/accounts/00000000000000000000000000000001/workers/scripts";
+        let (_, scripts) = self.api("GET", account, &[("authorization", &token)]);
+        format!("{account}/{}/settings", scripts["result"][0]["id"].as_str().unwrap())
+    }
+
+    /// The bindings of the only Worker.
+    fn bindings(&self) -> Value {
+        let token = self.token();
+        self.api("GET", &self.settings_path(), &[("authorization", &token)]).1["result"]["bindings"].clone()
+    }
+
+    /// Changes the bindings of the only Worker, as somebody does in the dashboard.
+    fn patch_bindings(&self, change: impl FnOnce(&mut Vec<Value>)) {
+        let mut bindings = self.bindings().as_array().unwrap().clone();
+        change(&mut bindings);
+        let base = fs::read_to_string(self.data.join("edge/address")).unwrap();
+        let config = ureq::Agent::config_builder().proxy(None).build();
+        let request = ureq::Agent::new_with_config(config).patch(&format!("{base}{}", self.settings_path()));
+        let body = serde_json::json!({ "bindings": bindings });
+        let _ = request.header("authorization", &self.token()).send_json(&body).unwrap();
+    }
+
     fn token(&self) -> String {
         format!("Bearer {}", fs::read_to_string(self.data.join("edge/token")).unwrap())
     }
@@ -295,6 +320,66 @@ fn a_bucket_more_in_the_source_is_a_bucket_more_in_the_plan() {
     machine.deploy(&[path], &[]).expect(0);
     assert_eq!(request("GET", &url).1, "two", "at the same address");
     machine.destroy(path);
+}
+
+#[test]
+fn a_secret_is_in_nothing_that_is_stored_or_shown() {
+    const MARKER: &str = "s3cr3t-M4rk3r\"?";
+    let machine = Machine::new("secret");
+    let source = worker("", "").replace(
+        "#[worker]\npub struct Api;",
+        "static KEY: Secret = Secret::new(\"API_KEY\");\n\n#[worker]\npub struct Api { key: SecretClient }",
+    );
+    let source =
+        source.replace("        let _ = &cx;\n        \n        Api\n", "        Api { key: cx.bind(&KEY) }\n");
+    let source = source.replace("Response::ok(\"\")", "Response::ok(self.key.get().await?.expose().len().to_string())");
+    let source = source.replace("use realgar::prelude::*;", "use realgar::{Secret, SecretClient, prelude::*};");
+    let project = Project::new("deploy-secret", &source);
+    let path = project.folder.to_str().unwrap();
+    let missing = machine.deploy(&[path], &[]).expect(1);
+    assert!(missing.err.contains("the secret `API_KEY` of the Worker `api` has no value"), "{}", missing.err);
+    let run = |command: &str, value: &str, more: &[&str]| {
+        let mut arguments = vec![command, "--local", "--dev", path];
+        arguments.extend(more);
+        let output = machine.command(&arguments).env("API_KEY", value).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    };
+    let mut shown = Vec::new();
+    let deployed = run("deploy", MARKER, &["--yes"]).expect(0);
+    assert_eq!(request("GET", &deployed.url("api")).1, MARKER.len().to_string());
+    shown.extend([deployed.out, deployed.err]);
+    for (value, count) in [(MARKER, 0), ("another one", 1)] {
+        let plan = run("plan", value, &["--json"]).expect(0);
+        assert_eq!(verbs(&serde_json::from_str(&plan.out).unwrap()).len(), count, "a changed value is seen");
+        shown.extend([plan.out, plan.err]);
+    }
+    shown.push(machine.run(&["state", "show", "api", "--local", "--path", path]).expect(0).out);
+    let mut open = vec![machine.data.join("local-state")];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            shown.push(fs::read_to_string(&path).unwrap());
+        }
+    }
+    use base64::Engine as _;
+    let base64 = base64::prelude::BASE64_STANDARD.encode(MARKER);
+    for text in &shown {
+        assert!(![MARKER, "M4rk3r", &base64, "s3cr3t-M4rk3r%22%3F"].iter().any(|form| text.contains(form)), "{text}");
+    }
+    // A secret that leaves the program leaves the Worker. One that somebody else has set stays.
+    machine.patch_bindings(|bindings| {
+        bindings.push(serde_json::json!({ "type": "secret_text", "name": "OTHER", "text": "x" }))
+    });
+    project.write(&worker("", "none"));
+    let plan = machine.plan(&[path]);
+    assert_eq!(
+        plan["actions"][0]["notes"],
+        serde_json::json!(["`OTHER` (secret_text) was bound by somebody else, and stays"])
+    );
+    machine.deploy(&[path], &[]).expect(0);
+    assert_eq!(machine.bindings(), serde_json::json!([{ "type": "secret_text", "name": "OTHER" }]));
 }
 
 /// A Worker that hosts a counter of the class `class`, with these options.

@@ -4,11 +4,13 @@
 //! the bucket `photos` of the Worker `photos` is `r2/photos`. Two Workers that bind the database `Events` bind one database, `d1/Events`.
 
 use crate::kinds::{
-    Asset, BUCKET, CONSUMER, Consumer, DATABASE, Files, MIGRATIONS, Migrations, Module, NAMESPACE, NoProps, QUEUE,
-    SCHEDULES, SCRIPT, SUBDOMAIN, Schedules, ScriptProps, Subdomain, digest, read_assets,
+    Asset, BUCKET, CONSUMER, Consumer, DATABASE, FINGERPRINT, Files, MIGRATIONS, Migrations, Module, NAMESPACE,
+    NoProps, QUEUE, SCHEDULES, SCRIPT, SUBDOMAIN, Schedules, ScriptProps, Subdomain, digest, read_assets,
 };
 use realgar_bundle::Bundle;
-use realgar_engine::{Fqn, NameError, OUTPUT, Output, Policy, Program, ProgramError, Reference, Resource};
+use realgar_engine::{
+    FingerprintKey, Fqn, NameError, OUTPUT, Output, Policy, Program, ProgramError, Reference, Resource, Secret,
+};
 use realgar_wire::{Binding, BindingKind, ClassChange, Manifest};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -23,6 +25,8 @@ use std::{
 pub struct Worker {
     /// The Worker, as it was built.
     pub bundle: Bundle,
+    /// The values of its secrets and variables, by the name of the binding.
+    pub values: BTreeMap<String, Secret>,
 }
 
 /// Why Workers cannot be deployed together.
@@ -45,6 +49,16 @@ pub enum DeclareError {
         /// The Worker that is missing.
         target: String,
     },
+    /// A secret or a variable has no value.
+    #[error("{what} `{binding}` of the Worker `{script}` has no value")]
+    NoValue {
+        /// A secret or a variable.
+        what: &'static str,
+        /// The Worker.
+        script: String,
+        /// The binding.
+        binding: String,
+    },
     /// Something that a Worker asks for cannot be deployed yet.
     #[error("the Worker `{script}` asks for {what}, which `realgar deploy` cannot make yet")]
     NotYet {
@@ -62,6 +76,16 @@ pub enum DeclareError {
         script: String,
         /// The variable.
         binding: String,
+    },
+    /// The value of a variable is no JSON.
+    #[error("the value of the variable `{binding}` of the Worker `{script}` is no JSON: {reason}")]
+    NotJson {
+        /// The Worker.
+        script: String,
+        /// The variable.
+        binding: String,
+        /// Why not.
+        reason: String,
     },
     /// A name that the program uses is not legal.
     #[error(transparent)]
@@ -83,19 +107,19 @@ pub enum DeclareError {
 ///
 /// # Errors
 /// When the Workers do not fit together, or ask for something that cannot be deployed.
-pub fn declare(program: &mut Program, workers: &[Worker]) -> Result<Files, DeclareError> {
+pub fn declare(program: &mut Program, workers: &[Worker], key: &FingerprintKey) -> Result<Files, DeclareError> {
     let mut files = Files::default();
-    for Worker { bundle } in workers {
+    for Worker { bundle, .. } in workers {
         let fqn = Fqn::new(&*bundle.manifest.worker.script)?;
         if files.folders.insert(fqn, bundle.folder.clone()).is_some() {
             return Err(DeclareError::TwoWorkers(bundle.manifest.worker.script.clone()));
         }
     }
     let scripts: BTreeSet<&str> = workers.iter().map(|worker| worker.bundle.manifest.worker.script.as_str()).collect();
-    for Worker { bundle } in workers {
+    for Worker { bundle, values } in workers {
         let fqn = Fqn::new(&*bundle.manifest.worker.script)?;
         check(&bundle.manifest, &scripts)?;
-        Declaring { program, files: &mut files, bundle, fqn }.worker()?;
+        Declaring { program, files: &mut files, bundle, values, key, fqn }.worker()?;
     }
     Ok(files)
 }
@@ -105,6 +129,8 @@ struct Declaring<'a> {
     program: &'a mut Program,
     files: &'a mut Files,
     bundle: &'a Bundle,
+    values: &'a BTreeMap<String, Secret>,
+    key: &'a FingerprintKey,
     fqn: Fqn,
 }
 
@@ -205,6 +231,25 @@ impl Declaring<'_> {
         Ok(())
     }
 
+    /// The value of a variable: the one that was given, or its default.
+    fn variable<'b>(&'b self, binding: &'b Binding) -> Result<&'b str, DeclareError> {
+        let given = self.values.get(&binding.name).map(Secret::expose);
+        given.or_else(|| binding.kind.default()).ok_or_else(|| self.no_value("the variable", binding))
+    }
+
+    /// The fingerprint of a secret. Its value is kept for the upload.
+    fn secret(&mut self, binding: &Binding) -> Result<String, DeclareError> {
+        let value = self.values.get(&binding.name).ok_or_else(|| self.no_value("the secret", binding))?;
+        let place = format!("{}/{}/{}", self.program.stack(), self.fqn, binding.name);
+        let fingerprint = self.key.fingerprint(&place, value);
+        self.files.secrets.insert(fingerprint.clone(), value.clone());
+        Ok(fingerprint)
+    }
+
+    fn no_value(&self, what: &'static str, binding: &Binding) -> DeclareError {
+        DeclareError::NoValue { what, script: self.fqn.to_string(), binding: binding.name.clone() }
+    }
+
     /// Adds what `binding` leads to, and returns the binding as Cloudflare's API has it.
     fn binding(&mut self, binding: &Binding) -> Result<Map<String, Value>, DeclareError> {
         let mut properties = Map::new();
@@ -231,24 +276,27 @@ impl Declaring<'_> {
                     set("entrypoint", entrypoint.clone().into());
                 }
             }
-            BindingKind::PlainText { default } => set("text", default.clone().into()),
-            BindingKind::Json { default } => {
-                let text = default.as_deref().unwrap_or("null");
+            BindingKind::PlainText { .. } => set("text", self.variable(binding)?.into()),
+            BindingKind::Json { .. } => {
+                let text = self.variable(binding)?;
                 if text.contains(OUTPUT) {
                     return Err(DeclareError::Reserved { script: self.fqn.to_string(), binding: binding.name.clone() });
                 }
-                set("json", serde_json::from_str(text).unwrap_or_default());
+                let invalid = |error: serde_json::Error| DeclareError::NotJson {
+                    script: self.fqn.to_string(),
+                    binding: binding.name.clone(),
+                    reason: error.to_string(),
+                };
+                set("json", serde_json::from_str(text).map_err(invalid)?);
             }
+            BindingKind::SecretText {} => set(FINGERPRINT, self.secret(binding)?.into()),
             BindingKind::Ratelimit { namespace, limit, period } => {
                 set("namespace_id", namespace.to_string().into());
                 set("simple", json!({ "limit": limit, "period": period }));
             }
             BindingKind::AnalyticsEngine { dataset } => set("dataset", dataset.clone().into()),
             BindingKind::Other { properties: own, .. } => own.iter().for_each(|(key, value)| set(key, value.clone())),
-            BindingKind::VersionMetadata {}
-            | BindingKind::Assets { .. }
-            | BindingKind::SecretText {}
-            | BindingKind::SecretsStoreSecret { .. } => {}
+            BindingKind::VersionMetadata {} | BindingKind::Assets { .. } | BindingKind::SecretsStoreSecret { .. } => {}
         }
         properties.insert("name".into(), binding.name.clone().into());
         properties.insert("type".into(), binding.kind.type_name().into());
@@ -271,14 +319,8 @@ fn check(manifest: &Manifest, scripts: &BTreeSet<&str>) -> Result<(), DeclareErr
         if let Some(target) = target.filter(|target| !scripts.contains(target)) {
             return Err(DeclareError::NoTarget { script: script(), binding: name.clone(), target: target.into() });
         }
-        match kind {
-            BindingKind::SecretText {} | BindingKind::SecretsStoreSecret { .. } => {
-                return not_yet(format!("the binding `{name}` of the type `{}`", kind.type_name()));
-            }
-            BindingKind::PlainText { default: None } | BindingKind::Json { default: None } => {
-                return not_yet(format!("a value for the variable `{name}`, which has no default"));
-            }
-            _ => {}
+        if let BindingKind::SecretsStoreSecret { .. } = kind {
+            return not_yet(format!("the binding `{name}` of the type `{}`", kind.type_name()));
         }
     }
     Ok(())

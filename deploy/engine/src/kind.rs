@@ -61,6 +61,15 @@ pub struct Found<Attributes> {
     pub effective: Data,
     /// Whether it carries proof that this stack made it.
     pub ours: bool,
+    /// What somebody else has added, and stays.
+    pub notes: Vec<String>,
+}
+
+impl<Attributes> Found<Attributes> {
+    /// Something that is there, without notes.
+    pub fn new(attributes: Attributes, effective: Data, ours: bool) -> Self {
+        Self { attributes, effective, ours, notes: Vec::new() }
+    }
 }
 
 /// A resource that exists, as the state has it.
@@ -280,9 +289,9 @@ fn decode<T: DeserializeOwned>(fqn: &Fqn, what: &str, data: &Data) -> Result<T, 
 }
 
 fn plain<A: Serialize>(found: Found<A>) -> Result<Found<Data>, Failure> {
-    let Found { attributes, effective, ours } = found;
+    let Found { attributes, effective, ours, notes } = found;
     let failed = |error: serde_json::Error| Failure::new(FailureKind::Unreadable, error.to_string());
-    Ok(Found { attributes: serde_json::to_value(attributes).map_err(failed)?, effective, ours })
+    Ok(Found { attributes: serde_json::to_value(attributes).map_err(failed)?, effective, ours, notes })
 }
 
 /// The kinds that a program may use, by name.

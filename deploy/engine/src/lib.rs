@@ -19,6 +19,7 @@ mod observe;
 mod plan;
 mod program;
 mod row;
+mod secret;
 mod store;
 
 pub use apply::{ApplyError, ApplyOptions, Outcome, Progress, apply};
@@ -32,4 +33,5 @@ pub use observe::{Observation, Observed, observe};
 pub use plan::{Action, Allowed, Plan, PlanError, Reason, Risk, StepId, Verb, plan};
 pub use program::{Policy, Program, ProgramError, Resource};
 pub use row::{Event, Intent, Origin, Pending, ROW_SCHEMA, Row, RowError, Status};
+pub use secret::{FingerprintKey, Secret};
 pub use store::{Clock, Fence, Holder, Lease, Recording, Snapshot, Store, StoreError, SystemClock};

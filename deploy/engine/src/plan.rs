@@ -165,6 +165,8 @@ pub struct Action {
     pub origin: Origin,
     /// What was found, of a resource whose attributes the state does not know.
     pub found: Option<Found<Data>>,
+    /// What somebody else has added to it, and stays.
+    pub notes: Vec<String>,
     /// The actions that come before this one.
     pub waits: BTreeSet<StepId>,
 }
@@ -409,6 +411,10 @@ impl Planner<'_> {
             policy: resource.policy,
             origin,
             found: found.cloned(),
+            notes: match self.observed.get(fqn) {
+                Some(Observation::Present(found)) => found.notes.clone(),
+                _ => Vec::new(),
+            },
         })
     }
 
@@ -526,6 +532,7 @@ impl Planner<'_> {
                 Some(Observation::Present(found)) if row.attributes.is_null() => Some(found.clone()),
                 _ => None,
             },
+            notes: Vec::new(),
             waits: BTreeSet::new(),
         })
     }

@@ -72,7 +72,7 @@ fn read(props: &Consumer, entry: &Value) -> Result<Found<Id>, Failure> {
     if props.dead_letter_queue.is_some() {
         effective["dead_letter_queue"] = entry["dead_letter_queue"].clone();
     }
-    Ok(Found { attributes: Id { id }, effective, ours })
+    Ok(Found::new(Id { id }, effective, ours))
 }
 
 impl Kind for Consumers {

@@ -103,7 +103,7 @@ fn found(props: &Migrations, ran: &BTreeSet<String>) -> Found<Nothing> {
     let effective = json!({ "applied": known.collect::<Vec<_>>() });
     // A database in which others have run comes from another program.
     let ours = ran.iter().all(|name| props.files.contains_key(name));
-    Found { attributes: Nothing {}, effective, ours }
+    Found::new(Nothing {}, effective, ours)
 }
 
 fn path(database: &str) -> String {

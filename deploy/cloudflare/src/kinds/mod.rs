@@ -15,7 +15,7 @@ mod script;
 mod subdomain;
 
 use crate::Client;
-use realgar_engine::{Failure, FailureKind, Fqn, Kinds, Stack};
+use realgar_engine::{Failure, FailureKind, Fqn, Kinds, Secret, Stack};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -27,16 +27,18 @@ pub(crate) use consumer::{CONSUMER, Consumer};
 pub(crate) use migrations::{MIGRATIONS, Migrations};
 pub(crate) use named::{BUCKET, DATABASE, NAMESPACE, QUEUE};
 pub(crate) use schedules::{SCHEDULES, Schedules};
-pub(crate) use script::{Module, SCRIPT, ScriptProps, digest};
+pub(crate) use script::{FINGERPRINT, Module, SCRIPT, ScriptProps, digest};
 pub(crate) use subdomain::{SUBDOMAIN, Subdomain};
 
-/// Where the files are that go up with resources.
+/// What goes up with resources, and is in no properties: files and secrets.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     /// The folder of the modules of each Worker, and of the migrations of each database.
     pub(crate) folders: BTreeMap<Fqn, PathBuf>,
     /// The folder of the static files of each Worker that has some.
     pub(crate) assets: BTreeMap<Fqn, PathBuf>,
+    /// The values of secrets, by their fingerprints.
+    pub(crate) secrets: BTreeMap<String, Secret>,
 }
 
 impl Files {

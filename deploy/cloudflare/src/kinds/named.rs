@@ -114,7 +114,7 @@ impl Named {
 }
 
 fn found(attributes: Attributes, ours: bool) -> Found<Attributes> {
-    Found { attributes, effective: json!({}), ours }
+    Found::new(attributes, json!({}), ours)
 }
 
 impl Kind for Named {

@@ -67,7 +67,7 @@ fn read(props: &Schedules, answer: &Value) -> Result<Option<Found<Nothing>>, Fai
     }
     // Others that somebody else has set are not ours.
     let ours = crons == props.crons;
-    Ok(Some(Found { attributes: Nothing {}, effective: json!({ "crons": crons }), ours }))
+    Ok(Some(Found::new(Nothing {}, json!({ "crons": crons }), ours)))
 }
 
 impl Kind for AllSchedules {

@@ -20,6 +20,8 @@ use std::{
 };
 
 pub(crate) const SCRIPT: &str = "worker";
+/// What a binding of a secret has in the place of its value.
+pub(crate) const FINGERPRINT: &str = "fingerprint";
 
 /// What a program says about a Worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +69,8 @@ pub(crate) struct Script {
     pub(crate) name: String,
     /// The id that stays when the Worker is renamed.
     pub(crate) tag: String,
+    /// What tells its code from other code.
+    pub(crate) etag: String,
 }
 
 /// The kind.
@@ -87,13 +91,19 @@ impl Scripts {
         format!("realgar:{}/{fqn}", self.stack)
     }
 
-    fn upload(&self, fqn: &Fqn, name: &str, props: &ScriptProps) -> Result<Found<Script>, Failure> {
-        let refused = |message: String| Failure::new(FailureKind::Refused, message);
-        let folder = self.files.folder(fqn)?;
+    /// Uploads the script. `old` is what the last upload said, of one that exists.
+    fn upload(
+        &self,
+        fqn: &Fqn,
+        name: &str,
+        old: Option<&ScriptProps>,
+        props: &ScriptProps,
+    ) -> Result<Found<Script>, Failure> {
         let mut metadata = json!({
-            "main_module": props.main_module, "bindings": props.bindings, "exports": props.exports,
+            "main_module": props.main_module, "bindings": self.bindings(name, old, props)?, "exports": props.exports,
             "compatibility_date": props.compatibility_date, "compatibility_flags": props.compatibility_flags,
-            "keep_bindings": ["secret_text", "secret_key"], "tags": [self.mark(fqn)],
+            // What stays is said binding by binding.
+            "keep_bindings": [], "tags": [self.mark(fqn)],
         });
         if let Some(files) = &props.assets {
             let token = assets::upload(&self.client, name, files, self.files.assets(fqn)?)?;
@@ -101,6 +111,18 @@ impl Scripts {
         }
         let mut form = Form::new();
         form.part("metadata", None, "application/json", metadata.to_string().as_bytes());
+        self.add_modules(&mut form, fqn, props)?;
+        let path = format!("/workers/scripts/{name}?excludeScript=true&bindings_inherit=strict");
+        let (kind, body) = form.end();
+        let answer = self.client.change("PUT", &path, &Body::Bytes(kind, body))?;
+        let script = script(name, &answer)?;
+        let effective = effective(&self.settings(name)?, props, &script);
+        Ok(Found::new(script, effective, true))
+    }
+
+    fn add_modules(&self, form: &mut Form, fqn: &Fqn, props: &ScriptProps) -> Result<(), Failure> {
+        let refused = |message: String| Failure::new(FailureKind::Refused, message);
+        let folder = self.files.folder(fqn)?;
         for (module, Module { kind, sha256 }) in &props.modules {
             let path = folder.join(module);
             let content =
@@ -110,38 +132,76 @@ impl Scripts {
             }
             form.part(module, Some(module), content_type(*kind), &content);
         }
-        let path = format!("/workers/scripts/{name}?excludeScript=true&bindings_inherit=strict");
-        let (kind, body) = form.end();
-        let answer = self.client.change("PUT", &path, &Body::Bytes(kind, body))?;
-        let tag = answer["tag"].as_str().map(str::to_string);
-        let tag = tag.ok_or_else(|| unreadable(&format!("the upload of `{name}`"), &answer))?;
-        let effective = self.effective(name, props)?;
-        Ok(Found { attributes: Script { name: name.into(), tag }, effective, ours: true })
+        Ok(())
     }
 
     /// Changes what a script is bound to, and leaves its code as it is.
-    fn bind(&self, fqn: &Fqn, script: &Script, props: &ScriptProps) -> Result<Found<Script>, Failure> {
+    fn bind(&self, recorded: &Recorded<ScriptProps, Script>, props: &ScriptProps) -> Result<Found<Script>, Failure> {
+        let script = &recorded.attributes;
         let settings = json!({
-            "bindings": props.bindings, "compatibility_date": props.compatibility_date,
-            "compatibility_flags": props.compatibility_flags, "tags": [self.mark(fqn)],
+            "bindings": self.bindings(&script.name, Some(&recorded.props), props)?,
+            "compatibility_date": props.compatibility_date, "compatibility_flags": props.compatibility_flags,
+            "tags": [self.mark(&recorded.fqn)],
         });
         let mut form = Form::new();
         form.part("settings", None, "application/json", settings.to_string().as_bytes());
         let (kind, body) = form.end();
         let path = format!("/workers/scripts/{}/settings", script.name);
         let answer = self.client.change("PATCH", &path, &Body::Bytes(kind, body))?;
-        Ok(Found { attributes: script.clone(), effective: effective(&answer, props), ours: true })
+        Ok(Found::new(script.clone(), effective(&answer, props, script), true))
     }
 
-    /// The settings of a script, as far as `props` says something about them.
-    fn effective(&self, name: &str, props: &ScriptProps) -> Result<Data, Failure> {
-        let settings = self.client.get(&format!("/workers/scripts/{name}/settings"))?;
-        Ok(effective(&settings, props))
+    /// The bindings as Cloudflare takes them: with the values of secrets, and with what somebody else has bound, which stays.
+    fn bindings(
+        &self,
+        name: &str,
+        old: Option<&ScriptProps>,
+        props: &ScriptProps,
+    ) -> Result<Vec<Map<String, Value>>, Failure> {
+        let inherit = |name: &Value| {
+            [("type".to_string(), "inherit".into()), ("name".to_string(), name.clone())]
+                .into_iter()
+                .collect::<Map<_, _>>()
+        };
+        let with_value = |binding: &Map<String, Value>| {
+            let mut binding = binding.clone();
+            let Some(fingerprint) = binding.remove(FINGERPRINT) else { return binding };
+            let value = fingerprint.as_str().and_then(|fingerprint| self.files.secrets.get(fingerprint));
+            match value {
+                Some(value) => drop(binding.insert("text".into(), value.expose().into())),
+                // A secret whose value is not here stays what it is.
+                None => return inherit(&binding["name"]),
+            }
+            binding
+        };
+        let own = props.bindings.iter().map(with_value);
+        let Some(old) = old else { return Ok(own.collect()) };
+        let settings = self.settings(name)?;
+        let foreign = foreign(&settings, &[old, props]);
+        Ok(own.chain(foreign.iter().map(|binding| inherit(&binding["name"]))).collect())
+    }
+
+    fn settings(&self, name: &str) -> Result<Value, Failure> {
+        Ok(self.client.get(&format!("/workers/scripts/{name}/settings"))?)
     }
 }
 
+/// What an answer says about a script.
+fn script(name: &str, answer: &Value) -> Result<Script, Failure> {
+    let text = |key: &str| answer[key].as_str().map(str::to_string);
+    let malformed = || unreadable(&format!("the Worker `{name}`"), answer);
+    Ok(Script { name: name.into(), tag: text("tag").ok_or_else(malformed)?, etag: text("etag").ok_or_else(malformed)? })
+}
+
+/// The bindings in `settings` that none of `known` has.
+fn foreign<'a>(settings: &'a Value, known: &[&ScriptProps]) -> Vec<&'a Value> {
+    let is_known =
+        |name: &Value| known.iter().any(|props| props.bindings.iter().any(|own| own.get("name") == Some(name)));
+    settings["bindings"].as_array().into_iter().flatten().filter(|binding| !is_known(&binding["name"])).collect()
+}
+
 /// The part of `settings` that `props` says something about, in one form for all answers that mean the same.
-fn effective(settings: &Value, props: &ScriptProps) -> Data {
+fn effective(settings: &Value, props: &ScriptProps, script: &Script) -> Data {
     let there: BTreeMap<&str, &Value> = settings["bindings"]
         .as_array()
         .into_iter()
@@ -157,6 +217,7 @@ fn effective(settings: &Value, props: &ScriptProps) -> Data {
     let flags: BTreeSet<&str> = flags.filter_map(Value::as_str).collect();
     json!({
         "bindings": bindings.collect::<Vec<_>>(), "compatibility_date": settings["compatibility_date"], "compatibility_flags": flags,
+        "code": script.etag,
     })
 }
 
@@ -208,19 +269,22 @@ impl Kind for Scripts {
             let Some(there) = scripts.get(name) else { return Ok(None) };
             let mark = self.mark(&wanted.fqn);
             let ours = there["tags"].as_array().into_iter().flatten().any(|tag| *tag == mark);
-            let tag = there["tag"].as_str().ok_or_else(|| unreadable("a Worker", there))?.to_string();
-            let effective = match &wanted.props {
-                Some(props) => self.effective(name, props)?,
-                None => Data::Null,
-            };
-            Ok(Some(Found { attributes: Script { name: name.clone(), tag }, effective, ours }))
+            let script = script(name, there)?;
+            let Some(props) = &wanted.props else { return Ok(Some(Found::new(script, Data::Null, ours))) };
+            let settings = self.settings(name)?;
+            let foreign = foreign(&settings, &[props]).into_iter().map(|binding| {
+                let text = |key: &str| binding[key].as_str().unwrap_or_default();
+                format!("`{}` ({}) was bound by somebody else, and stays", text("name"), text("type"))
+            });
+            let (notes, effective) = (foreign.collect(), effective(&settings, props, &script));
+            Ok(Some(Found { attributes: script, effective, ours, notes }))
         };
         wanted.iter().map(find).collect()
     }
 
     fn create(&self, wanted: &Wanted<ScriptProps, Script>) -> Result<Found<Script>, Failure> {
         let props = props_of(&wanted.fqn, wanted.props.as_ref())?;
-        self.upload(&wanted.fqn, &wanted.name.text, props)
+        self.upload(&wanted.fqn, &wanted.name.text, None, props)
     }
 
     fn update(&self, recorded: &Recorded<ScriptProps, Script>, props: &ScriptProps) -> Result<Found<Script>, Failure> {
@@ -228,9 +292,9 @@ impl Kind for Scripts {
         let same_code = old.modules == props.modules && old.main_module == props.main_module;
         // After a drift the code may be another one, although the program has not changed.
         if same_code && old.exports == props.exports && old.assets == props.assets && old != props {
-            return self.bind(&recorded.fqn, &recorded.attributes, props);
+            return self.bind(recorded, props);
         }
-        self.upload(&recorded.fqn, &recorded.name.text, props)
+        self.upload(&recorded.fqn, &recorded.name.text, Some(&recorded.props), props)
     }
 
     fn refusal(&self, old: &ScriptProps, new: &ScriptProps) -> Option<String> {
@@ -285,9 +349,11 @@ mod tests {
             "bindings": [{ "name": "X", "type": "ai" }, { "id": "1", "type": "d1", "name": "DB" }],
             "compatibility_date": "2026-04-21", "compatibility_flags": ["b", "a"], "placement": {},
         });
-        assert_eq!(effective(&one, &props()), effective(&other, &props()));
+        let script = Script { name: "a".into(), tag: "t".into(), etag: "e".into() };
+        assert_eq!(effective(&one, &props(), &script), effective(&other, &props(), &script));
         let changed =
             json!({ "bindings": [{ "name": "DB", "type": "d1", "id": "2" }], "compatibility_date": "2026-04-21" });
-        assert_ne!(effective(&one, &props()), effective(&changed, &props()));
+        assert_ne!(effective(&one, &props(), &script), effective(&changed, &props(), &script));
+        assert_eq!(foreign(&one, &[&props()]).len(), 1);
     }
 }

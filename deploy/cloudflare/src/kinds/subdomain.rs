@@ -56,7 +56,7 @@ impl Subdomains {
                 format!("https://{script}.{}.workers.dev", account["subdomain"].as_str().ok_or_else(malformed)?)
             }
         };
-        Ok(Some(Found { attributes: Address { url }, effective: json!({}), ours: true }))
+        Ok(Some(Found::new(Address { url }, json!({}), true)))
     }
 
     fn enable(&self, props: &Subdomain) -> Result<Found<Address>, Failure> {

@@ -111,14 +111,9 @@ fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
             report: Value::Null,
         },
     };
-    let mut secrets = kept_secrets(&metadata, old.as_ref());
-    for binding in metadata["bindings"].as_array_mut().into_iter().flatten() {
-        if binding["type"] == "secret_text" {
-            let text = binding.as_object_mut().and_then(|binding| binding.remove("text"));
-            let key = binding["name"].as_str().unwrap_or_default().to_string();
-            secrets.extend(text.as_ref().and_then(Value::as_str).map(|text| (key, text.to_string())));
-        }
-    }
+    inherit(&mut metadata, old.as_ref())?;
+    let mut secrets = kept_secrets(&mut metadata, old.as_ref());
+    secrets.extend(take_secrets(&mut metadata));
     let now = now_ms();
     let row = ScriptRow {
         tag: old.as_ref().map_or_else(tables::new_id, |old| Ok(old.tag.clone()))?,
@@ -166,20 +161,18 @@ fn patch(shared: &Shared, name: &str, asked: &Asked) -> Answer {
     let mut state = shared.state();
     let mut tables = state.tables.clone();
     let row = row_mut(&mut tables, name)?;
-    let old = row.metadata["bindings"].as_array().cloned().unwrap_or_default();
+    let before = row.clone();
     for key in ["bindings", "compatibility_date", "compatibility_flags", "tags", "limits", "placement", "observability"]
     {
         if let Some(value) = changes.get(key) {
             row.metadata[key] = value.clone();
         }
     }
-    for binding in row.metadata["bindings"].as_array_mut().into_iter().flatten() {
-        let is_named_only = binding.as_object().is_some_and(|fields| fields.len() == 2);
-        let same = old.iter().find(|own| own["name"] == binding["name"] && own["type"] == binding["type"]);
-        if let Some(same) = same.filter(|_| is_named_only) {
-            *binding = same.clone();
-        }
-    }
+    inherit(&mut row.metadata, Some(&before))?;
+    let values = take_secrets(&mut row.metadata);
+    let bound: Vec<String> = secret_names(&row.metadata).collect();
+    row.secrets.retain(|name, _| bound.contains(name));
+    row.secrets.extend(values);
     row.modified_ms = now_ms();
     let row = row.clone();
     check_bindings(&state.tables, name, &row)?;
@@ -197,10 +190,66 @@ fn write(folder: &Path, modules: &[upload::Module]) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The secrets of the version before that stay. An upload adds secrets, and takes none away, if it says so in `keep_bindings`.
-fn kept_secrets(metadata: &Value, old: Option<&ScriptRow>) -> BTreeMap<String, String> {
-    let kept = metadata["keep_bindings"].as_array().into_iter().flatten().any(|kind| kind == "secret_text");
-    old.filter(|_| kept).map(|row| row.secrets.clone()).unwrap_or_default()
+/// Puts the bindings of the version before in the places of those that are inherited. A binding that only says its type and name is
+/// inherited too, if there was one.
+fn inherit(metadata: &mut Value, old: Option<&ScriptRow>) -> Result<(), ApiError> {
+    let before = old.and_then(|row| row.metadata["bindings"].as_array()).cloned().unwrap_or_default();
+    for binding in metadata["bindings"].as_array_mut().into_iter().flatten() {
+        let name = binding["old_name"].as_str().or_else(|| binding["name"].as_str()).unwrap_or_default();
+        let same = before.iter().find(|own| own["name"] == name);
+        let is_named_only = binding.as_object().is_some_and(|fields| fields.len() == 2);
+        match same {
+            Some(same) if binding["type"] == "inherit" || is_named_only && same["type"] == binding["type"] => {
+                let name = binding["name"].clone();
+                binding.clone_from(same);
+                binding["name"] = name;
+            }
+            None if binding["type"] == "inherit" => {
+                return Err(ApiError::new(
+                    400,
+                    10057,
+                    format!("inherit binding '{name}' is invalid: there is none to inherit"),
+                ));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes the values of secrets out of `metadata`.
+fn take_secrets(metadata: &mut Value) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    for binding in metadata["bindings"].as_array_mut().into_iter().flatten() {
+        if binding["type"] == "secret_text" {
+            let text = binding.as_object_mut().and_then(|binding| binding.remove("text"));
+            let name = binding["name"].as_str().unwrap_or_default().to_string();
+            values.extend(text.as_ref().and_then(Value::as_str).map(|text| (name, text.to_string())));
+        }
+    }
+    values
+}
+
+/// The names of the secrets in `metadata`.
+fn secret_names(metadata: &Value) -> impl Iterator<Item = String> + '_ {
+    let bindings = metadata["bindings"].as_array().into_iter().flatten();
+    bindings
+        .filter(|binding| binding["type"] == "secret_text")
+        .filter_map(|binding| Some(binding["name"].as_str()?.into()))
+}
+
+/// The secrets of the version before that stay, which are then bound: those that are bound again without a value, and all of them if
+/// `keep_bindings` says so.
+fn kept_secrets(metadata: &mut Value, old: Option<&ScriptRow>) -> BTreeMap<String, String> {
+    let all = metadata["keep_bindings"].as_array().into_iter().flatten().any(|kind| kind == "secret_text");
+    let bound: Vec<String> = secret_names(metadata).collect();
+    let kept = old.into_iter().flat_map(|row| &row.secrets).filter(|(name, _)| all || bound.contains(name));
+    let kept: BTreeMap<String, String> = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+    if let Some(bindings) = metadata["bindings"].as_array_mut() {
+        let missing = kept.keys().filter(|name| !bound.contains(name));
+        bindings.extend(missing.map(|name| json!({ "type": "secret_text", "name": name })));
+    }
+    kept
 }
 
 /// The scripts besides `host` that are bound to its class.

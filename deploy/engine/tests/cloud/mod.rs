@@ -135,7 +135,7 @@ impl Simulated {
     fn found(&self, name: &str, object: &Object, mark: &str) -> Found<Attributes> {
         let effective = json!({ "size": object.props["size"] });
         let attributes = Attributes { id: object.id.clone(), name: name.into() };
-        Found { attributes, effective, ours: object.mark == mark }
+        Found::new(attributes, effective, object.mark == mark)
     }
 
     fn check_uses(inner: &Inner, props: &Props) -> Result<(), Failure> {
