@@ -166,12 +166,16 @@ impl Target {
 
     /// Takes the lease of the stack, and waits for it if another run holds it.
     fn begin(&self, stop: &AtomicBool) -> Result<Box<dyn Recording>, CommandError> {
-        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let holder = Holder { user: user(), host, process: std::process::id() };
-        let mut waited_for: Option<Holder> = None;
+        let holder = holder();
+        let (mut waited_for, mut over): (Option<Holder>, _) = (None, None);
         loop {
-            match self.place.store.begin(&self.place.stack, &holder) {
+            match self.place.store.begin(&self.place.stack, &holder, over) {
                 Err(StoreError::Held(lease)) => {
+                    if is_dead(&lease.holder, &holder) {
+                        output::note(&format!("Taking over from a run that was cut off: {}", lease.holder));
+                        over = Some(lease.token);
+                        continue;
+                    }
                     if waited_for.as_ref() != Some(&lease.holder) {
                         output::note(&format!("Waiting for another run: {}", lease.holder));
                         waited_for = Some(lease.holder);
@@ -195,6 +199,23 @@ impl Target {
         };
         Ok(snapshot.rows.values().filter_map(address).collect())
     }
+}
+
+/// This process, as the holder of a lease.
+fn holder() -> Holder {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // Process numbers mean the same since the machine was started, and in one container.
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let space = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let machine = format!("{} {}", boot.trim(), space.display());
+    Holder { user: user(), host, machine, process: std::process::id() }
+}
+
+/// Whether the holder of a lease is known to be gone: it was a process of this machine, and there is none of its number.
+fn is_dead(other: &Holder, own: &Holder) -> bool {
+    let process = i32::try_from(other.process).ok().and_then(rustix::process::Pid::from_raw);
+    let is_gone = |process| rustix::process::test_kill_process(process) == Err(rustix::io::Errno::SRCH);
+    !own.machine.trim().is_empty() && other.machine == own.machine && process.is_some_and(is_gone)
 }
 
 /// Builds the Workers in `paths`.

@@ -13,6 +13,12 @@ pub(crate) fn plan(plan: &Plan, kinds: &Kinds, base: &str) -> String {
         text.push_str("Cloudflare was not asked what is there.\n");
     }
     let all = plan.actions.len();
+    for action in plan.actions.iter().filter(|action| action.verb == Verb::Keep && action.reason != Reason::Same) {
+        let _ = writeln!(text, "  {}  {}, {}", action.fqn, action.kind, action.reason);
+    }
+    for action in plan.actions.iter().filter(|action| action.verb == Verb::Keep && !action.notes.is_empty()) {
+        let _ = writeln!(text, "  {}: {}", action.fqn, action.notes.join("; "));
+    }
     if plan.is_empty() {
         let _ = writeln!(text, "Nothing to do: {all} resources are as the program says.");
         return text;

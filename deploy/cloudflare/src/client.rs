@@ -112,6 +112,7 @@ pub struct ApiFailure {
 impl From<ApiFailure> for Failure {
     fn from(failure: ApiFailure) -> Self {
         let kind = match failure.status {
+            400..500 if failure.code.is_some_and(codes::is_unseen) => FailureKind::Unseen,
             401 | 403 => FailureKind::Denied,
             429 => FailureKind::Busy,
             0 | 500.. if failure.changes => FailureKind::Unanswered,

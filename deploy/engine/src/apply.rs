@@ -106,7 +106,15 @@ pub fn apply(
     options.fence.set(recording.renew()?);
     let mut open = Graph::default();
     plan::open(plan.actions.iter()).into_iter().for_each(|(id, waits)| open.add(id, waits));
-    let run = Run { plan, kinds, options, recording: recording.as_mut(), outcome: Outcome::default(), open };
+    let run = Run {
+        plan,
+        kinds,
+        options,
+        recording: recording.as_mut(),
+        outcome: Outcome::default(),
+        made: BTreeSet::new(),
+        open,
+    };
     let outcome = thread::scope(|scope| run.all(scope, progress))?;
     // No call may be made once the lease is given back.
     options.fence.set(0);
@@ -128,6 +136,8 @@ struct Run<'a> {
     options: &'a ApplyOptions<'a>,
     recording: &'a mut dyn Recording,
     outcome: Outcome,
+    /// The resources that this run has made.
+    made: BTreeSet<Fqn>,
     /// The actions that have not begun.
     open: Graph<StepId>,
 }
@@ -191,8 +201,9 @@ impl<'a> Run<'a> {
         answers: mpsc::Sender<Answer<'a>>,
     ) {
         let kind = self.kinds.get(&action.kind);
+        let fresh = action.needs.iter().any(|need| self.made.contains(need));
         scope.spawn(move || {
-            let result = kind.map_or_else(|| Err(no_kind(action)), |kind: &dyn AnyKind| call::make(kind, &call));
+            let result = kind.map_or_else(|| Err(no_kind(action)), |kind: &dyn AnyKind| call::make(kind, &call, fresh));
             // The receiver is gone if the run has ended with an error. The journal then has the intent.
             let _ = answers.send(Answer { action, result });
         });
@@ -299,6 +310,9 @@ impl<'a> Run<'a> {
         let fqn = action.fqn.clone();
         match result {
             Ok(Some(Found { attributes, effective, .. })) => {
+                if matches!(action.verb, Verb::Create | Verb::Replace) {
+                    self.made.insert(fqn.clone());
+                }
                 self.recording.append(&Event::Effected { fqn, attributes, effective })?;
             }
             Ok(None) => {

@@ -1,9 +1,14 @@
 //! One call for a resource, and what is done when its answer is lost. A call runs on a thread of its own and records nothing.
 
 use crate::{AnyKind, Data, Failure, FailureKind, Found, Recorded, Wanted};
+use std::{thread, time::Duration};
 
 /// How often a call is made whose answer is lost.
 const ATTEMPTS: u32 = 3;
+/// How long something may be invisible after it was made. Reports speak of up to 20 seconds.
+const VISIBLE_AFTER: Duration = Duration::from_secs(60);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
 /// A call that is to be made.
 #[derive(Clone, Debug)]
@@ -20,8 +25,23 @@ pub(crate) enum Call {
     DeleteIfThere(Wanted<Data, Data>),
 }
 
-/// Makes the call. `None` is the result of a deletion.
-pub(crate) fn make(kind: &dyn AnyKind, call: &Call) -> Result<Option<Found<Data>>, Failure> {
+/// Makes the call. `None` is the result of a deletion. What was made a moment ago may not be visible everywhere: if the call refers to
+/// something that this run has made, which `fresh` says, it is made again for a while.
+pub(crate) fn make(kind: &dyn AnyKind, call: &Call, fresh: bool) -> Result<Option<Found<Data>>, Failure> {
+    let (mut waited, mut pause) = (Duration::ZERO, FIRST_PAUSE);
+    loop {
+        match make_once(kind, call) {
+            Err(failure) if failure.kind == FailureKind::Unseen && fresh && waited < VISIBLE_AFTER => {
+                thread::sleep(pause);
+                waited += pause;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn make_once(kind: &dyn AnyKind, call: &Call) -> Result<Option<Found<Data>>, Failure> {
     match call {
         Call::Create(wanted) => create(kind, wanted).map(Some),
         Call::CreateUnlessThere(wanted) => match find(kind, wanted)? {

@@ -82,13 +82,13 @@ impl Store for FileStore {
         Ok(read(&folder)?.snapshot)
     }
 
-    fn begin(&self, stack: &Stack, holder: &Holder) -> Result<Box<dyn Recording>, StoreError> {
+    fn begin(&self, stack: &Stack, holder: &Holder, over: Option<u64>) -> Result<Box<dyn Recording>, StoreError> {
         let folder = self.folder(stack);
         create_folder(&folder)?;
         let lock = lock(&folder)?;
         let now = self.clock.now_ms();
         let last: Option<Lease> = read_json(&folder.join(LEASE_FILE))?;
-        if let Some(lease) = last.as_ref().filter(|lease| lease.until_ms > now) {
+        if let Some(lease) = last.as_ref().filter(|lease| lease.until_ms > now && over != Some(lease.token)) {
             return Err(StoreError::Held(lease.clone()));
         }
         let lease = Lease {

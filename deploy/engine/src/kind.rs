@@ -160,6 +160,8 @@ pub enum FailureKind {
     Unanswered,
     /// The call may be made again, after a while.
     Busy,
+    /// The call was refused because something that it refers to does not exist, or is not visible yet.
+    Unseen,
     /// The credentials do not allow the call.
     Denied,
     /// What the state has about the resource cannot be read.

@@ -60,11 +60,11 @@ impl Store for MemoryStore {
         Ok(self.entries().get(stack).map(|entry| entry.snapshot.clone()).unwrap_or_default())
     }
 
-    fn begin(&self, stack: &Stack, holder: &Holder) -> Result<Box<dyn Recording>, StoreError> {
+    fn begin(&self, stack: &Stack, holder: &Holder, over: Option<u64>) -> Result<Box<dyn Recording>, StoreError> {
         let now = self.clock.now_ms();
         let mut entries = self.entries();
         let entry = entries.entry(stack.clone()).or_default();
-        if let Some(lease) = entry.lease.as_ref().filter(|lease| lease.until_ms > now) {
+        if let Some(lease) = entry.lease.as_ref().filter(|lease| lease.until_ms > now && over != Some(lease.token)) {
             return Err(StoreError::Held(lease.clone()));
         }
         entry.token += 1;

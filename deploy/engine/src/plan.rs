@@ -79,6 +79,8 @@ pub enum Reason {
     Undeclared,
     /// The program no longer has it, and it is to stay.
     Retained,
+    /// The state has it, and no provider has its kind.
+    UnknownKind,
     /// It vanishes with the resource that it belongs to.
     WithParent(Fqn),
     /// What is to become of it was changed, or what it is made from.
@@ -101,6 +103,7 @@ impl fmt::Display for Reason {
             Self::Lost => f.write_str("it exists with our mark, and the state does not know it"),
             Self::Adopted => f.write_str("it exists, and `--adopt` takes it over"),
             Self::Undeclared => f.write_str("no longer in the program"),
+            Self::UnknownKind => f.write_str("of a kind that this version does not know; it is left alone"),
             Self::Retained => f.write_str("no longer in the program, and to be retained"),
             Self::WithParent(fqn) => write!(f, "vanishes with `{fqn}`"),
             Self::Policy => f.write_str("only the state changes"),
@@ -270,14 +273,6 @@ pub enum PlanError {
     /// Resources are made from each other, and none of them can exist without the others.
     #[error("these are made from each other, and none of them can be made first: {}", list(.0))]
     Cycle(Vec<Fqn>),
-    /// The state has a resource of a kind that nobody provides.
-    #[error("the state has `{fqn}` of the kind `{kind}`, which no provider has")]
-    NoKind {
-        /// The resource.
-        fqn: Fqn,
-        /// The kind.
-        kind: String,
-    },
     /// What the state has of a resource cannot be used.
     #[error("the state of `{fqn}`: {error}")]
     Row {
@@ -311,7 +306,7 @@ pub fn plan(
     }
     let gone: Vec<&Row> = snapshot.rows.values().filter(|row| !program.resources().contains_key(&row.fqn)).collect();
     for row in gone {
-        let action = planner.undeclared(row)?;
+        let action = planner.undeclared(row);
         planner.actions.insert(row.fqn.clone(), action);
     }
     planner.order_deletions();
@@ -504,23 +499,24 @@ impl Planner<'_> {
     }
 
     /// The action for a resource that only the state has.
-    fn undeclared(&self, row: &Row) -> Result<Action, PlanError> {
-        let no_kind = || PlanError::NoKind { fqn: row.fqn.clone(), kind: row.kind.clone() };
-        let kind = self.kinds.get(&row.kind).ok_or_else(no_kind)?;
+    fn undeclared(&self, row: &Row) -> Action {
+        let kind = self.kinds.get(&row.kind);
         let vanished = matches!(self.observed.get(&row.fqn), Some(Observation::Absent));
         let stays = row.policy == Policy::Retain || row.origin == Origin::Adopted;
         let (verb, reason) = match (vanished, stays) {
+            // Another version of the tool made it. What it is, is for that to say; the rest goes on.
+            _ if kind.is_none() => (Verb::Keep, Reason::UnknownKind),
             (true, _) => (Verb::Forget, Reason::Vanished),
             (false, true) => (Verb::Forget, Reason::Retained),
             (false, false) => (Verb::Delete, Reason::Undeclared),
         };
-        Ok(Action {
+        Action {
             fqn: row.fqn.clone(),
             step: 1,
             kind: row.kind.clone(),
             verb,
             reason,
-            risk: if verb == Verb::Delete { deletion_risk(kind, row) } else { Risk::None },
+            risk: kind.filter(|_| verb == Verb::Delete).map_or(Risk::None, |kind| deletion_risk(kind, row)),
             name: row.name.clone(),
             differences: Vec::new(),
             props: row.desired.clone(),
@@ -534,7 +530,7 @@ impl Planner<'_> {
             },
             notes: Vec::new(),
             waits: BTreeSet::new(),
-        })
+        }
     }
 
     /// Lets each deletion wait for all that was made from the resource, and lets what vanishes with its container wait for that.

@@ -69,8 +69,10 @@ impl Snapshot {
 pub struct Holder {
     /// The user.
     pub user: String,
-    /// The machine.
+    /// The name of the machine.
     pub host: String,
+    /// What tells the machine, since it was started, from all others: process numbers mean the same in it.
+    pub machine: String,
     /// The process.
     pub process: u32,
 }
@@ -136,11 +138,12 @@ pub trait Store: Send + Sync {
     /// When anything that is there cannot be read.
     fn read(&self, stack: &Stack) -> Result<Snapshot, StoreError>;
 
-    /// Takes the lease of `stack`, and begins to record a run. What an earlier run has left in the journal is put in order first.
+    /// Takes the lease of `stack`, and begins to record a run. What an earlier run has left in the journal is put in order first. A
+    /// lease that has not ended is taken over if it has the token `over`: the caller knows that its holder is dead.
     ///
     /// # Errors
     /// When another run holds the lease, or anything that is there cannot be read.
-    fn begin(&self, stack: &Stack, holder: &Holder) -> Result<Box<dyn Recording>, StoreError>;
+    fn begin(&self, stack: &Stack, holder: &Holder, over: Option<u64>) -> Result<Box<dyn Recording>, StoreError>;
 }
 
 /// The record of a run.

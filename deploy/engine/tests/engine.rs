@@ -10,8 +10,8 @@ mod cloud;
 use cloud::{Cloud, Dying, Props, Reaper, TestClock};
 use realgar_engine::{
     Allowed, ApplyError, ApplyOptions, Event, Fence, FileStore, Fqn, Holder, MemoryStore, Observed, Outcome, Output,
-    Plan, PlanError, Policy, Program, Reason, Reference, Resource, Risk, Stack, Status, Store, StoreError, Verb, apply,
-    observe, plan,
+    Plan, PlanError, Policy, Program, Reason, Reference, Resource, Risk, Row, Stack, Status, Store, StoreError, Verb,
+    apply, observe, plan,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,7 +32,7 @@ fn fqn(name: &str) -> Fqn {
 }
 
 fn holder() -> Holder {
-    Holder { user: "ada".into(), host: "here".into(), process: 1 }
+    Holder { user: "ada".into(), host: "here".into(), machine: "1".into(), process: 1 }
 }
 
 /// A resource in a program of a test.
@@ -131,7 +131,7 @@ impl<S: Store + Clone> Machine<S> {
         let kinds = self.cloud.kinds(reaper);
         let plan = self.plan(program).map_err(Died::Plan)?;
         let store = Dying { store: self.store.clone(), reaper: reaper.clone() };
-        let recording = store.begin(&stack(), &holder()).map_err(Died::Store)?;
+        let recording = store.begin(&stack(), &holder(), None).map_err(Died::Store)?;
         let (stop, fence) = (AtomicBool::new(false), Fence::new(self.clock.clone()));
         let options = ApplyOptions { concurrency: 1, stop: &stop, fence: &fence };
         apply(&plan, &kinds, recording, &options, &mut |_| {}).map_err(Died::Apply)
@@ -295,7 +295,7 @@ fn one_that_fails_leaves_the_rest_alone() {
     let (stop, fence) = (AtomicBool::new(false), Fence::new(machine.clock.clone()));
     let options = ApplyOptions { concurrency: 4, stop: &stop, fence: &fence };
     let kinds = machine.cloud.kinds(&Reaper::never());
-    let recording = machine.store.begin(&stack(), &holder()).unwrap();
+    let recording = machine.store.begin(&stack(), &holder(), None).unwrap();
     let outcome = apply(&plan, &kinds, recording, &options, &mut |_| {}).unwrap();
     assert_eq!(outcome.failed.keys().collect::<Vec<_>>(), [&fqn("a")]);
     let done: BTreeSet<&str> = outcome.done.iter().map(Fqn::as_str).collect();
@@ -315,10 +315,28 @@ fn a_plan_of_an_older_state_is_refused() {
     let (stop, fence) = (AtomicBool::new(false), Fence::new(machine.clock.clone()));
     let options = ApplyOptions { concurrency: 1, stop: &stop, fence: &fence };
     let kinds = machine.cloud.kinds(&Reaper::never());
-    let recording = machine.store.begin(&stack(), &holder()).unwrap();
+    let recording = machine.store.begin(&stack(), &holder(), None).unwrap();
     assert!(matches!(apply(&plan, &kinds, recording, &options, &mut |_| {}), Err(ApplyError::Stale)));
     // The lease was given back.
-    machine.store.begin(&stack(), &holder()).unwrap().finish().unwrap();
+    machine.store.begin(&stack(), &holder(), None).unwrap().finish().unwrap();
+}
+
+#[test]
+fn a_row_of_a_kind_that_nobody_knows_is_named_and_the_rest_goes_on() {
+    let machine = Machine::new();
+    let whole = program(&twelve());
+    machine.deploy(&whole);
+    let snapshot = machine.store.read(&stack()).unwrap();
+    let rows = snapshot
+        .rows
+        .values()
+        .cloned()
+        .map(|row| if row.fqn.as_str() == "web" { Row { kind: "unheard_of".into(), ..row } } else { row });
+    let machine = Machine { store: MemoryStore::new(machine.clock.clone()).with(&stack(), rows), ..machine };
+    let plan = machine.plan(&Program::new(stack())).unwrap();
+    let web = plan.actions.iter().find(|action| action.fqn.as_str() == "web").unwrap();
+    assert_eq!((web.verb, &web.reason), (Verb::Keep, &Reason::UnknownKind));
+    assert_eq!(plan.changes().count(), 9);
 }
 
 /// The steps in the life of a stack: from each program to the next one.
@@ -419,7 +437,7 @@ fn without_a_look_beforehand_what_was_begun_is_looked_for() {
         let plan = plan(&program, &snapshot, &Observed::default(), &kinds, &machine.allowed).unwrap();
         let (stop, fence) = (AtomicBool::new(false), Fence::new(machine.clock.clone()));
         let options = ApplyOptions { concurrency: 2, stop: &stop, fence: &fence };
-        let recording = machine.store.begin(&stack(), &holder()).unwrap();
+        let recording = machine.store.begin(&stack(), &holder(), None).unwrap();
         let outcome = apply(&plan, &kinds, recording, &options, &mut |_| {}).unwrap();
         assert!(outcome.is_complete(), "killed at {point}: {outcome:?}");
         machine.assert_settled(&program, &format!("killed at {point}"));
@@ -447,17 +465,27 @@ fn a_run_whose_lease_was_taken_over_writes_nothing() {
     let folder = Folder::new("lease");
     for machine in [Machine::in_files(&folder.0).boxed(), Machine::new().boxed()] {
         let Machine { store, clock, .. } = &machine;
-        let mut paused = store.begin(&stack(), &holder()).unwrap();
+        let mut paused = store.begin(&stack(), &holder(), None).unwrap();
         let event = Event::Gone { fqn: fqn("a") };
-        assert!(matches!(store.begin(&stack(), &holder()), Err(StoreError::Held(lease)) if lease.holder == holder()));
+        assert!(
+            matches!(store.begin(&stack(), &holder(), None), Err(StoreError::Held(lease)) if lease.holder == holder())
+        );
         clock.advance(LONG_MS);
         let other = Holder { process: 2, ..holder() };
-        let second = store.begin(&stack(), &other).unwrap();
+        let second = store.begin(&stack(), &other, None).unwrap();
         assert!(matches!(paused.append(&event), Err(StoreError::Fenced(holder)) if holder == other));
         assert!(matches!(paused.renew(), Err(StoreError::Fenced(_))));
         assert!(matches!(paused.finish(), Err(StoreError::Fenced(_))));
         second.finish().unwrap();
         assert_eq!(store.read(&stack()).unwrap().serial, 0);
+        // One whose holder is known to be dead is not waited for.
+        let dead = store.begin(&stack(), &holder(), None).unwrap();
+        let Err(StoreError::Held(lease)) = store.begin(&stack(), &other, Some(1)) else {
+            panic!("that is another lease")
+        };
+        let third = store.begin(&stack(), &other, Some(lease.token)).unwrap();
+        assert!(matches!(dead.finish(), Err(StoreError::Fenced(_))));
+        third.finish().unwrap();
     }
 }
 
@@ -493,7 +521,7 @@ fn what_cannot_be_read_is_an_error_that_names_it_and_stays() {
         damage(&folder.0.join("app/dev").join(file));
         let error = machine.store.read(&stack()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
-        assert!(!matches!(machine.store.begin(&stack(), &holder()), Ok(_) | Err(StoreError::Held(_))));
+        assert!(!matches!(machine.store.begin(&stack(), &holder(), None), Ok(_) | Err(StoreError::Held(_))));
         assert!(machine.store.read(&stack()).is_err(), "nothing was repaired without a word");
     }
 }
@@ -511,7 +539,7 @@ fn half_a_line_at_the_end_of_the_journal_was_never_confirmed() {
     machine.deploy(&program(&twelve()));
     fs::write(folder.0.join("app/dev/.journal"), "{\"serial\":").unwrap();
     machine.assert_settled(&program(&twelve()), "after a torn write");
-    machine.store.begin(&stack(), &holder()).unwrap().finish().unwrap();
+    machine.store.begin(&stack(), &holder(), None).unwrap().finish().unwrap();
     assert_eq!(fs::read_to_string(folder.0.join("app/dev/.journal")).unwrap(), "");
 }
 

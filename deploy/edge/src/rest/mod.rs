@@ -11,6 +11,7 @@ mod assets;
 mod consumers;
 mod databases;
 mod exports;
+mod faults;
 mod resources;
 mod scripts;
 mod server;

@@ -4,7 +4,7 @@ use super::{
     answer::{Answer, ApiError, Reply},
     assets, consumers, exports,
     server::{Asked, Content, Shared},
-    tables::{self, ScriptRow, Tables, now_ms, time},
+    tables::{self, Named, ScriptRow, Tables, now_ms, time},
     upload,
 };
 use crate::{EdgeError, Script, private};
@@ -128,7 +128,7 @@ fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
         created_ms: old.as_ref().map_or(now, |old| old.created_ms),
         modified_ms: now,
     };
-    check_bindings(&state.tables, name, &row)?;
+    check_bindings(shared, &state.tables, name, &row)?;
     let folder = tables::modules(&shared.data, name, &row.version);
     let written = write(&folder, &modules);
     let written = written.and_then(|()| assets::write(shared, name, &row.metadata, &folder.join(ASSETS)));
@@ -175,7 +175,7 @@ fn patch(shared: &Shared, name: &str, asked: &Asked) -> Answer {
     row.secrets.extend(values);
     row.modified_ms = now_ms();
     let row = row.clone();
-    check_bindings(&state.tables, name, &row)?;
+    check_bindings(shared, &state.tables, name, &row)?;
     state.run(&shared.data, tables)?;
     Ok(Reply::One(settings(&row)))
 }
@@ -266,34 +266,35 @@ fn users_of(tables: &Tables, host: &str, class: &str) -> Vec<String> {
 }
 
 /// Checks that every binding leads to something that exists.
-fn check_bindings(tables: &Tables, script: &str, row: &ScriptRow) -> Result<(), ApiError> {
+fn check_bindings(shared: &Shared, tables: &Tables, script: &str, row: &ScriptRow) -> Result<(), ApiError> {
     for binding in row.metadata["bindings"].as_array().into_iter().flatten() {
         let text = |key: &str| binding[key].as_str().unwrap_or_default();
         let name = text("name");
+        let sees = |kind: &str, own: Option<&Named>| own.is_some_and(|own| shared.sees(kind, own.created_ms));
         let invalid = |code, what: String| Err(ApiError::new(400, code, format!("binding {name} {what}")));
         match text("type") {
             "d1" => {
                 let id = if text("id").is_empty() { text("database_id") } else { text("id") };
-                if !tables.databases.contains_key(id) {
+                if !sees("d1", tables.databases.get(id)) {
                     return invalid(
                         10181,
                         format!("of type d1 must have a valid `id` specified; there is no database `{id}`"),
                     );
                 }
             }
-            "kv_namespace" if !tables.namespaces.contains_key(text("namespace_id")) => {
+            "kv_namespace" if !sees("kv", tables.namespaces.get(text("namespace_id"))) => {
                 return invalid(
                     10041,
                     format!("refers to the KV namespace `{}`, which was not found", text("namespace_id")),
                 );
             }
-            "r2_bucket" if !tables.buckets.contains_key(text("bucket_name")) => {
+            "r2_bucket" if !sees("r2", tables.buckets.get(text("bucket_name"))) => {
                 return invalid(
                     10085,
                     format!("refers to the R2 bucket `{}`, which was not found", text("bucket_name")),
                 );
             }
-            "queue" if !tables.queues.values().any(|own| own.name == text("queue_name")) => {
+            "queue" if !sees("queue", tables.queues.values().find(|own| own.name == text("queue_name"))) => {
                 return invalid(11000, format!("refers to the queue `{}`, which was not found", text("queue_name")));
             }
             "service" if text("service") != script && !tables.scripts.contains_key(text("service")) => {

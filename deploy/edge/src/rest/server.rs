@@ -2,7 +2,9 @@
 
 use super::{
     answer::{Answer, ApiError, Reply},
-    assets, databases, resources, scripts,
+    assets, databases,
+    faults::{Fate, Faults},
+    resources, scripts,
     tables::{self, ScriptRow, Tables},
     upload,
 };
@@ -12,15 +14,14 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, RETRY_AFTER},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
-    convert::Infallible,
+    collections::{BTreeMap, VecDeque},
     fmt, fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -33,6 +34,10 @@ pub const LOCAL_ACCOUNT: &str = "00000000000000000000000000000001";
 
 /// The largest request, in bytes. A script has at most 64 MiB.
 const BODY_MAX: usize = 128 << 20;
+/// The status in the record of a call that got no answer.
+const HELD: u16 = 0;
+/// How many calls are remembered.
+const CALLS_MAX: usize = 10_000;
 const TOKEN_FILE: &str = "token";
 /// The file with the base of all addresses.
 const ADDRESS_FILE: &str = "address";
@@ -79,7 +84,8 @@ pub(super) struct Shared {
     pub(super) data: PathBuf,
     state: Mutex<State>,
     sessions: Mutex<assets::Sessions>,
-    calls: Mutex<Vec<Call>>,
+    calls: Mutex<VecDeque<Call>>,
+    faults: Mutex<Faults>,
 }
 
 impl fmt::Debug for Shared {
@@ -117,8 +123,16 @@ impl Rest {
         let listener = runtime.block_on(TcpListener::bind(wanted)).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let state = Mutex::new(State { edge, tables });
-        let shared =
-            Arc::new(Shared { token, stop, address, data, state, sessions: Mutex::default(), calls: Mutex::default() });
+        let shared = Arc::new(Shared {
+            token,
+            stop,
+            address,
+            data,
+            state,
+            sessions: Mutex::default(),
+            calls: Mutex::default(),
+            faults: Mutex::default(),
+        });
         runtime.spawn(accept(listener, shared.clone()));
         // Whoever reads this finds an API that answers.
         private::write(&shared.data.join(ADDRESS_FILE), format!("http://{address}{BASE}").as_bytes())?;
@@ -181,6 +195,19 @@ impl Shared {
         lock(&self.state)
     }
 
+    /// Whether a resource of `kind` that was made then is visible to the upload of scripts.
+    pub(super) fn sees(&self, kind: &str, created_ms: u64) -> bool {
+        lock(&self.faults).sees(kind, created_ms, tables::now_ms())
+    }
+
+    fn record(&self, call: Call) {
+        let mut calls = lock(&self.calls);
+        if calls.len() == CALLS_MAX {
+            calls.pop_front();
+        }
+        calls.push_back(call);
+    }
+
     pub(super) fn sessions(&self) -> MutexGuard<'_, assets::Sessions> {
         lock(&self.sessions)
     }
@@ -238,21 +265,52 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// A connection that ends without an answer, on demand.
+#[derive(Debug, thiserror::Error)]
+#[error("lost on demand")]
+struct Lost;
+
+async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Lost> {
     let (method, uri) = (request.method().clone(), request.uri().clone());
-    let answer = match allow(&shared, &request) {
-        Ok(()) => answer(shared.clone(), request).await,
-        Err(error) => Err(error),
+    let path = uri.path().strip_prefix(BASE).unwrap_or(uri.path()).to_string();
+    let record = |status, code| shared.record(Call { method: method.to_string(), path: path.clone(), status, code });
+    let mut wait = None;
+    let allowed = allow(&shared, &request);
+    let fate = if allowed.is_ok() { lock(&shared.faults).fate(method.as_str(), &path) } else { Fate::Answer };
+    let answer = match (allowed, &fate) {
+        (Err(error), _) => Err(error),
+        (Ok(()), Fate::Refuse(error, retry_after)) => {
+            wait = *retry_after;
+            Err(error.clone())
+        }
+        (Ok(()), Fate::Hold { after: false }) => {
+            record(HELD, None);
+            std::future::pending().await
+        }
+        (Ok(()), _) => answer(shared.clone(), request).await,
     };
+    match fate {
+        Fate::Lose => {
+            record(HELD, None);
+            return Err(Lost);
+        }
+        Fate::Hold { .. } => {
+            record(HELD, None);
+            std::future::pending().await
+        }
+        Fate::Answer | Fate::Refuse(..) => {}
+    }
     let (status, code, body) = match answer {
         Ok(reply) => (200, None, reply.body()),
         Err(error) => (error.status, Some(error.code), error.body()),
     };
-    let path = uri.path().strip_prefix(BASE).unwrap_or(uri.path()).to_string();
-    lock(&shared.calls).push(Call { method: method.to_string(), path, status, code });
+    record(status, code);
     let mut response = Response::new(Full::from(body.to_string()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(seconds) = wait {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
     Ok(response)
 }
 
@@ -346,6 +404,12 @@ fn route(shared: &Shared, path: &str, segments: &[String], asked: &Asked) -> Ans
             Ok(Reply::One(serde_json::json!({ "id": tables::new_id()?, "status": "active" })))
         }
         // These are ours: Cloudflare has no such calls.
+        ["realgar", "faults"] if asked.method == Method::PUT => {
+            let faults =
+                serde_json::from_value(asked.json()?).map_err(|error| ApiError::bad_body(error.to_string()))?;
+            *lock(&shared.faults) = faults;
+            Ok(Reply::One(Value::Null))
+        }
         ["realgar", "calls"] => {
             let calls = lock(&shared.calls);
             let calls = calls.iter().map(|Call { method, path, status, code }| {

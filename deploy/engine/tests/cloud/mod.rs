@@ -265,11 +265,11 @@ impl<S: Store> Store for Dying<S> {
         self.store.read(stack)
     }
 
-    fn begin(&self, stack: &Stack, holder: &Holder) -> Result<Box<dyn Recording>, StoreError> {
+    fn begin(&self, stack: &Stack, holder: &Holder, over: Option<u64>) -> Result<Box<dyn Recording>, StoreError> {
         if self.reaper.passes() {
             return Err(killed());
         }
-        let run = self.store.begin(stack, holder)?;
+        let run = self.store.begin(stack, holder, over)?;
         if self.reaper.passes() {
             return Err(killed());
         }
