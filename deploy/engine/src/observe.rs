@@ -1,6 +1,6 @@
 //! What is there now: the answers of Cloudflare about the resources that a program has or that the state knows.
 
-use crate::{AnyKind, Data, Failure, Found, Fqn, Kinds, Name, Program, Row, Snapshot, Wanted, data};
+use crate::{AnyKind, Data, Failure, Found, Fqn, Kinds, Name, Program, Reference, Snapshot, Wanted, data};
 use std::{
     collections::{BTreeMap, BTreeSet},
     thread,
@@ -39,30 +39,44 @@ impl FromIterator<(Fqn, Observation)> for Observed {
     }
 }
 
-/// Looks for all resources that `program` has or that the state knows. All kinds are asked at the same time.
+/// Looks for all resources that `program` has or that the state knows. All kinds are asked at the same time. A resource that the state
+/// does not know, and that is made from others which it does not know either, is looked for once those are found.
 ///
 /// # Errors
 /// When Cloudflare does not tell. What cannot be seen is never taken for absent.
 pub fn observe(program: &Program, snapshot: &Snapshot, kinds: &Kinds) -> Result<Observed, Failure> {
-    let rows = &snapshot.rows;
-    let names: BTreeSet<&Fqn> = program.resources().keys().chain(rows.keys()).collect();
-    let mut by_kind: BTreeMap<&str, Vec<Wanted<Data, Data>>> = BTreeMap::new();
-    for fqn in names {
-        let row = rows.get(fqn);
-        let kind = row.map(|row| row.kind.as_str()).or_else(|| program.resources().get(fqn).map(|own| own.kind));
-        let Some(kind) = kind.and_then(|name| kinds.get(name)) else { continue };
-        by_kind.entry(kind.name()).or_default().push(wanted(program, row, fqn, kind, rows));
+    let mut open: BTreeSet<&Fqn> = program.resources().keys().chain(snapshot.rows.keys()).collect();
+    let mut observed = Observed::default();
+    loop {
+        let all = open.iter().filter_map(|fqn| wanted(program, snapshot, &observed, fqn, kinds));
+        let (known, unknown): (Vec<Sought<'_>>, Vec<_>) = all.partition(|(_, wanted)| wanted.props.is_some());
+        // What is never known is looked for by its name alone, in the end.
+        let now = if known.is_empty() { unknown } else { known };
+        if now.is_empty() {
+            return Ok(observed);
+        }
+        now.iter().for_each(|(_, wanted)| drop(open.remove(&wanted.fqn)));
+        observed.0.extend(ask_all(now)?);
+    }
+}
+
+/// A resource to look for, and its kind.
+type Sought<'a> = (&'a dyn AnyKind, Wanted<Data, Data>);
+
+/// Looks for resources, for those of all kinds at the same time.
+fn ask_all(sought: Vec<Sought<'_>>) -> Result<Vec<(Fqn, Observation)>, Failure> {
+    let mut by_kind: Vec<(&dyn AnyKind, Vec<Wanted<Data, Data>>)> = Vec::new();
+    for (kind, wanted) in sought {
+        match by_kind.iter_mut().find(|(other, _)| other.name() == kind.name()) {
+            Some((_, all)) => all.push(wanted),
+            None => by_kind.push((kind, vec![wanted])),
+        }
     }
     let answers = thread::scope(|scope| {
-        let asked = by_kind.iter().filter_map(|(name, wanted)| Some((kinds.get(name)?, wanted)));
-        let asked: Vec<_> = asked.map(|(kind, wanted)| scope.spawn(move || ask(kind, wanted))).collect();
+        let asked: Vec<_> = by_kind.iter().map(|(kind, wanted)| scope.spawn(move || ask(*kind, wanted))).collect();
         asked.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(panicked()))).collect::<Vec<_>>()
     });
-    let mut observed = Observed::default();
-    for answer in answers {
-        observed.0.extend(answer?);
-    }
-    Ok(observed)
+    Ok(answers.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 fn panicked() -> Failure {
@@ -75,27 +89,37 @@ fn ask(kind: &dyn AnyKind, wanted: &[Wanted<Data, Data>]) -> Result<Vec<(Fqn, Ob
     Ok(wanted.iter().map(|wanted| wanted.fqn.clone()).zip(observations).collect())
 }
 
-/// What to look for. A resource that has a row is looked for as the row has it.
-fn wanted(
+/// What to look for. A resource that has a row is looked for as the row has it. `None` for a kind that nobody provides.
+fn wanted<'a>(
     program: &Program,
-    row: Option<&Row>,
+    snapshot: &Snapshot,
+    observed: &Observed,
     fqn: &Fqn,
-    kind: &dyn AnyKind,
-    rows: &BTreeMap<Fqn, Row>,
-) -> Wanted<Data, Data> {
-    if let Some(row) = row {
+    kinds: &'a Kinds,
+) -> Option<Sought<'a>> {
+    let rows = &snapshot.rows;
+    if let Some(row) = rows.get(fqn) {
         let props = row.intended_props().clone();
         let attributes = (!row.attributes.is_null()).then(|| row.attributes.clone());
         let (instance, name) = (row.instance.clone(), row.name.clone());
-        return Wanted { fqn: fqn.clone(), instance, name, props: Some(props), attributes };
+        let wanted = Wanted { fqn: fqn.clone(), instance, name, props: Some(props), attributes };
+        return Some((kinds.get(&row.kind)?, wanted));
     }
-    let declared = program.resources().get(fqn);
-    let name = name_of(program, fqn, declared.and_then(|own| own.pinned.as_deref()), kind, 0);
-    // What is made from resources that do not exist yet cannot exist either, as ours; somebody else's can.
-    let find = |reference: &crate::Reference| rows.get(&reference.of)?.attributes.get(&reference.attribute).cloned();
-    let props = declared.and_then(|own| data::resolve(&own.props, &find).ok());
+    let declared = program.resources().get(fqn)?;
+    let kind = kinds.get(declared.kind)?;
+    let name = name_of(program, fqn, declared.pinned.as_deref(), kind, 0);
+    // What is made from resources that do not exist cannot exist either, as ours; somebody else's can.
+    let find = |Reference { of, attribute }: &Reference| {
+        let attributes = match (rows.get(of), observed.get(of)) {
+            (Some(row), _) => &row.attributes,
+            (None, Some(Observation::Present(found))) if found.ours => &found.attributes,
+            _ => return None,
+        };
+        attributes.get(attribute).cloned()
+    };
+    let props = data::resolve(&declared.props, &find).ok();
     let props = props.filter(|props| matches!(data::unknown(props), Ok(None)));
-    Wanted { fqn: fqn.clone(), instance: String::new(), name, props, attributes: None }
+    Some((kind, Wanted { fqn: fqn.clone(), instance: String::new(), name, props, attributes: None }))
 }
 
 /// The name that a resource of `program` has at Cloudflare.

@@ -57,7 +57,7 @@ fn put(
         script: script.into(),
         dead_letter_queue: dead_letters.map(Into::into),
         settings: body["settings"].clone(),
-        created_ms: tables::now_ms(),
+        created_ms: tables.consumers.get(queue).map_or_else(tables::now_ms, |old| old.created_ms),
     };
     consumer(&tables, queue, &own)?;
     let answer = describe(&tables, queue, &own);

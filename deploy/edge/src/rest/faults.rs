@@ -1,7 +1,8 @@
 //! Faults on demand, for tests of what deploys: calls that are refused, lost or held, and resources that others do not see at once.
 //!
-//! They are set with `PUT /realgar/faults`: `{"rules": [{"method", "path", "skip", "times", "do"}], "lag": {"kind": milliseconds}}`. A
-//! rule is about the calls whose method is `method` and whose path contains `path`. It passes over the first `skip` of them, and holds
+//! They are set with `PUT /realgar/faults`: `{"rules": [{"method", "change", "path", "skip", "times", "do"}], "lag": {"kind":
+//! milliseconds}}`. A rule is about the calls whose method is `method` and whose path contains `path`; with `change`, about those that
+//! change something. It passes over the first `skip` of them, and holds
 //! for the next `times`. `do` is one of `refuse` (with `status`, `code` and, if wanted, `retry_after`), `lose` (the call takes effect,
 //! and the connection ends without an answer), `hold` (nothing happens, and no answer comes) and `hold_after` (the call takes effect,
 //! and no answer comes).
@@ -26,6 +27,9 @@ pub(super) struct Faults {
 struct Rule {
     #[serde(default)]
     method: Option<String>,
+    /// Whether it is about changing calls only: neither `GET` nor a query.
+    #[serde(default)]
+    change: bool,
     path: String,
     #[serde(default)]
     skip: u32,
@@ -75,7 +79,11 @@ impl Faults {
     /// What is to be done with a call.
     pub(super) fn fate(&mut self, method: &str, path: &str) -> Fate {
         let is_about = |rule: &&mut Rule| {
-            rule.method.as_ref().is_none_or(|own| own == method) && path.contains(&rule.path) && rule.times > 0
+            let changes = method != "GET" && !path.ends_with("/query");
+            rule.method.as_ref().is_none_or(|own| own == method)
+                && (changes || !rule.change)
+                && path.contains(&rule.path)
+                && rule.times > 0
         };
         for rule in self.rules.iter_mut().filter(is_about) {
             if rule.skip > 0 {

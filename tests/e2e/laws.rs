@@ -1,0 +1,271 @@
+//! How other deploy tools lost data or got stuck, tried on this one. Each test is named after its law; `tests/laws.md` leads from every
+//! case to its test.
+
+use crate::{
+    common::eventually,
+    machine::{Ended, Machine, request, verbs},
+    project::{Project, worker},
+};
+use realgar_test::Random;
+use serde_json::{Value, json};
+use std::process::{Child, Stdio};
+
+const PHOTOS: [&str; 1] = ["examples/photos"];
+/// The resources of the photos, but for the settings of the Worker.
+const ALL_DATA: &str = "photos,d1/INDEX,queues/uploads,r2/photos";
+
+/// How many points of a kill a short run tries.
+const SAMPLE: usize = 5;
+
+/// Starts a deployment that the test kills.
+fn start(machine: &Machine, paths: &[&str]) -> Child {
+    let mut command = machine.command(&["deploy", "--local", "--yes", "--dev"]);
+    command.args(paths).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn destroy(machine: &Machine) -> Ended {
+    machine.run(&["destroy", "--local", "--yes", "--allow-data-loss", ALL_DATA, PHOTOS[0]])
+}
+
+/// The changing calls with the end of `path` that took effect or may have.
+fn changing(machine: &Machine) -> Vec<String> {
+    machine.calls().into_iter().filter(|call| !call.starts_with("GET") && !call.contains("/query")).collect()
+}
+
+fn reasons(plan: &Value) -> Vec<(String, Value)> {
+    let actions = plan["actions"].as_array().unwrap().iter().filter(|action| action["verb"] != "keep");
+    actions.map(|action| (action["fqn"].as_str().unwrap().to_string(), action["reason"].clone())).collect()
+}
+
+#[test]
+fn law_01_absent_is_unmanaged_and_a_removed_list_is_emptied() {
+    let machine = Machine::new("law-01");
+    let project = Project::new("law-01", &worker("", "x"));
+    let path = project.folder.to_str().unwrap();
+    machine.deploy(&[path], &[]).expect(0);
+    let script = machine.tables()["scripts"].as_object().unwrap().keys().next().unwrap().clone();
+    let schedules = format!("/workers/scripts/{script}/schedules");
+    assert_eq!(machine.rest("PUT", &schedules, &json!([{ "cron": "1 * * * *" }])).0, 200);
+    project.write(&worker("", "y"));
+    machine.deploy(&[path], &[]).expect(0);
+    let crons = machine.rest("GET", &schedules, &Value::Null).1;
+    assert_eq!(crons["result"]["schedules"][0]["cron"], "1 * * * *", "what the program says nothing about stays");
+}
+
+#[test]
+fn law_11_after_a_follow_up_step_failed_only_that_is_made() {
+    let machine = Machine::new("law-11");
+    machine.faults(
+        &json!({ "rules": [{ "method": "POST", "path": "/subdomain", "do": "refuse", "status": 403, "code": 10000 }] }),
+    );
+    let failed = machine.deploy(&PHOTOS, &[]).expect(1);
+    assert!(failed.err.contains("failed + photos/workers.dev"), "{}", failed.err);
+    assert!(failed.err.contains("it does only what is missing"), "{}", failed.err);
+    let before = changing(&machine).len();
+    assert_eq!(verbs(&machine.plan(&PHOTOS)), [("photos/workers.dev".to_string(), "create".to_string())]);
+    machine.deploy(&PHOTOS, &[]).expect(0);
+    let calls = changing(&machine).split_off(before);
+    assert!(calls.len() == 1 && calls[0].contains("/subdomain"), "{calls:?}");
+    destroy(&machine).expect(0);
+}
+
+#[test]
+fn law_13_an_effect_without_an_answer_is_found_by_the_same_run() {
+    let machine = Machine::new("law-13");
+    let lost = ["/d1/database", "/queues", "/r2/buckets", "/workers/scripts/", "/subdomain", "/consumers"];
+    let rule = |path: &&str| json!({ "change": true, "path": path, "do": "lose" });
+    machine.faults(&json!({ "rules": lost.iter().map(rule).collect::<Vec<_>>() }));
+    machine.deploy(&PHOTOS, &[]).expect(0);
+    assert_eq!(machine.calls().iter().filter(|call| call.ends_with(" 0")).count(), lost.len());
+    let tables = machine.tables();
+    for table in ["scripts", "databases", "buckets", "queues", "consumers"] {
+        assert_eq!(tables[table].as_object().unwrap().len(), 1, "{table}");
+    }
+    assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
+}
+
+#[test]
+fn law_14_what_was_just_made_may_be_invisible_and_what_was_not_is_an_error_at_once() {
+    let machine = Machine::new("law-14");
+    machine.faults(&json!({ "lag": { "d1": 1500, "r2": 1000, "queue": 500 } }));
+    machine.deploy(&PHOTOS, &[]).expect(0);
+    assert!(machine.calls().iter().any(|call| call.ends_with(" 400")), "an upload was refused for a while");
+    // The bucket was not made by this run, so nobody waits for it.
+    machine.faults(&json!({ "lag": { "r2": 1_000_000_000_u64 } }));
+    machine.patch_bindings(|bindings| bindings.retain(|binding| binding["type"] != "r2_bucket"));
+    let before = machine.calls().len();
+    let failed = machine.deploy(&PHOTOS, &[]).expect(1);
+    assert!(failed.err.contains("refers to the R2 bucket"), "{}", failed.err);
+    let refused = machine.calls().split_off(before).into_iter().filter(|call| call.ends_with(" 400")).count();
+    assert_eq!(refused, 1, "no retry");
+}
+
+#[test]
+fn law_15_what_somebody_else_deleted_is_made_again_and_bound_again() {
+    let machine = Machine::new("law-15");
+    let url = machine.deploy(&PHOTOS, &[]).expect(0).url("photos");
+    let id = |table: &str| machine.tables()[table].as_object().unwrap().keys().next().unwrap().clone();
+    // The dashboard takes the bindings away first, as it has to.
+    machine.patch_bindings(Vec::clear);
+    let (database, bucket) = (id("databases"), id("buckets"));
+    assert_eq!(machine.rest("DELETE", &format!("/d1/database/{database}"), &Value::Null).0, 200);
+    assert_eq!(machine.rest("DELETE", &format!("/r2/buckets/{bucket}"), &Value::Null).0, 200);
+    let blind = machine.run(&["plan", "--local", "--dev", "--refresh=false", PHOTOS[0]]).expect(0);
+    assert!(blind.out.contains("Cloudflare was not asked what is there"), "{}", blind.out);
+    assert!(blind.out.contains("Nothing to do"), "{}", blind.out);
+    let expected = [
+        ("d1/INDEX", json!("vanished")),
+        ("d1/INDEX/migrations", json!("vanished")),
+        ("photos", json!({ "upstream": "d1/INDEX" })),
+        ("r2/photos", json!("vanished")),
+    ];
+    assert_eq!(reasons(&machine.plan(&PHOTOS)), expected.map(|(fqn, reason)| (fqn.to_string(), reason)));
+    machine.deploy(&PHOTOS, &[]).expect(0);
+    assert_ne!(id("databases"), database);
+    assert_eq!(request("GET", &url).0, 200, "the new database has its table");
+    assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
+    // Deleting what is gone already is no error.
+    machine.patch_bindings(Vec::clear);
+    assert_eq!(machine.rest("DELETE", &format!("/r2/buckets/{bucket}"), &Value::Null).0, 200);
+    destroy(&machine).expect(0);
+}
+
+#[test]
+fn law_16_somebody_elses_worker_of_our_name_is_not_overwritten() {
+    let machine = Machine::new("law-16");
+    machine.deploy(&["examples/counter"], &[]).expect(0);
+    let script = machine.tables()["scripts"].as_object().unwrap().keys().next().unwrap().clone();
+    // It is somebody else's now, and the state is lost.
+    let settings = format!("/workers/scripts/{script}/settings");
+    assert_eq!(machine.rest("PATCH", &settings, &json!({ "tags": ["theirs"] })).0, 200);
+    std::fs::remove_dir_all(machine.data.join("local-state")).unwrap();
+    let before = changing(&machine).len();
+    let refused = machine.deploy(&["examples/counter"], &[]).expect(1);
+    assert!(refused.err.contains(&format!("a Worker called `{script}` exists")), "{}", refused.err);
+    assert!(refused.err.contains("`--adopt=counter`"), "{}", refused.err);
+    assert_eq!(changing(&machine).len(), before, "no write");
+    machine.deploy(&["examples/counter"], &["--adopt=counter"]).expect(0);
+    assert!(verbs(&machine.plan(&["examples/counter"])).is_empty());
+    let all = "counter,d1/Events";
+    machine.run(&["destroy", "--local", "--yes", "--allow-data-loss", all, "examples/counter"]).expect(1);
+}
+
+#[test]
+fn law_16_after_the_state_is_lost_what_is_ours_is_recognised() {
+    let machine = Machine::new("law-16-lost");
+    let url = machine.deploy(&PHOTOS, &[]).expect(0).url("photos");
+    let before = machine.tables();
+    std::fs::remove_dir_all(machine.data.join("local-state")).unwrap();
+    let all = verbs(&machine.plan(&PHOTOS));
+    assert!(all.iter().all(|(_, verb)| verb == "adopt"), "{all:?}");
+    assert_eq!(machine.deploy(&PHOTOS, &[]).expect(0).url("photos"), url);
+    for table in ["databases", "buckets", "queues", "consumers"] {
+        assert_eq!(machine.tables()[table], before[table], "{table}: none twice");
+    }
+    assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
+}
+
+#[test]
+fn law_17_stages_have_nothing_in_common() {
+    let machine = Machine::new("law-17");
+    for stage in ["dev-b", "dev_b", "Dev_B"] {
+        machine.deploy(&["examples/counter"], &["--stage", stage]).expect(0);
+    }
+    let tables = machine.tables();
+    assert_eq!(tables["scripts"].as_object().unwrap().len(), 3);
+    assert_eq!(tables["databases"].as_object().unwrap().len(), 3);
+    let one = machine.run(&[
+        "destroy",
+        "--local",
+        "--yes",
+        "--stage",
+        "dev_b",
+        "--allow-data-loss=counter,d1/Events",
+        "examples/counter",
+    ]);
+    let _ = one.expect(0);
+    assert_eq!(machine.tables()["scripts"].as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn law_18_the_lease_of_a_dead_run_is_taken_over_and_that_of_a_live_one_waited_for() {
+    let machine = Machine::new("law-18");
+    machine.faults(&json!({ "rules": [{ "method": "PUT", "path": "/workers/scripts/", "do": "hold" }] }));
+    let mut first = start(&machine, &PHOTOS);
+    eventually("the upload is under way", || machine.calls().iter().any(|call| call.ends_with(" 0")));
+    let mut second = machine.command(&["deploy", "--local", "--yes", "--dev", PHOTOS[0]]);
+    let second = second.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let lease = machine.data.join("local-state/realgar-cli/dev_ada/.lease.json");
+    let holder = || {
+        serde_json::from_str::<Value>(&std::fs::read_to_string(&lease).unwrap()).unwrap()["holder"]["process"].clone()
+    };
+    assert_eq!(holder(), first.id());
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let output = second.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    // It planned while the first one ran, so its plan may be an old one: then it says so, and nothing is done.
+    assert!(said.contains("Taking over from a run that was cut off: ada on"), "{said}");
+    machine.deploy(&PHOTOS, &[]).expect(0);
+    assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
+}
+
+#[test]
+fn law_24_nothing_is_deleted_that_is_still_in_use() {
+    let machine = Machine::new("law-24");
+    machine.deploy(&PHOTOS, &[]).expect(0);
+    // An edge on which nothing is left ends, and its record with it.
+    assert_eq!(machine.rest("POST", "/storage/kv/namespaces", &json!({ "title": "another one" })).0, 200);
+    let before = machine.calls().len();
+    destroy(&machine).expect(0);
+    let calls = machine.calls().split_off(before);
+    let refused: Vec<&String> = calls.iter().filter(|call| !call.ends_with(" 200")).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    let position =
+        |part: &str| calls.iter().position(|call| call.starts_with("DELETE") && call.contains(part)).unwrap();
+    assert!(position("/consumers/") < position("/workers/scripts/"));
+    assert!(position("/workers/scripts/") < position("/r2/buckets/"));
+}
+
+#[test]
+fn law_29_when_cloudflare_is_busy_everybody_waits() {
+    let machine = Machine::new("law-29");
+    let busy = json!({ "path": "/accounts/", "skip": 4, "times": 3, "do": "refuse", "status": 429, "code": 971, "retry_after": 1 });
+    machine.faults(&json!({ "rules": [busy] }));
+    machine.deploy(&PHOTOS, &[]).expect(0);
+    assert_eq!(machine.calls().iter().filter(|call| call.ends_with(" 429")).count(), 3);
+    assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
+}
+
+/// Kills the process right before a changing call takes effect, and right after. A run of all tests tries some of the points, and a long
+/// one (`REALGAR_LONG=1`) all of them.
+#[test]
+fn law_12_killed_at_any_call_the_next_run_converges() {
+    let whole = Machine::new("kill-whole");
+    whole.deploy(&PHOTOS, &[]).expect(0);
+    let count = changing(&whole).len();
+    drop(whole);
+    let mut points: Vec<(usize, &str)> = (0..count).flat_map(|nth| [(nth, "hold"), (nth, "hold_after")]).collect();
+    println!("{} points", points.len());
+    let mut random = Random::new();
+    if std::env::var_os("REALGAR_LONG").is_none() {
+        points = (0..SAMPLE).map(|_| *random.choose(&points)).collect();
+    }
+    for (nth, fault) in points {
+        let machine = Machine::new("kill");
+        machine.faults(&json!({ "rules": [{ "path": "/accounts/", "change": true, "skip": nth, "do": fault }] }));
+        let mut killed = start(&machine, &PHOTOS);
+        eventually("a call is held", || machine.calls().iter().any(|call| call.ends_with(" 0")));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        machine.faults(&json!({}));
+        let when = format!("at call {nth}, {fault}");
+        let again = machine.deploy(&PHOTOS, &[]);
+        assert_eq!(again.code, Some(0), "{when}: {again:?}");
+        assert!(verbs(&machine.plan(&PHOTOS)).is_empty(), "{when}");
+        let tables = machine.tables();
+        for table in ["scripts", "databases", "buckets", "queues", "consumers"] {
+            assert_eq!(tables[table].as_object().unwrap().len(), 1, "{when}: {table}");
+        }
+    }
+}
