@@ -112,8 +112,8 @@ impl Store for FileStore {
 /// The state as it is in files.
 struct Stored {
     snapshot: Snapshot,
-    /// The rows as their files have them, with the paths of the files.
-    files: BTreeMap<Fqn, (PathBuf, Row)>,
+    /// The numbers of the last events that are in the files of rows.
+    files: BTreeMap<Fqn, u64>,
 }
 
 struct Run {
@@ -137,10 +137,8 @@ impl Run {
     fn put_in_order(&mut self) -> Result<(), StoreError> {
         let Stored { snapshot, files } = &mut self.stored;
         for (fqn, row) in &snapshot.rows {
-            if files.get(fqn).is_none_or(|(_, old)| old != row) {
-                let path = self.folder.join(file_name(fqn));
-                write_json(&path, row)?;
-                files.insert(fqn.clone(), (path, row.clone()));
+            if files.insert(fqn.clone(), row.serial) != Some(row.serial) {
+                write_json(&self.folder.join(file_name(fqn)), row)?;
             }
         }
         let head = Head { schema: FOLDER_SCHEMA, birth: snapshot.birth.clone(), serial: snapshot.serial };
@@ -148,9 +146,9 @@ impl Run {
         write_json(&self.folder.join(HEAD), &head)?;
         let gone: Vec<Fqn> = files.keys().filter(|fqn| !snapshot.rows.contains_key(fqn)).cloned().collect();
         for fqn in gone {
-            if let Some((path, _)) = files.remove(&fqn) {
-                fs::remove_file(&path).map_err(io("remove", &path))?;
-            }
+            let path = self.folder.join(file_name(&fqn));
+            fs::remove_file(&path).map_err(io("remove", &path))?;
+            files.remove(&fqn);
         }
         sync_folder(&self.folder)?;
         let journal = self.folder.join(JOURNAL);
@@ -206,8 +204,8 @@ fn read(folder: &Path) -> Result<Stored, StoreError> {
         let reason = format!("it has the schema {}, and this version knows {FOLDER_SCHEMA}", head.schema);
         return Err(StoreError::Unreadable { place: folder.join(HEAD).display().to_string(), reason });
     }
-    let files = read_rows(folder)?;
-    let mut rows: BTreeMap<Fqn, Row> = files.iter().map(|(fqn, (_, row))| (fqn.clone(), row.clone())).collect();
+    let mut rows = read_rows(folder)?;
+    let files = rows.iter().map(|(fqn, row)| (fqn.clone(), row.serial)).collect();
     let (birth, folded) = head.map_or_else(Default::default, |head| (head.birth, head.serial));
     let mut serial = folded;
     for Line { serial: number, event, .. } in read_journal(&folder.join(JOURNAL))? {
@@ -226,7 +224,7 @@ fn read(folder: &Path) -> Result<Stored, StoreError> {
     Ok(Stored { snapshot: Snapshot { birth, serial, rows }, files })
 }
 
-fn read_rows(folder: &Path) -> Result<BTreeMap<Fqn, (PathBuf, Row)>, StoreError> {
+fn read_rows(folder: &Path) -> Result<BTreeMap<Fqn, Row>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(BTreeMap::new()),
@@ -248,7 +246,7 @@ fn read_rows(folder: &Path) -> Result<BTreeMap<Fqn, (PathBuf, Row)>, StoreError>
         if file_name(&row.fqn) != name {
             return Err(unreadable(format!("it has the row of `{}`, whose file has another name", row.fqn)));
         }
-        rows.insert(row.fqn.clone(), (path, row));
+        rows.insert(row.fqn.clone(), row);
     }
     Ok(rows)
 }

@@ -1,7 +1,7 @@
 //! The names of stacks and of resources in a program. The names that resources have at Cloudflare are made of these: see `names.rs`.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use std::fmt;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{fmt, sync::Arc};
 
 /// The most bytes that the name of an app, a stage or one part of an [`Fqn`] may have.
 const PART_MAX: usize = 64;
@@ -77,9 +77,10 @@ impl fmt::Display for Stack {
 }
 
 /// The fully qualified name of a resource within its stack: the names of its scopes and its own, with `/` between them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Fqn(String);
+///
+/// A clone shares the text: plans of many resources are mostly made of names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fqn(Arc<str>);
 
 impl Fqn {
     /// The name `text`.
@@ -92,7 +93,7 @@ impl Fqn {
         if name.split('/').count() > DEPTH_MAX || !name.split('/').all(legal) {
             return Err(NameError::Resource { name });
         }
-        Ok(Self(name))
+        Ok(Self(name.into()))
     }
 
     /// The resource `name` that belongs to this one.
@@ -118,6 +119,12 @@ impl Fqn {
 impl fmt::Display for Fqn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Serialize for Fqn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
     }
 }
 

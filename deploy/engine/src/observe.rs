@@ -55,17 +55,21 @@ pub fn observe(program: &Program, snapshot: &Snapshot, kinds: &Kinds) -> Result<
         if now.is_empty() {
             return Ok(observed);
         }
-        now.iter().for_each(|(_, wanted)| drop(open.remove(&wanted.fqn)));
+        for (_, wanted) in &now {
+            open.remove(&wanted.fqn);
+        }
         observed.0.extend(ask_all(now)?);
     }
 }
 
 /// A resource to look for, and its kind.
 type Sought<'a> = (&'a dyn AnyKind, Wanted<Data, Data>);
+/// All resources of one kind.
+type OfKind<'a> = (&'a dyn AnyKind, Vec<Wanted<Data, Data>>);
 
 /// Looks for resources, for those of all kinds at the same time.
 fn ask_all(sought: Vec<Sought<'_>>) -> Result<Vec<(Fqn, Observation)>, Failure> {
-    let mut by_kind: Vec<(&dyn AnyKind, Vec<Wanted<Data, Data>>)> = Vec::new();
+    let mut by_kind: Vec<OfKind<'_>> = Vec::new();
     for (kind, wanted) in sought {
         match by_kind.iter_mut().find(|(other, _)| other.name() == kind.name()) {
             Some((_, all)) => all.push(wanted),

@@ -4,11 +4,12 @@
 use crate::{
     AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Name, Observation, Observed, Policy, Program,
     ProgramError, Reference, Resource, Row, Snapshot, Stack, Status, changes, data, graph::Graph, observe::name_of,
-    row::Origin,
+    program::Ordered, row::Origin,
 };
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
 };
 
@@ -156,7 +157,8 @@ pub struct Action {
     pub name: Name,
     /// The properties in which the program and the state differ.
     pub differences: Vec<Difference>,
-    /// The properties that it is to have. Attributes that are not known yet are still in the places where they will stand.
+    /// The properties that it is to have. Attributes that are not known yet are still in the places where they will stand. Null for one
+    /// that is kept.
     pub props: Data,
     /// The resources that it is made from.
     pub needs: BTreeSet<Fqn>,
@@ -300,8 +302,8 @@ pub fn plan(
 ) -> Result<Plan, PlanError> {
     let mut planner =
         Planner { program, snapshot, observed, kinds, allowed, actions: BTreeMap::new(), first: BTreeMap::new() };
-    for resource in program.in_order(kinds)? {
-        let action = planner.declared(resource)?;
+    for Ordered { resource, needs } in program.in_order(kinds)? {
+        let action = planner.declared(resource, needs)?;
         planner.actions.insert(resource.fqn.clone(), action);
     }
     let gone: Vec<&Row> = snapshot.rows.values().filter(|row| !program.resources().contains_key(&row.fqn)).collect();
@@ -348,7 +350,7 @@ impl Choice {
 
 impl Planner<'_> {
     /// The action for a resource that the program has. All that it is made from have theirs.
-    fn declared(&self, resource: &Resource) -> Result<Action, PlanError> {
+    fn declared(&self, resource: &Resource, needs: BTreeSet<Fqn>) -> Result<Action, PlanError> {
         let Resource { fqn, kind: kind_name, .. } = resource;
         let no_kind = || ProgramError::NoKind { fqn: fqn.clone(), kind: (*kind_name).into() };
         let kind = self.kinds.get(kind_name).ok_or_else(no_kind)?;
@@ -356,7 +358,6 @@ impl Planner<'_> {
         if let Some(row) = row.filter(|row| row.kind != *kind_name) {
             return Err(PlanError::OtherKind { fqn: fqn.clone(), was: row.kind.clone(), is: (*kind_name).into() });
         }
-        let needs = Program::needs(resource)?;
         let generation = row.map_or(0, |row| row.generation);
         let name = name_of(self.program, fqn, resource.pinned.as_deref(), kind, generation);
         let find = |reference: &Reference| {
@@ -365,7 +366,10 @@ impl Planner<'_> {
             if is_own_name { Some(name.text.clone().into()) } else { self.attribute(reference) }
         };
         let in_program = |error| ProgramError::Data { fqn: fqn.clone(), error };
-        let props = data::resolve(&resource.props, &find).map_err(in_program)?;
+        let props = match needs.is_empty() {
+            true => Cow::Borrowed(&resource.props),
+            false => Cow::Owned(data::resolve(&resource.props, &find).map_err(in_program)?),
+        };
         let found = match self.observed.get(fqn) {
             Some(Observation::Present(found)) if row.is_none_or(|row| row.attributes.is_null()) => Some(found),
             _ => None,
@@ -399,7 +403,8 @@ impl Planner<'_> {
             risk,
             name,
             differences: choice.differences,
-            props,
+            // Of one that stays as it is, nobody asks for them.
+            props: if choice.verb == Verb::Keep { Data::Null } else { props.into_owned() },
             waits: needs.iter().map(StepId::of).collect(),
             needs,
             parent: resource.parent.clone(),
@@ -429,10 +434,12 @@ impl Planner<'_> {
             return Ok(Choice::new(Verb::Create, reason));
         }
         let desired = row.intended_props();
-        if let Some(reason) = kind.refusal(desired, props) {
+        let mut differences = changes(desired, props);
+        if !differences.is_empty()
+            && let Some(reason) = kind.refusal(desired, props)
+        {
             return Err(PlanError::Refused { fqn: row.fqn.clone(), reason });
         }
-        let mut differences = changes(desired, props);
         if row.name != *name {
             let renamed = |name: &Name| Some(Data::from(name.text.clone()));
             differences.push(Difference { path: "name".into(), before: renamed(&row.name), after: renamed(name) });
@@ -666,7 +673,7 @@ impl Planner<'_> {
 
     /// Looks for what no plan may do.
     fn check(&self) -> Result<(), PlanError> {
-        let mut names: BTreeMap<(&str, &str), &Fqn> = BTreeMap::new();
+        let mut names: HashMap<(&str, &str), &Fqn> = HashMap::with_capacity(self.actions.len());
         for action in self.actions.values().filter(|action| !matches!(action.verb, Verb::Forget)) {
             if let Some(first) = names.insert((&action.kind, &action.name.text), &action.fqn) {
                 let title = self.kinds.get(&action.kind).map_or("resource", |kind| kind.facts().title);

@@ -34,6 +34,13 @@ pub struct Resource {
     pub policy: Policy,
 }
 
+/// A resource, with those that it is made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Ordered<'a> {
+    pub(crate) resource: &'a Resource,
+    pub(crate) needs: BTreeSet<Fqn>,
+}
+
 /// The resources of a stack.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -131,7 +138,7 @@ impl Program {
     }
 
     /// The resources that `resource` is made from.
-    pub(crate) fn needs(resource: &Resource) -> Result<BTreeSet<Fqn>, ProgramError> {
+    fn needs(resource: &Resource) -> Result<BTreeSet<Fqn>, ProgramError> {
         let failed = |error| ProgramError::Data { fqn: resource.fqn.clone(), error };
         let mut needs: BTreeSet<Fqn> =
             data::references(&resource.props).map_err(failed)?.into_iter().map(|reference| reference.of).collect();
@@ -141,22 +148,25 @@ impl Program {
         Ok(needs)
     }
 
-    /// Checks the program, and returns its resources so that each comes after what it is made from. Where resources are made from each
+    /// Checks the program, and returns its resources, with what they are made from, so that each comes after what it is made from. Where resources are made from each
     /// other, the first of them by name comes first; so do the first by name among those that do not depend on each other.
     ///
     /// # Errors
     /// When a kind or a resource is missing, or properties cannot be used.
-    pub fn in_order(&self, kinds: &Kinds) -> Result<Vec<&Resource>, ProgramError> {
+    pub(crate) fn in_order(&self, kinds: &Kinds) -> Result<Vec<Ordered<'_>>, ProgramError> {
+        // Numbers in the order of the names: they compare faster.
+        let numbers: BTreeMap<&Fqn, usize> = self.resources.keys().zip(0..).collect();
         let mut graph = Graph::default();
-        for (fqn, resource) in &self.resources {
+        let mut all = Vec::with_capacity(self.resources.len());
+        for (number, (fqn, resource)) in self.resources.iter().enumerate() {
             if kinds.get(resource.kind).is_none() {
                 return Err(ProgramError::NoKind { fqn: fqn.clone(), kind: resource.kind.into() });
             }
             let needs = Self::needs(resource)?;
-            if let Some(missing) = needs.iter().find(|need| !self.resources.contains_key(need)) {
-                return Err(ProgramError::Missing { fqn: fqn.clone(), missing: missing.clone() });
-            }
-            graph.add(fqn.clone(), needs);
+            let missing = |need: &Fqn| ProgramError::Missing { fqn: fqn.clone(), missing: need.clone() };
+            let waits = needs.iter().map(|need| numbers.get(need).copied().ok_or_else(|| missing(need)));
+            graph.add(number, waits.collect::<Result<_, _>>()?);
+            all.push(Some(Ordered { resource, needs }));
         }
         let mut ordered = Vec::with_capacity(self.resources.len());
         loop {
@@ -166,6 +176,6 @@ impl Program {
                 graph.release(&first);
             }
         }
-        Ok(ordered.iter().filter_map(|fqn| self.resources.get(fqn)).collect())
+        Ok(ordered.into_iter().filter_map(|number| all.get_mut(number)?.take()).collect())
     }
 }
