@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The only account of an edge.
-const ACCOUNT: &str = "00000000000000000000000000000001";
+pub(crate) const ACCOUNT: &str = "00000000000000000000000000000001";
 
 /// A machine with nothing deployed: a folder for the state, and an edge.
 pub(crate) struct Machine {

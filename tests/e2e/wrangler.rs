@@ -1,6 +1,11 @@
 //! Unmodified wrangler, with the `wrangler.toml` that a build writes: which classes it tells Cloudflare of.
 
-use crate::{classes::host, common::npm_ci, project::Project};
+use crate::{
+    classes::host,
+    common::{eventually, npm_ci},
+    machine::{Machine, request},
+    project::Project,
+};
 use realgar_test::{Bundle, Profile, bundle};
 use serde_json::{Value, json};
 use std::{
@@ -23,21 +28,27 @@ fn wrangler() -> &'static Path {
     })
 }
 
-/// Runs wrangler in `folder`, with `realgar` on its path.
+/// Runs wrangler in `folder`, with the recorder at `api` as Cloudflare.
 fn run(folder: &Path, api: Option<&str>, arguments: &[&str]) -> Output {
+    let mut command = command(folder, arguments);
+    command.envs([("CLOUDFLARE_API_TOKEN", "token"), ("CLOUDFLARE_ACCOUNT_ID", ACCOUNT)]);
+    command.env("CLOUDFLARE_API_BASE_URL", api.unwrap_or("http://127.0.0.1:9")).output().unwrap()
+}
+
+/// wrangler in `folder`, with `realgar` on its path.
+fn command(folder: &Path, arguments: &[&str]) -> Command {
     let modules = wrangler();
     let arch = if std::env::consts::ARCH == "aarch64" { "arm64" } else { "x64" };
     let own = Path::new(env!("CARGO_BIN_EXE_realgar")).parent().unwrap();
     let path = format!("{}:{}", own.display(), std::env::var("PATH").unwrap());
     let mut command = Command::new(modules.join(format!("node-linux-{arch}/bin/node")));
+    command.arg(modules.join("wrangler/bin/wrangler.js")).args(arguments).current_dir(folder).envs([
+        ("PATH", path.as_str()),
+        ("WRANGLER_SEND_METRICS", "false"),
+        ("CI", "true"),
+        ("NO_COLOR", "1"),
+    ]);
     command
-        .arg(modules.join("wrangler/bin/wrangler.js"))
-        .args(arguments)
-        .current_dir(folder)
-        .envs([("PATH", path.as_str()), ("WRANGLER_SEND_METRICS", "false"), ("CI", "true"), ("NO_COLOR", "1")])
-        .envs([("CLOUDFLARE_API_TOKEN", "token"), ("CLOUDFLARE_ACCOUNT_ID", ACCOUNT)])
-        .env("CLOUDFLARE_API_BASE_URL", api.unwrap_or("http://127.0.0.1:9"));
-    command.output().unwrap()
 }
 
 fn text(output: &Output) -> String {
@@ -261,4 +272,100 @@ fn a_worker_with_migration_tags_goes_on_with_its_history() {
     assert!(refused.contains("migrations.toml`") && refused.contains("unknown field `new_sqlite`"), "{refused}");
     let both = project.try_build(&host("history", "New", &format!("{option}, deleted(Gone)"))).unwrap_err();
     assert!(both.contains("has `migrations` and says what became of the class `Gone`"), "{both}");
+}
+
+/// A plain Worker with a bit of everything, as wrangler knows it.
+const EVERYTHING: &str = r#"
+import { DurableObject } from "cloudflare:workers";
+export class Counter extends DurableObject {
+  add() {
+    const count = (this.ctx.storage.kv.get("count") ?? 0) + 1;
+    this.ctx.storage.kv.put("count", count);
+    return count;
+  }
+}
+export default {
+  async fetch(_request, env) {
+    await env.BUCKET.put("object", "of the bucket");
+    await env.Q.send("a message");
+    const { results } = await env.DB.prepare("SELECT v FROM t").all();
+    const count = await env.COUNTER.getByName("a").add();
+    return Response.json({ count, key: await env.KV.get("key"), row: results[0]?.v, seen: await env.KV.get("seen"), secret: env.TOKEN });
+  },
+  queue: (batch, env) => env.KV.put("seen", batch.messages[0].body),
+  scheduled() {},
+};
+"#;
+
+const EVERYTHING_CONFIGURATION: &str = r#"{
+  "name": "tiny", "main": "index.js", "compatibility_date": "2026-04-01",
+  "durable_objects": { "bindings": [{ "name": "COUNTER", "class_name": "Counter" }] },
+  "exports": { "Counter": { "type": "durable-object", "storage": "sqlite" } },
+  "r2_buckets": [{ "binding": "BUCKET", "bucket_name": "tiny-bucket" }],
+  "kv_namespaces": [{ "binding": "KV", "id": "KV_ID" }],
+  "d1_databases": [{ "binding": "DB", "database_name": "tiny-db", "database_id": "DB_ID" }],
+  "queues": { "producers": [{ "binding": "Q", "queue": "q1" }], "consumers": [{ "queue": "q1", "max_batch_timeout": 1 }] },
+  "assets": { "directory": "public", "binding": "ASSETS" },
+  "triggers": { "crons": ["*/5 * * * *"] }
+}"#;
+
+/// Runs wrangler in `folder`, with the edge of `machine` as Cloudflare, and returns what it says.
+#[track_caller]
+fn on_edge(machine: &Machine, folder: &Path, arguments: &[&str]) -> String {
+    let mut command = command(folder, arguments);
+    let file = |name: &str| fs::read_to_string(machine.data.join("edge").join(name)).unwrap();
+    command.env("CLOUDFLARE_API_BASE_URL", file("address")).env("CLOUDFLARE_API_TOKEN", file("token"));
+    let output = command.env("CLOUDFLARE_ACCOUNT_ID", crate::machine::ACCOUNT).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    text(&output)
+}
+
+#[test]
+fn wrangler_deploys_everything_to_the_edge_twice_and_its_commands_work() {
+    let machine = Machine::new("wrangler");
+    let folder = machine.data.join("project");
+    fs::create_dir_all(folder.join("public")).unwrap();
+    fs::create_dir_all(folder.join("migrations")).unwrap();
+    fs::write(folder.join("index.js"), EVERYTHING).unwrap();
+    fs::write(folder.join("public/page.html"), "a page").unwrap();
+    fs::write(folder.join("migrations/0001_t.sql"), "CREATE TABLE t (v TEXT); INSERT INTO t VALUES ('one; two');")
+        .unwrap();
+    let made = |table: &str| machine.tables()[table].as_object().unwrap().keys().next().unwrap().clone();
+    let wrangler = |arguments: &[&str]| on_edge(&machine, &folder, arguments);
+    fs::write(folder.join("wrangler.json"), r#"{ "name": "tiny" }"#).unwrap();
+    wrangler(&["kv", "namespace", "create", "tiny-kv"]);
+    wrangler(&["d1", "create", "tiny-db"]);
+    wrangler(&["r2", "bucket", "create", "tiny-bucket"]);
+    wrangler(&["queues", "create", "q1"]);
+    let configuration =
+        EVERYTHING_CONFIGURATION.replace("KV_ID", &made("namespaces")).replace("DB_ID", &made("databases"));
+    fs::write(folder.join("wrangler.json"), configuration).unwrap();
+    wrangler(&["d1", "migrations", "apply", "tiny-db", "--remote"]);
+    wrangler(&["kv", "key", "put", "key", "a value", "--binding", "KV", "--remote", "--metadata", r#"{"m":1}"#]);
+    for _ in 0..2 {
+        wrangler(&["deploy"]);
+    }
+    fs::write(folder.join("secrets.json"), r#"{ "TOKEN": "s3cret", "OTHER": "x" }"#).unwrap();
+    wrangler(&["secret", "bulk", "secrets.json"]);
+    wrangler(&["secret", "delete", "OTHER"]);
+    let secrets = wrangler(&["secret", "list"]);
+    assert!(secrets.contains("TOKEN") && !secrets.contains("OTHER"), "{secrets}");
+    let url = format!("http://127.0.0.1:{}", machine.tables()["scripts"]["tiny"]["port"]);
+    let ask = || serde_json::from_str::<Value>(&request("GET", &format!("{url}/api")).1).unwrap();
+    let first = json!({ "count": 1, "key": "a value", "row": "one; two", "seen": null, "secret": "s3cret" });
+    assert_eq!(ask(), first);
+    eventually("the queue has delivered", || ask()["seen"] == "a message");
+    assert_eq!(request("GET", &format!("{url}/page")).1, "a page");
+    assert!(wrangler(&["kv", "key", "get", "key", "--binding", "KV", "--remote", "--text"]).contains("a value"));
+    assert!(wrangler(&["kv", "key", "list", "--binding", "KV", "--remote"]).contains("\"m\": 1"));
+    assert!(wrangler(&["r2", "object", "get", "tiny-bucket/object", "--remote", "--pipe"]).contains("of the bucket"));
+    fs::write(folder.join("more.sql"), "INSERT INTO t VALUES ('three');").unwrap();
+    wrangler(&["d1", "execute", "tiny-db", "--remote", "--yes", "--file", "more.sql"]);
+    assert!(
+        wrangler(&["d1", "execute", "tiny-db", "--remote", "--yes", "--command", "SELECT v FROM t"]).contains("three")
+    );
+    // The dashboard's other way to lose a schedule: wrangler sets it, and it stays at the second deployment.
+    assert_eq!(machine.tables()["scripts"]["tiny"]["crons"], json!(["*/5 * * * *"]));
+    wrangler(&["delete", "--force"]);
+    assert_eq!(machine.tables()["scripts"], json!({}));
 }

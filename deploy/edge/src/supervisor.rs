@@ -7,7 +7,7 @@ use crate::{
     namespaces::Namespaces,
     os, outbound,
     private::{self, Secret},
-    r2::R2,
+    r2::{Objects, R2},
     workerd::{
         self, Config, Mode, install,
         process::{Process, ServedRequest, Sinks, Sockets},
@@ -16,7 +16,7 @@ use crate::{
 use serde::Serialize;
 use serde_json::Value;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File, TryLockError},
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::{Path, PathBuf},
@@ -89,6 +89,8 @@ pub struct Edge {
     runtime: Option<Runtime>,
     /// The D1 migrations that have run.
     migrated: Migrations,
+    /// The KV namespaces that the administration Worker is bound to.
+    reached: BTreeSet<String>,
     /// How many times scripts were installed. It gives each copy a folder of its own.
     versions: u32,
     /// The lock on the data folder, held for as long as this edge uses the folder.
@@ -134,6 +136,7 @@ impl Edge {
             answers,
             runtime: Some(runtime),
             migrated: Migrations::default(),
+            reached: BTreeSet::new(),
             versions: 0,
             _lock: lock,
         };
@@ -357,6 +360,19 @@ impl Edge {
         Ok(Admin { url: format!("http://{address}"), secret: self.secret.clone() })
     }
 
+    /// Makes the values of a KV namespace reachable through the administration Worker, whether or not a script binds it.
+    pub(crate) fn reach_namespace(&mut self, id: &str) -> Result<(), EdgeError> {
+        if self.reached.insert(id.into()) {
+            self.restart()?;
+        }
+        Ok(())
+    }
+
+    /// The objects in R2 buckets.
+    pub(crate) fn objects_of_buckets(&self) -> Objects {
+        self.r2.objects()
+    }
+
     /// Whether the R2 bucket `name` has no objects.
     pub(crate) fn bucket_is_empty(&self, name: &str) -> Result<bool, EdgeError> {
         self.r2.is_empty(name).map_err(io("read", self.options.data.join(workerd::R2)))
@@ -400,7 +416,8 @@ impl Edge {
             Outbound::Answered(rules) => self.answers.map(|address| (address, &rules.routes)),
         };
         let (labels, requests) = (self.options.labels, self.options.requests.is_some());
-        Config { scripts, namespaces, data, mode, r2, secret, outbound, hooks, labels, requests }
+        let reached = &self.reached;
+        Config { scripts, namespaces, data, mode, r2, secret, outbound, hooks, labels, requests, reached }
     }
 
     /// Checks that `scripts` start, in a workerd of their own, without their sockets and with an empty data folder.
@@ -417,6 +434,22 @@ impl Edge {
         started.map(Process::kill)?;
         private::remove_folder(&folder)
     }
+}
+
+/// A call of the simulator of KV, in the protocol of workerd's binding.
+pub(crate) struct KvCall<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) method: &'a str,
+    /// The path and the query.
+    pub(crate) path: &'a str,
+    pub(crate) metadata: Option<&'a str>,
+}
+
+/// A value in KV.
+pub(crate) struct KvValue {
+    pub(crate) body: Vec<u8>,
+    /// As JSON text.
+    pub(crate) metadata: Option<String>,
 }
 
 /// The administration Worker of a running edge.
@@ -441,14 +474,30 @@ impl Admin {
             .map_err(|error| error.to_string())
     }
 
+    /// Makes a call of the simulator of KV. `None` if there is no such key.
+    pub(crate) fn kv(&self, call: &KvCall<'_>, body: &[u8]) -> Result<Option<KvValue>, String> {
+        let url = format!("{}/kv?namespace={}&method={}", self.url, call.namespace, call.method);
+        let request = agent().post(&url).header(private::SECRET_HEADER, self.secret.as_str());
+        let request = request.header("x-path", call.path);
+        let request = call.metadata.into_iter().fold(request, |request, own| request.header("cf-kv-metadata", own));
+        let mut response = request.send(body).map_err(|error| error.to_string())?;
+        let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_string());
+        let (metadata, reason) = (header("cf-kv-metadata"), header("x-reason"));
+        let status = response.status();
+        if status.as_u16() == 404 {
+            return Ok(None);
+        }
+        let body = response.body_mut().read_to_vec().map_err(|error| error.to_string())?;
+        if status.is_success() {
+            return Ok(Some(KvValue { body, metadata }));
+        }
+        Err(reason.unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned()))
+    }
+
     /// Makes a call of the Worker. An answer that is no success is an error.
     pub(crate) fn post(&self, path: &str, body: &impl Serialize) -> Result<ureq::http::Response<ureq::Body>, String> {
-        // No proxy is used, because the address is on this machine.
-        let config =
-            ureq::Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(PATIENCE));
-        let agent: ureq::Agent = config.build().into();
         let url = format!("{}{path}", self.url);
-        let sent = agent.post(&url).header(private::SECRET_HEADER, self.secret.as_str()).send_json(body);
+        let sent = agent().post(&url).header(private::SECRET_HEADER, self.secret.as_str()).send_json(body);
         let mut response = sent.map_err(|error| error.to_string())?;
         if response.status().is_success() {
             return Ok(response);
@@ -462,6 +511,12 @@ impl Admin {
     pub fn secret(&self) -> &str {
         self.secret.as_str()
     }
+}
+
+fn agent() -> ureq::Agent {
+    // No proxy is used, because the address is on this machine.
+    let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+    config.timeout_global(Some(PATIENCE)).build().into()
 }
 
 /// Starts the tokio runtime of the servers that the edge itself runs.

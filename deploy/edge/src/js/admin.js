@@ -11,6 +11,7 @@
 // POST /advance?from=MILLISECONDS&to=MILLISECONDS with {"SCRIPT/CLASS": [ID, …]}: runs, in order, what falls due in these objects
 // and in those that they start
 // POST /query?database=ID with [{"sql", "params"}, …]: runs statements of SQL, all or none, and answers with a result for each
+// POST /kv?namespace=ID&method=METHOD with the path in `x-path`: makes a call of the simulator of KV
 // POST /migrate?database=NAME with [{"name", "sql"}, …]: runs the migrations that have not run yet
 
 import unsafe from "workerd:unsafe";
@@ -45,6 +46,8 @@ export default {
         await advance(env, Number(searchParams.get("from")), Number(searchParams.get("to")), await request.json());
       } else if (pathname === "/query") {
         return Response.json(await query(env["realgar:databases"].getByName(searchParams.get("database")), await request.json()));
+      } else if (pathname === "/kv") {
+        return await kv(env[`kv:${searchParams.get("namespace")}`], searchParams.get("method"), request);
       } else if (pathname === "/migrate") {
         return Response.json(await migrate(env[`d1:${searchParams.get("database")}`], await request.json()));
       } else {
@@ -164,4 +167,16 @@ async function migrate(database, files) {
 async function query(database, statements) {
   const { results } = await database.run(statements, false);
   return results;
+}
+
+/** The simulator says in the text of the status what is wrong. */
+async function kv(service, method, request) {
+  const metadata = request.headers.get("cf-kv-metadata");
+  const headers = metadata === null ? {} : { "CF-KV-Metadata": metadata };
+  const body = method === "PUT" ? await request.arrayBuffer() : undefined;
+  const answer = await service.fetch(`http://kv${request.headers.get("x-path")}`, { method, headers, body });
+  const told = new Headers({ "x-reason": answer.statusText });
+  const found = answer.headers.get("CF-KV-Metadata");
+  if (found !== null) told.set("cf-kv-metadata", found);
+  return new Response(answer.body, { status: answer.status, headers: told });
 }

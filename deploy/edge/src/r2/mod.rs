@@ -23,7 +23,7 @@ use std::{
 };
 use store::{Algorithm, Blob, Bucket, Fields, Fresh, Meta, Upload};
 
-pub(crate) use server::R2;
+pub(crate) use server::{Objects, R2};
 pub(crate) use store::md5;
 
 /// The header that names the bucket. workerd adds it to each request, because its configuration says so.

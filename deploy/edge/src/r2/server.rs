@@ -16,6 +16,7 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 use std::{
     convert::Infallible,
     fmt,
@@ -59,6 +60,11 @@ impl R2 {
         Ok(Self { address, store })
     }
 
+    /// The objects, for callers in this process.
+    pub(crate) fn objects(&self) -> Objects {
+        Objects { store: self.store.clone() }
+    }
+
     /// Whether the bucket `name` has no objects.
     pub(crate) fn is_empty(&self, name: &str) -> io::Result<bool> {
         self.store.is_empty(name)
@@ -72,6 +78,37 @@ impl R2 {
     /// The address of the store, `127.0.0.1:PORT`.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+}
+
+/// The objects of all buckets, for callers in this process.
+#[derive(Clone)]
+pub(crate) struct Objects {
+    store: Arc<Store>,
+}
+
+/// An object, or why there is none: the status, the code and the message of R2.
+pub(crate) type Found = Result<(Value, Vec<u8>), (u16, u32, String)>;
+
+impl Objects {
+    /// Does what `operation` says, in the form of workerd's binding, with `content` as the new bytes of an object. A read has no content.
+    pub(crate) fn answer(&self, bucket: &str, operation: &Value, content: Option<&[u8]>) -> io::Result<Found> {
+        let text = operation.to_string();
+        let operation = Operation {
+            bucket: bucket.into(),
+            request: content.is_none().then(|| text.clone()),
+            size: content.map(|_| text.len()),
+        };
+        let mut body = text.as_bytes().chain(content.unwrap_or_default());
+        Ok(match self.store.answer(&operation, &mut body)? {
+            Answer::Metadata(metadata) => Ok((metadata, Vec::new())),
+            Answer::Object(metadata, mut object, _) => {
+                let mut bytes = Vec::new();
+                object.read_to_end(&mut bytes)?;
+                Ok((metadata, bytes))
+            }
+            Answer::Refused(refusal, _) => Err((refusal.status, refusal.code, refusal.message.into_owned())),
+        })
     }
 }
 

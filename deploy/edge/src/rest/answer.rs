@@ -2,12 +2,20 @@
 
 use serde_json::{Value, json};
 
+pub(super) const JSON: &str = "application/json";
+
 /// The result of a call.
 pub(super) type Answer = Result<Reply, ApiError>;
 
 /// A result.
 #[derive(Debug)]
 pub(super) enum Reply {
+    /// Bytes without an envelope, with their content type.
+    Raw(String, Vec<u8>),
+    /// Nothing but what tells the content that was stored from others.
+    Stored(String),
+    /// A result, in the envelope, with what goes beside it in `result_info`.
+    With(Value, Value),
     /// A result, in the envelope.
     One(Value),
     /// A page of results, in the envelope, with how many there are in all.
@@ -24,9 +32,28 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    /// The body of the response.
-    pub(super) fn body(self) -> Value {
+    /// The entity tag of the response, if it has one.
+    pub(super) fn etag(&self) -> Option<String> {
         match self {
+            Self::Stored(etag) => Some(format!("\"{etag}\"")),
+            _ => None,
+        }
+    }
+
+    /// The content type and the body of the response.
+    pub(super) fn body(self) -> (String, Vec<u8>) {
+        match self {
+            Self::Raw(kind, bytes) => (kind, bytes),
+            enveloped => (JSON.into(), enveloped.envelope().to_string().into_bytes()),
+        }
+    }
+
+    fn envelope(self) -> Value {
+        match self {
+            Self::Raw(..) | Self::Stored(_) => Value::Null,
+            Self::With(result, info) => {
+                json!({ "success": true, "errors": [], "messages": [], "result": result, "result_info": info })
+            }
             Self::One(result) => json!({ "success": true, "errors": [], "messages": [], "result": result }),
             Self::Page { results, page, per_page, total } => {
                 let info = json!({ "page": page, "per_page": per_page, "count": results.len(), "total_count": total });

@@ -23,11 +23,15 @@ pub(super) const UPLOAD: &str = "/workers/assets/upload";
 const BUCKET_SIZE: usize = 100;
 const HASH_LENGTH: usize = 32;
 
-/// The sessions of this run, by token.
+/// The uploads of this run, by token.
 #[derive(Debug, Default)]
-pub(super) struct Sessions(BTreeMap<String, Session>);
+pub(super) struct Sessions {
+    assets: BTreeMap<String, Session>,
+    /// The files of SQL that are imported into databases, by id.
+    pub(super) imports: BTreeMap<String, Vec<u8>>,
+}
 
-/// An upload of files.
+/// An upload of static files.
 #[derive(Clone, Debug)]
 struct Session {
     script: String,
@@ -39,7 +43,12 @@ struct Session {
 impl Sessions {
     /// Whether `token` is that of a session.
     pub(super) fn knows(&self, token: &[u8]) -> bool {
-        std::str::from_utf8(token).is_ok_and(|token| self.0.contains_key(token))
+        std::str::from_utf8(token).is_ok_and(|token| self.assets.contains_key(token))
+    }
+
+    /// Whether a file of SQL is expected at `path`.
+    pub(super) fn knows_import(&self, path: &str) -> bool {
+        path.rsplit_once("/realgar/imports/").is_some_and(|(_, id)| self.imports.contains_key(id))
     }
 }
 
@@ -72,7 +81,7 @@ pub(super) fn begin(shared: &Shared, script: &str, asked: &Asked) -> Answer {
     let buckets: Vec<&[&String]> = listed.chunks(BUCKET_SIZE).collect();
     let token = tables::new_id()?;
     let answer = json!({ "jwt": token, "buckets": buckets });
-    shared.sessions().0.insert(token, Session { script: script.into(), files, missing });
+    shared.sessions().assets.insert(token, Session { script: script.into(), files, missing });
     Ok(Reply::One(answer))
 }
 
@@ -85,7 +94,8 @@ pub(super) fn upload(shared: &Shared, asked: &Asked) -> Answer {
     let folder = store(shared);
     private::create_folder(&folder).map_err(ApiError::internal)?;
     for part in parts {
-        let wanted = shared.sessions().0.get(&asked.token).is_some_and(|session| session.missing.contains(&part.name));
+        let wanted =
+            shared.sessions().assets.get(&asked.token).is_some_and(|session| session.missing.contains(&part.name));
         if !wanted {
             return Err(invalid(format!("`{}` is no file that this session asked for", part.name)));
         }
@@ -95,12 +105,12 @@ pub(super) fn upload(shared: &Shared, asked: &Asked) -> Answer {
         fs::write(&fresh, content)
             .and_then(|()| fs::rename(&fresh, folder.join(&part.name)))
             .map_err(ApiError::internal)?;
-        if let Some(session) = shared.sessions().0.get_mut(&asked.token) {
+        if let Some(session) = shared.sessions().assets.get_mut(&asked.token) {
             session.missing.remove(&part.name);
         }
     }
     let sessions = shared.sessions();
-    let is_done = sessions.0.get(&asked.token).is_some_and(|session| session.missing.is_empty());
+    let is_done = sessions.assets.get(&asked.token).is_some_and(|session| session.missing.is_empty());
     Ok(Reply::One(if is_done { json!({ "jwt": asked.token }) } else { Value::Null }))
 }
 
@@ -108,7 +118,7 @@ pub(super) fn upload(shared: &Shared, asked: &Asked) -> Answer {
 pub(super) fn write(shared: &Shared, script: &str, metadata: &Value, folder: &Path) -> Result<(), ApiError> {
     let Some(token) = metadata["assets"]["jwt"].as_str() else { return Ok(()) };
     let mut sessions = shared.sessions();
-    let session = sessions.0.get(token).filter(|session| session.script == script && session.missing.is_empty());
+    let session = sessions.assets.get(token).filter(|session| session.script == script && session.missing.is_empty());
     let session =
         session.cloned().ok_or_else(|| invalid("the token in `assets.jwt` is not that of a complete upload"))?;
     for (path, hash) in &session.files {
@@ -119,6 +129,6 @@ pub(super) fn write(shared: &Shared, script: &str, metadata: &Value, folder: &Pa
             .map_err(ApiError::internal)?;
     }
     fs::create_dir_all(folder).map_err(ApiError::internal)?;
-    sessions.0.remove(token);
+    sessions.assets.remove(token);
     Ok(())
 }

@@ -66,7 +66,7 @@ fn put(
     Ok(Reply::One(answer))
 }
 
-fn describe(tables: &Tables, queue: &str, own: &ConsumerRow) -> Value {
+pub(super) fn describe(tables: &Tables, queue: &str, own: &ConsumerRow) -> Value {
     let name = tables.queues.get(queue).map(|queue| &queue.name);
     json!({
         "consumer_id": own.id, "queue_name": name, "type": "worker", "script": own.script, "script_name": own.script,

@@ -6,11 +6,15 @@ use super::{
     server::{Asked, Shared},
     tables::{self, Named},
 };
+use crate::r2::md5;
 use hyper::Method;
 use serde_json::{Value, json};
 
 /// Answers a call about D1 databases.
 pub(super) fn route(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> Answer {
+    if let (&Method::POST, [id, "import"]) = (&asked.method, rest) {
+        return import(shared, id, &asked.json()?);
+    }
     if let (&Method::POST, [id, form @ ("query" | "raw")]) = (&asked.method, rest) {
         return query(shared, id, *form == "raw", &asked.json()?);
     }
@@ -91,4 +95,47 @@ fn objects(columns: &Value, rows: &Value) -> Value {
         Value::Object(names.iter().map(ToString::to_string).zip(values).collect())
     };
     rows.as_array().into_iter().flatten().map(object).collect()
+}
+
+/// Imports a file of SQL, in the steps in which clients ask for it: where to send it, run it, and is it done.
+fn import(shared: &Shared, id: &str, body: &Value) -> Answer {
+    shared.state().tables.databases.get(id).ok_or_else(|| missing(id))?;
+    let bookmark = "00000000-00000000-00000000-00000000";
+    match body["action"].as_str() {
+        Some("init") => {
+            let file = tables::new_id()?;
+            let url = format!("{}/realgar/imports/{file}", shared.url());
+            shared.sessions().imports.insert(file.clone(), Vec::new());
+            Ok(Reply::One(
+                json!({ "success": true, "type": "import", "at_bookmark": bookmark, "upload_url": url, "filename": file }),
+            ))
+        }
+        Some("ingest") => {
+            let file = body["filename"].as_str().unwrap_or_default();
+            let sql = shared.sessions().imports.remove(file);
+            let sql = sql.and_then(|bytes| String::from_utf8(bytes).ok());
+            let sql = sql.ok_or_else(|| ApiError::new(400, 7400, format!("no text was uploaded as `{file}`")))?;
+            let result = query(shared, id, false, &json!({ "sql": sql }))?;
+            let Reply::One(result) = result else { return Ok(result) };
+            Ok(Reply::One(json!({
+                "success": true, "type": "import", "status": "complete", "at_bookmark": bookmark, "messages": [],
+                "result": { "final_bookmark": bookmark, "num_queries": 1, "meta": result[0]["meta"] },
+            })))
+        }
+        Some("poll") => {
+            let result = json!({ "final_bookmark": bookmark, "num_queries": 1, "meta": {} });
+            Ok(Reply::One(
+                json!({ "success": true, "type": "import", "status": "complete", "at_bookmark": bookmark, "messages": [], "result": result }),
+            ))
+        }
+        _ => Err(ApiError::new(400, 7400, "`action` has to be `init`, `ingest` or `poll`")),
+    }
+}
+
+/// Takes a file of SQL to the place that `init` has named.
+pub(super) fn receive(shared: &Shared, id: &str, asked: &Asked) -> Answer {
+    let bytes = asked.bytes()?.to_vec();
+    let etag = md5(&bytes);
+    shared.sessions().imports.insert(id.into(), bytes);
+    Ok(Reply::Stored(etag))
 }

@@ -15,7 +15,9 @@ mod faults;
 mod resources;
 mod scripts;
 mod server;
+mod services;
 mod tables;
 mod upload;
+mod values;
 
 pub use server::{LOCAL_ACCOUNT, Rest, RestOptions};

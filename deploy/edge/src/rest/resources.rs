@@ -5,6 +5,7 @@ use super::{
     consumers,
     server::{Asked, Shared},
     tables::{self, Named, Tables},
+    values,
 };
 use hyper::Method;
 use realgar_wire::limits::{BUCKET_NAME_LENGTH, QUEUE_NAME_LENGTH_MAX};
@@ -13,6 +14,11 @@ use std::collections::BTreeMap;
 
 /// Answers a call about KV namespaces.
 pub(super) fn kv(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> Answer {
+    if let [id, rest @ ..] = rest
+        && !rest.is_empty()
+    {
+        return values::route(shared, path, id, rest, asked);
+    }
     let mut state = shared.state();
     let mut tables = state.tables.clone();
     let describe = |id: &str, own: &Named| json!({ "id": id, "title": own.name, "supports_url_encoding": true });
@@ -50,6 +56,9 @@ fn no_namespace(id: &str) -> ApiError {
 
 /// Answers a call about R2 buckets.
 pub(super) fn r2(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> Answer {
+    if let [bucket, "objects", key @ ..] = rest {
+        return object(shared, path, bucket, &key.join("/"), asked);
+    }
     let mut state = shared.state();
     let mut tables = state.tables.clone();
     let describe = |name: &str, own: &Named| json!({ "name": name, "creation_date": tables::time(own.created_ms), "location": "WEUR", "storage_class": "Standard", "jurisdiction": "default" });
@@ -93,6 +102,49 @@ pub(super) fn r2(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> A
     }
 }
 
+/// Answers a call about an object in a bucket.
+fn object(shared: &Shared, path: &str, bucket: &str, key: &str, asked: &Asked) -> Answer {
+    let objects = {
+        let state = shared.state();
+        let missing = || ApiError::new(404, 10006, "The specified bucket does not exist.");
+        state.tables.buckets.get(bucket).ok_or_else(missing)?;
+        state.objects()
+    };
+    let make = |operation: Value, content: Option<&[u8]>| {
+        let made = objects.answer(bucket, &operation, content).map_err(ApiError::internal)?;
+        made.map_err(|(status, code, message)| ApiError::new(status, code, message))
+    };
+    match asked.method {
+        Method::GET if key.is_empty() => {
+            let text = |name: &str| asked.query.get(name).cloned().unwrap_or_default();
+            let list = json!({ "version": 1, "method": "list", "prefix": text("prefix"), "delimiter": text("delimiter"), "cursor": text("cursor") });
+            let (page, _) = make(list, None)?;
+            let entry = |object: &Value| json!({ "key": object["name"], "etag": object["etag"], "size": object["size"], "storage_class": "Standard" });
+            let entries = page["objects"].as_array().into_iter().flatten().map(entry).collect();
+            Ok(Reply::With(entries, json!({ "is_truncated": page["truncated"], "cursor": page["cursor"] })))
+        }
+        Method::GET => {
+            let (metadata, bytes) = make(json!({ "version": 1, "method": "get", "object": key }), None)?;
+            let kind = metadata["httpFields"]["contentType"].as_str().unwrap_or("application/octet-stream");
+            Ok(Reply::Raw(kind.into(), bytes))
+        }
+        Method::PUT => {
+            let fields = if asked.kind.is_empty() { json!({}) } else { json!({ "contentType": asked.kind }) };
+            let put = json!({ "version": 1, "method": "put", "object": key, "httpFields": fields });
+            let (made, _) = make(put, Some(asked.bytes()?))?;
+            let size = made["size"].to_string();
+            Ok(Reply::One(
+                json!({ "key": key, "version": made["version"], "etag": made["etag"], "size": size, "storage_class": "Standard" }),
+            ))
+        }
+        Method::DELETE => {
+            make(json!({ "version": 1, "method": "delete", "object": key }), Some(&[]))?;
+            Ok(Reply::One(json!({ "key": key })))
+        }
+        _ => Err(ApiError::no_route(path)),
+    }
+}
+
 /// Answers a call about queues.
 pub(super) fn queues(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> Answer {
     if let [queue, "consumers", rest @ ..] = rest {
@@ -100,12 +152,19 @@ pub(super) fn queues(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) 
     }
     let mut state = shared.state();
     let mut tables = state.tables.clone();
+    let all = tables.clone();
     let describe = |id: &str, own: &Named| {
         let time = tables::time(own.created_ms);
         let settings = json!({ "delivery_delay": 0, "delivery_paused": false, "message_retention_period": 345_600 });
+        let consumers: Vec<Value> =
+            all.consumers.get(id).map(|own| consumers::describe(&all, id, own)).into_iter().collect();
+        let producers = all.scripts.iter().filter(|(_, row)| binds(&row.metadata, "queue", "queue_name", &own.name));
+        let producers: Vec<Value> =
+            producers.map(|(script, _)| json!({ "type": "worker", "script": script })).collect();
         json!({
-            "queue_id": id, "queue_name": own.name, "created_on": time, "modified_on": time, "producers": [], "consumers": [],
-            "producers_total_count": 0, "consumers_total_count": 0, "settings": settings,
+            "queue_id": id, "queue_name": own.name, "created_on": time, "modified_on": time,
+            "producers_total_count": producers.len(), "producers": producers,
+            "consumers_total_count": consumers.len(), "consumers": consumers, "settings": settings,
         })
     };
     let missing = |id: &str| ApiError::new(404, 11000, format!("Queue not found ({id})"));
@@ -158,11 +217,7 @@ pub(super) fn list(all: &BTreeMap<String, Named>, describe: &dyn Fn(&str, &Named
 
 /// Refuses to delete what a Worker is bound to: the binding's field `key` has `value`.
 pub(super) fn refuse_bound(tables: &Tables, kind: &str, key: &str, value: &str, code: u32) -> Result<(), ApiError> {
-    let binds = |metadata: &Value| {
-        let bindings = metadata["bindings"].as_array();
-        bindings.into_iter().flatten().any(|binding| binding["type"] == kind && binding[key] == value)
-    };
-    match tables.scripts.iter().find(|(_, row)| binds(&row.metadata)) {
+    match tables.scripts.iter().find(|(_, row)| binds(&row.metadata, kind, key, value)) {
         None => Ok(()),
         Some((script, _)) => Err(ApiError::new(
             400,
@@ -170,4 +225,10 @@ pub(super) fn refuse_bound(tables: &Tables, kind: &str, key: &str, value: &str, 
             format!("`{value}` is still referenced by a binding of the Worker `{script}`"),
         )),
     }
+}
+
+/// Whether a script with this metadata has a binding of the type `kind` whose field `key` has `value`.
+fn binds(metadata: &Value, kind: &str, key: &str, value: &str) -> bool {
+    let bindings = metadata["bindings"].as_array();
+    bindings.into_iter().flatten().any(|binding| binding["type"] == kind && binding[key] == value)
 }

@@ -4,6 +4,7 @@ use super::{
     answer::{Answer, ApiError, Reply},
     assets, consumers, exports,
     server::{Asked, Content, Shared},
+    services,
     tables::{self, Named, ScriptRow, Tables, now_ms, time},
     upload,
 };
@@ -45,21 +46,28 @@ pub(super) fn route(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -
             Ok(Reply::One(settings(row(&state.tables, name)?)))
         }
         (&Method::PATCH, ["scripts", name, "settings"]) => patch(shared, name, asked),
+        (&Method::DELETE, ["services", name]) => delete(shared, name, asked),
+        (_, ["services", name]) => services::service(shared, path, name, asked),
+        (_, ["workers", name]) => services::worker(shared, path, name, asked),
+        (_, ["scripts", name, "deployments"]) => services::deployments(shared, path, name, asked),
+        (_, ["scripts", name, "script-settings"]) => services::script_settings(shared, path, name, asked),
+        (_, ["scripts", name, "secrets-bulk"]) => services::secrets(shared, path, name, &["bulk"], asked),
+        (_, ["scripts", name, "secrets", rest @ ..]) => services::secrets(shared, path, name, rest, asked),
         (_, ["scripts", name, "subdomain"]) => subdomain(shared, path, name, asked),
         (_, ["scripts", name, "schedules"]) => schedules(shared, path, name, asked),
         _ => Err(ApiError::no_route(path)),
     }
 }
 
-fn row<'a>(tables: &'a Tables, name: &str) -> Result<&'a ScriptRow, ApiError> {
+pub(super) fn row<'a>(tables: &'a Tables, name: &str) -> Result<&'a ScriptRow, ApiError> {
     tables.scripts.get(name).ok_or_else(|| no_script(name))
 }
 
-fn row_mut<'a>(tables: &'a mut Tables, name: &str) -> Result<&'a mut ScriptRow, ApiError> {
+pub(super) fn row_mut<'a>(tables: &'a mut Tables, name: &str) -> Result<&'a mut ScriptRow, ApiError> {
     tables.scripts.get_mut(name).ok_or_else(|| no_script(name))
 }
 
-fn no_script(name: &str) -> ApiError {
+pub(super) fn no_script(name: &str) -> ApiError {
     ApiError::new(404, 10007, format!("This Worker does not exist on your account. ({name})"))
 }
 
@@ -69,7 +77,7 @@ fn describe(name: &str, row: &ScriptRow) -> Value {
         "id": name, "tag": row.tag, "tags": metadata["tags"], "etag": row.version, "deployment_id": row.version,
         "created_on": time(row.created_ms), "modified_on": time(row.modified_ms), "usage_model": "standard",
         "compatibility_date": metadata["compatibility_date"], "compatibility_flags": metadata["compatibility_flags"],
-        "has_modules": true, "has_assets": false, "logpush": false,
+        "has_modules": true, "has_assets": !metadata["assets"].is_null(), "logpush": false, "handlers": ["fetch"],
     })
 }
 
@@ -228,6 +236,25 @@ fn take_secrets(metadata: &mut Value) -> BTreeMap<String, String> {
         }
     }
     values
+}
+
+/// Sets secrets of a Worker, or takes away those without a value.
+pub(super) fn set_secrets(row: &mut ScriptRow, changes: &BTreeMap<String, Option<String>>) -> Result<(), ApiError> {
+    let bindings = row.metadata["bindings"].as_array_mut().ok_or_else(|| ApiError::internal("no bindings"))?;
+    for (name, value) in changes {
+        let other = bindings.iter().any(|binding| binding["name"] == **name && binding["type"] != "secret_text");
+        if other {
+            return Err(ApiError::new(400, 10053, format!("Binding name '{name}' already in use.")));
+        }
+        bindings.retain(|binding| binding["name"] != **name);
+        row.secrets.remove(name);
+        if let Some(value) = value {
+            bindings.push(json!({ "type": "secret_text", "name": name }));
+            row.secrets.insert(name.clone(), value.clone());
+        }
+    }
+    row.modified_ms = now_ms();
+    Ok(())
 }
 
 /// The names of the secrets in `metadata`.
@@ -432,7 +459,7 @@ fn delete(shared: &Shared, name: &str, asked: &Asked) -> Answer {
         let message = format!("the Worker `{name}` is still referenced by bindings of the Worker `{user}`");
         return Err(ApiError::new(400, 10064, message));
     }
-    if let Some((queue, _)) = tables.consumers.iter().find(|(_, own)| own.script == name) {
+    if let Some((queue, _)) = tables.consumers.iter().find(|(_, own)| own.script == name && !forced) {
         let message = format!("the Worker `{name}` is still in use as a consumer for the queue {queue}");
         return Err(ApiError::new(400, 10064, message));
     }
@@ -441,6 +468,7 @@ fn delete(shared: &Shared, name: &str, asked: &Asked) -> Answer {
             format!("the Worker `{name}` has Durable Object classes; they are deleted with `?force=true` only");
         return Err(ApiError::new(400, 10064, message));
     }
+    tables.consumers.retain(|_, own| own.script != name);
     state.run(&shared.data, tables)?;
     let folder = shared.data.join("uploads").join(name);
     private::remove_folder(&folder).map_err(ApiError::internal)?;

@@ -1,7 +1,7 @@
 //! The HTTP server of the API: who may call, what a call is, and which function answers it.
 
 use super::{
-    answer::{Answer, ApiError, Reply},
+    answer::{self, Answer, ApiError, Reply},
     assets, databases,
     faults::{Fate, Faults},
     resources, scripts,
@@ -14,7 +14,7 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Incoming,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, ORIGIN, RETRY_AFTER},
+    header::{AUTHORIZATION, CONTENT_TYPE, ETAG, HOST, HeaderValue, ORIGIN, RETRY_AFTER},
     server::conn::http1,
     service::service_fn,
 };
@@ -72,7 +72,6 @@ struct Call {
 /// A running API. Dropping it ends the scripts.
 #[derive(Debug)]
 pub struct Rest {
-    address: SocketAddr,
     shared: Arc<Shared>,
     runtime: Option<Runtime>,
 }
@@ -136,13 +135,13 @@ impl Rest {
         runtime.spawn(accept(listener, shared.clone()));
         // Whoever reads this finds an API that answers.
         private::write(&shared.data.join(ADDRESS_FILE), format!("http://{address}{BASE}").as_bytes())?;
-        Ok(Self { address, shared, runtime: Some(runtime) })
+        Ok(Self { shared, runtime: Some(runtime) })
     }
 
     /// The base of all addresses of the API: `http://127.0.0.1:PORT/client/v4`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}{BASE}", self.address)
+        self.shared.url()
     }
 
     /// The token that callers send.
@@ -208,6 +207,11 @@ impl Shared {
         calls.push_back(call);
     }
 
+    /// The base of all addresses.
+    pub(super) fn url(&self) -> String {
+        format!("http://{}{BASE}", self.address)
+    }
+
     pub(super) fn sessions(&self) -> MutexGuard<'_, assets::Sessions> {
         lock(&self.sessions)
     }
@@ -235,6 +239,17 @@ impl State {
     /// The address of a script.
     pub(super) fn url(&self, script: &str) -> Option<String> {
         self.edge.url(script)
+    }
+
+    /// Makes the values of a KV namespace reachable through the administration Worker.
+    pub(super) fn reach_namespace(&mut self, id: &str) -> Result<Admin, ApiError> {
+        self.edge.reach_namespace(id).map_err(ApiError::internal)?;
+        self.admin()
+    }
+
+    /// The R2 store.
+    pub(super) fn objects(&self) -> crate::r2::Objects {
+        self.edge.objects_of_buckets()
     }
 
     /// The administration Worker.
@@ -300,14 +315,20 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         }
         Fate::Answer | Fate::Refuse(..) => {}
     }
-    let (status, code, body) = match answer {
+    let etag = answer.as_ref().ok().and_then(Reply::etag);
+    let (status, code, (kind, body)) = match answer {
         Ok(reply) => (200, None, reply.body()),
-        Err(error) => (error.status, Some(error.code), error.body()),
+        Err(error) => (error.status, Some(error.code), (answer::JSON.into(), error.body().to_string().into_bytes())),
     };
     record(status, code);
-    let mut response = Response::new(Full::from(body.to_string()));
+    let mut response = Response::new(Full::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(kind) = HeaderValue::try_from(kind) {
+        response.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    if let Some(etag) = etag.and_then(|etag| HeaderValue::try_from(etag).ok()) {
+        response.headers_mut().insert(ETAG, etag);
+    }
     if let Some(seconds) = wait {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
@@ -325,6 +346,8 @@ fn allow(shared: &Shared, request: &Request<Incoming>) -> Result<(), ApiError> {
     }
     let sent = header(AUTHORIZATION).and_then(|value| value.strip_prefix(b"Bearer "));
     match sent {
+        // Where a file of SQL goes nobody can guess, and the file comes without a token.
+        _ if shared.sessions().knows_import(request.uri().path()) => Ok(()),
         Some(sent) if shared.token.matches(sent) => Ok(()),
         // Files are uploaded with the token of their session.
         Some(sent) if request.uri().path().ends_with(assets::UPLOAD) && shared.sessions().knows(sent) => Ok(()),
@@ -339,6 +362,8 @@ pub(super) struct Asked {
     /// The token that was sent.
     pub(super) token: String,
     pub(super) query: BTreeMap<String, String>,
+    /// The content type.
+    pub(super) kind: String,
     pub(super) content: Content,
 }
 
@@ -349,6 +374,14 @@ pub(super) enum Content {
 }
 
 impl Asked {
+    /// The body as it is.
+    pub(super) fn bytes(&self) -> Result<&[u8], ApiError> {
+        match &self.content {
+            Content::Bytes(bytes) => Ok(bytes),
+            Content::Parts(_) => Err(ApiError::bad_body("the body must not be a form")),
+        }
+    }
+
     /// The body as JSON. Some clients send JSON under another content type.
     pub(super) fn json(&self) -> Result<Value, ApiError> {
         let Content::Bytes(bytes) = &self.content else { return Err(ApiError::bad_body("the body has to be JSON")) };
@@ -392,7 +425,8 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Answer {
         Err(_) => Content::Bytes(body),
     };
     let token = head.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let asked = Asked { method: head.method, token: token.unwrap_or_default().into(), query, content };
+    let asked =
+        Asked { method: head.method, token: token.unwrap_or_default().into(), query, kind: kind.into(), content };
     let routed = spawn_blocking(move || route(&shared, &path, &segments, &asked)).await;
     routed.unwrap_or_else(|error| Err(ApiError::internal(error)))
 }
@@ -404,6 +438,7 @@ fn route(shared: &Shared, path: &str, segments: &[String], asked: &Asked) -> Ans
             Ok(Reply::One(serde_json::json!({ "id": tables::new_id()?, "status": "active" })))
         }
         // These are ours: Cloudflare has no such calls.
+        ["realgar", "imports", id] if asked.method == Method::PUT => databases::receive(shared, id, asked),
         ["realgar", "faults"] if asked.method == Method::PUT => {
             let faults =
                 serde_json::from_value(asked.json()?).map_err(|error| ApiError::bad_body(error.to_string()))?;

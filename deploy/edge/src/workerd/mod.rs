@@ -13,7 +13,11 @@ use capnp::{WorkerText, disk, list, quote, worker};
 use hooks::Hooks;
 use realgar_wire::{BindingKind, Consumer, Module, ModuleKind};
 use simulators::{CLOCKS, D1_SIMULATOR, INTERNET, KV, OWN_DATE, QUEUES, shims};
-use std::{collections::BTreeMap, net::SocketAddr, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::Path,
+};
 
 /// The service and socket of the administration Worker. No script can have this name.
 pub(crate) const ADMIN: &str = "realgar:admin";
@@ -72,6 +76,8 @@ pub(crate) struct Config<'a> {
     pub(crate) labels: bool,
     /// Whether each request is reported.
     pub(crate) requests: bool,
+    /// The KV namespaces that the administration Worker is bound to.
+    pub(crate) reached: &'a BTreeSet<String>,
 }
 
 impl Config<'_> {
@@ -131,6 +137,9 @@ impl Config<'_> {
                 bindings.extend(self.scripts.iter().map(hook_target));
             }
             bindings.extend(CLOCKS.iter().map(|clock| service(&format!("clock:{clock}"), clock)));
+            bindings.extend(self.reached.iter().map(|id| {
+                with_props(&format!("kv:{id}"), "service", KV.service, &serde_json::json!({ "namespace": id }))
+            }));
         }
         bindings.sort();
         bindings.dedup();
