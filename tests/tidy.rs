@@ -152,3 +152,24 @@ fn no_address_of_a_registry_is_kept() {
         assert!(!read(path).contains("\"resolved\""), "{path} names a registry");
     }
 }
+
+/// The table of laws leads to tests that exist.
+#[test]
+fn every_test_in_the_table_of_laws_exists() {
+    let sources = files(&["tests/e2e", "deploy/engine", "deploy/cloudflare"], "rs");
+    let sources: String = sources.iter().map(read).collect();
+    let table = read("tests/laws.md");
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| law")).collect();
+    for row in &rows {
+        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        assert!(
+            cell.contains('`') || cell.starts_with("missing: ") || cell == "as above",
+            "no test and no reason: {row}"
+        );
+        let names = cell.split('`').skip(1).step_by(2).filter(|name| name.contains("_") && !name.contains(' '));
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}()")), "there is no test `{name}`");
+        }
+    }
+    assert!(rows.len() > 50, "{} rows", rows.len());
+}

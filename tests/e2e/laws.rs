@@ -70,6 +70,25 @@ fn law_11_after_a_follow_up_step_failed_only_that_is_made() {
 }
 
 #[test]
+fn law_11_a_version_that_does_not_start_leaves_the_old_one() {
+    let machine = Machine::new("law-11-start");
+    let folder = machine.data.join("web");
+    std::fs::create_dir_all(&folder).unwrap();
+    let write = |file: &str, text: &str| std::fs::write(folder.join(file), text).unwrap();
+    write("wrangler.toml", "name = \"web\"\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n");
+    write("index.js", "export default { fetch: () => new Response(\"one\") };");
+    let path = [folder.to_str().unwrap()];
+    let url = machine.deploy(&path, &[]).expect(0).url("web");
+    write("index.js", "throw new Error(\"broken at the top\");\nexport default {};");
+    let failed = machine.deploy(&path, &[]).expect(1);
+    assert!(failed.err.contains("broken at the top") && failed.err.contains("code 10021"), "{}", failed.err);
+    assert_eq!(request("GET", &format!("{url}/other")).1, "one");
+    write("index.js", "export default { fetch: () => new Response(\"two\") };");
+    machine.deploy(&path, &[]).expect(0);
+    assert_eq!(request("GET", &format!("{url}/other")).1, "two");
+}
+
+#[test]
 fn law_13_an_effect_without_an_answer_is_found_by_the_same_run() {
     let machine = Machine::new("law-13");
     let lost = ["/d1/database", "/queues", "/r2/buckets", "/workers/scripts/", "/subdomain", "/consumers"];
@@ -225,6 +244,98 @@ fn law_24_nothing_is_deleted_that_is_still_in_use() {
         |part: &str| calls.iter().position(|call| call.starts_with("DELETE") && call.contains(part)).unwrap();
     assert!(position("/consumers/") < position("/workers/scripts/"));
     assert!(position("/workers/scripts/") < position("/r2/buckets/"));
+}
+
+/// A Worker that binds a database with migrations, in a project whose files the test writes.
+fn with_migrations(name: &str) -> Project {
+    let bind = "static DATABASE: D1Database = D1Database::new(\"DATA\").migrations(\"migrations\"); let _ = cx.bind(&DATABASE);";
+    let project = Project::new(name, &worker(bind, "x"));
+    std::fs::create_dir_all(project.folder.join("migrations")).unwrap();
+    project
+}
+
+#[test]
+fn law_28_a_migration_that_fails_takes_no_effect_and_the_next_run_goes_on_there() {
+    let machine = Machine::new("law-28");
+    let project = with_migrations("law-28");
+    let path = [project.folder.to_str().unwrap()];
+    let write = |name: &str, sql: &str| std::fs::write(project.folder.join("migrations").join(name), sql).unwrap();
+    write(
+        "0001_first.sql",
+        "CREATE TABLE a (v TEXT);\nCREATE TRIGGER t AFTER INSERT ON a BEGIN UPDATE a SET v = v || ';' ; END;",
+    );
+    write(
+        "0002_second.sql",
+        "CREATE TABLE b (v TEXT);\nINSERT INTO b VALUES ('x');\nINSERT INTO missing VALUES (1);\nCREATE TABLE c (v TEXT);",
+    );
+    let failed = machine.deploy(&path, &[]).expect(1);
+    assert!(
+        failed.err.contains("the migration `0002_second.sql` failed, and nothing of it took effect"),
+        "{}",
+        failed.err
+    );
+    let database = machine.tables()["databases"].as_object().unwrap().keys().next().unwrap().clone();
+    let names = |sql: &str| {
+        let (_, answer) = machine.rest("POST", &format!("/d1/database/{database}/query"), &json!({ "sql": sql }));
+        let rows = answer["result"][0]["results"].as_array().unwrap().clone();
+        rows.iter().map(|row| row["name"].as_str().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('a', 'b', 'c') ORDER BY name";
+    let ledger = "SELECT name FROM d1_migrations ORDER BY id";
+    assert_eq!((names(tables), names(ledger)), (vec!["a".to_string()], vec!["0001_first.sql".to_string()]));
+    write("0002_second.sql", "CREATE TABLE b (v TEXT);");
+    machine.deploy(&path, &[]).expect(0);
+    assert_eq!(names(ledger), ["0001_first.sql", "0002_second.sql"]);
+    assert!(verbs(&machine.plan(&path)).is_empty());
+}
+
+#[test]
+fn law_28_a_migration_that_was_renamed_or_changed_is_refused() {
+    let machine = Machine::new("law-28-renamed");
+    let project = with_migrations("law-28-renamed");
+    let path = [project.folder.to_str().unwrap()];
+    let file = |name: &str| project.folder.join("migrations").join(name);
+    std::fs::write(file("0001_a.sql"), "CREATE TABLE a (v TEXT);").unwrap();
+    machine.deploy(&path, &[]).expect(0);
+    std::fs::rename(file("0001_a.sql"), file("0001_b.sql")).unwrap();
+    let refused = machine.deploy(&path, &[]).expect(1);
+    assert!(
+        refused.err.contains("the migration `0001_a.sql` ran, and is called `0001_b.sql` now; give it its old name"),
+        "{}",
+        refused.err
+    );
+    std::fs::remove_file(file("0001_b.sql")).unwrap();
+    std::fs::write(file("0001_a.sql"), "CREATE TABLE a (v TEXT, w TEXT);").unwrap();
+    let refused = machine.deploy(&path, &[]).expect(1);
+    assert!(refused.err.contains("the migration `0001_a.sql` was changed after it ran"), "{}", refused.err);
+}
+
+#[test]
+fn law_30_a_missing_permission_is_named_and_leaves_the_rest_whole() {
+    let machine = Machine::new("law-30");
+    machine.faults(
+        &json!({ "rules": [{ "path": "/r2/buckets", "times": 99, "do": "refuse", "status": 403, "code": 10000 }] }),
+    );
+    let refused = machine.deploy(&PHOTOS, &[]).expect(1);
+    assert!(
+        refused.err.contains("GET /r2/buckets") && refused.err.contains("check that the token has the permission"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(changing(&machine).len(), 0, "found out before the first write");
+    machine.faults(&json!({ "rules": [{ "method": "POST", "path": "/r2/buckets", "times": 99, "do": "refuse", "status": 403, "code": 10000 }] }));
+    let failed = machine.deploy(&PHOTOS, &[]).expect(1);
+    assert!(failed.err.contains("failed + r2/photos"), "{}", failed.err);
+    machine.faults(&json!({}));
+    machine.deploy(&PHOTOS, &[]).expect(0);
+    assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
+}
+
+#[test]
+fn law_32_a_program_without_workers_is_an_error() {
+    let machine = Machine::new("law-32");
+    let refused = machine.deploy(&["names"], &[]).expect(1);
+    assert!(refused.err.contains("error:"), "{}", refused.err);
 }
 
 #[test]

@@ -322,8 +322,9 @@ impl<'a> Run<'a> {
                 }
             }
             Err(failure) => {
-                // After an unanswered call, nobody knows what is there. The row says so as it is.
-                if failure.kind != FailureKind::Unanswered {
+                // Where nobody knows what is there, the row says so as it is.
+                let unknown = [FailureKind::Unanswered, FailureKind::Partial, FailureKind::Unreadable];
+                if !unknown.contains(&failure.kind) {
                     self.recording.append(&Event::Refused { fqn: fqn.clone(), message: failure.message.clone() })?;
                 }
                 progress(Progress::Failed(action, &failure));

@@ -138,9 +138,10 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
-    /// Why a resource cannot go from `old` properties to `new` ones at all. `None` if it can.
-    fn refusal(&self, old: &Self::Props, new: &Self::Props) -> Option<String> {
-        let _ = (old, new);
+    /// Why a resource cannot go from `old` properties to `new` ones at all. `None` if it can. `effective` is what was seen of it, if
+    /// anybody looked.
+    fn refusal(&self, old: &Self::Props, new: &Self::Props, effective: Option<&Data>) -> Option<String> {
+        let _ = (old, new, effective);
         None
     }
 
@@ -158,6 +159,8 @@ pub enum FailureKind {
     Refused,
     /// Nobody knows whether the call took effect.
     Unanswered,
+    /// A part of what the call was to do took effect.
+    Partial,
     /// The call may be made again, after a while.
     Busy,
     /// The call was refused because something that it refers to does not exist, or is not visible yet.
@@ -216,7 +219,7 @@ pub trait AnyKind: Send + Sync {
     /// As [`Kind::without`].
     fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data>;
     /// As [`Kind::refusal`]. Properties that cannot be read are not refused here: the call refuses them.
-    fn refusal(&self, old: &Data, new: &Data) -> Option<String>;
+    fn refusal(&self, old: &Data, new: &Data, effective: Option<&Data>) -> Option<String>;
     /// As [`Kind::loses_data`].
     fn loses_data(&self, old: &Data, new: &Data) -> bool;
 }
@@ -252,9 +255,9 @@ impl<K: Kind> AnyKind for K {
         Kind::without(self, props, others)
     }
 
-    fn refusal(&self, old: &Data, new: &Data) -> Option<String> {
+    fn refusal(&self, old: &Data, new: &Data, effective: Option<&Data>) -> Option<String> {
         let (old, new) = both::<K>(old, new)?;
-        Kind::refusal(self, &old, &new)
+        Kind::refusal(self, &old, &new, effective)
     }
 
     fn loses_data(&self, old: &Data, new: &Data) -> bool {

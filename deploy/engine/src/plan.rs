@@ -434,9 +434,13 @@ impl Planner<'_> {
             return Ok(Choice::new(Verb::Create, reason));
         }
         let desired = row.intended_props();
+        let effective = match observation {
+            Some(Observation::Present(found)) => Some(&found.effective),
+            _ => None,
+        };
         let mut differences = changes(desired, props);
         if !differences.is_empty()
-            && let Some(reason) = kind.refusal(desired, props)
+            && let Some(reason) = kind.refusal(desired, props, effective)
         {
             return Err(PlanError::Refused { fqn: row.fqn.clone(), reason });
         }

@@ -229,7 +229,16 @@ impl Row {
             }
             Event::Leaving { .. } => row.status = Status::Deleting,
             Event::Gone { .. } => return Ok(None),
-            Event::Refused { message, .. } => row.failure = Some(message.clone()),
+            // Nothing was made.
+            Event::Refused { .. } if row.status == Status::Creating => return Ok(None),
+            Event::Refused { message, .. } => {
+                row.failure = Some(message.clone());
+                row.pending = None;
+                // Of one that was never seen, nobody knows whether it exists.
+                if !row.attributes.is_null() {
+                    row.status = Status::Updated;
+                }
+            }
             Event::Noted { needs, parent, policy, .. } => {
                 row.needs.clone_from(needs);
                 row.parent.clone_from(parent);
@@ -328,10 +337,11 @@ mod tests {
             (intended("i", json!(1)), Some(Status::Creating)),
             (effected(), Some(Status::Created)),
             (intended("i", json!(2)), Some(Status::Updating)),
-            (Event::Refused { fqn: fqn(), message: "no".into() }, Some(Status::Updating)),
+            (Event::Refused { fqn: fqn(), message: "no".into() }, Some(Status::Updated)),
             (intended("i", json!(3)), Some(Status::Updating)),
             (effected(), Some(Status::Updated)),
             (Event::Leaving { fqn: fqn() }, Some(Status::Deleting)),
+            (Event::Refused { fqn: fqn(), message: "in use".into() }, Some(Status::Updated)),
             (Event::Leaving { fqn: fqn() }, Some(Status::Deleting)),
             (Event::Gone { fqn: fqn() }, None),
         ];
@@ -340,6 +350,14 @@ mod tests {
             let row = after(&events).unwrap();
             assert_eq!(row.map(|row| row.status), life[end - 1].1, "after {end} events");
         }
+    }
+
+    #[test]
+    fn a_refused_call_leaves_what_was() {
+        let refused = || Event::Refused { fqn: fqn(), message: "no".into() };
+        assert_eq!(after(&[intended("i", json!(1)), refused()]).unwrap(), None);
+        let row = after(&[intended("i", json!(1)), effected(), intended("i", json!(2)), refused()]).unwrap().unwrap();
+        assert_eq!((row.desired, row.pending, row.failure), (json!(1), None, Some("no".into())));
     }
 
     #[test]

@@ -285,6 +285,36 @@ fn a_policy_is_stored_though_nothing_else_changes() {
 }
 
 #[test]
+fn law_05_a_changed_edge_is_stored() {
+    let machine = Machine::new();
+    let two = |first: Fqn| {
+        let user = Resource { after: [first].into(), ..resource("service", "user", &Props::default()) };
+        program(&[resource("store", "a", &sized(1)), resource("store", "b", &sized(1)), user])
+    };
+    machine.deploy(&two(fqn("a")));
+    let plan = machine.plan(&two(fqn("b"))).unwrap();
+    assert_eq!(verbs(&plan), [("user".to_string(), Verb::Note)].into(), "no call");
+    machine.deploy(&two(fqn("b")));
+    machine.cloud.inner().log.clear();
+    machine.deploy(&program(&[resource("store", "a", &sized(1))]));
+    assert_eq!(machine.cloud.inner().log, ["delete user", "delete b"]);
+}
+
+#[test]
+fn law_06_a_renamed_id_does_not_take_the_name_of_the_old_one() {
+    let mut machine = Machine::new();
+    let pinned = |id: &str| Resource { pinned: Some("precious".into()), ..resource("store", id, &sized(1)) };
+    machine.deploy(&program(&[pinned("old")]));
+    // Under the new id, the name belongs to something that this resource has not made.
+    let renamed = program(&[pinned("new")]);
+    assert!(matches!(machine.plan(&renamed), Err(PlanError::Foreign { name, .. }) if name == "precious"));
+    machine.allowed.adopt.insert(fqn("new"));
+    let refused = machine.plan(&renamed);
+    assert!(matches!(refused, Err(PlanError::OneName { .. })), "nothing that is taken over is deleted: {refused:?}");
+    assert_eq!(machine.cloud.names().len(), 1);
+}
+
+#[test]
 fn one_that_fails_leaves_the_rest_alone() {
     let machine = Machine::new();
     // A name that is taken by the time it is made.

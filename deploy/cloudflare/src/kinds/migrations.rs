@@ -3,7 +3,7 @@
 
 use super::{Files, beside, script::digest};
 use crate::{ApiFailure, Client};
-use realgar_engine::{Facts, Failure, FailureKind, Found, Fqn, Kind, Output, Recorded, Wanted};
+use realgar_engine::{Data, Facts, Failure, FailureKind, Found, Fqn, Kind, Output, Recorded, Wanted};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::{
@@ -90,7 +90,10 @@ impl AllMigrations {
             sent.map_err(|failure| {
                 let message =
                     format!("the migration `{name}` failed, and nothing of it took effect: {}", failure.message);
-                Failure::from(ApiFailure { message, ..failure })
+                let failure = Failure::from(ApiFailure { message, ..failure });
+                // Those before it have run.
+                let kind = if failure.kind == FailureKind::Refused { FailureKind::Partial } else { failure.kind };
+                Failure { kind, ..failure }
             })?;
             ran.insert(name.clone());
         }
@@ -151,8 +154,10 @@ impl Kind for AllMigrations {
         Ok(())
     }
 
-    fn refusal(&self, old: &Migrations, new: &Migrations) -> Option<String> {
-        old.files.iter().find_map(|(name, sha256)| match new.files.get(name) {
+    fn refusal(&self, old: &Migrations, new: &Migrations, effective: Option<&Data>) -> Option<String> {
+        let applied = effective.and_then(|effective| effective["applied"].as_array());
+        let has_run = |name: &str| applied.is_none_or(|applied| applied.iter().any(|own| own == name));
+        old.files.iter().filter(|(name, _)| has_run(name)).find_map(|(name, sha256)| match new.files.get(name) {
             Some(now) if now == sha256 => None,
             Some(_) => {
                 Some(format!("the migration `{name}` was changed after it ran; undo that, and write another one"))

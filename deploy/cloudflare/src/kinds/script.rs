@@ -297,7 +297,7 @@ impl Kind for Scripts {
         self.upload(&recorded.fqn, &recorded.name.text, Some(&recorded.props), props)
     }
 
-    fn refusal(&self, old: &ScriptProps, new: &ScriptProps) -> Option<String> {
+    fn refusal(&self, old: &ScriptProps, new: &ScriptProps, _effective: Option<&Data>) -> Option<String> {
         let gone = old.live().find(|class| !new.exports.contains_key(*class))?;
         Some(format!(
             "the Worker no longer hosts the class `{gone}`, and does not say what became of it; a class name is the home of its \
