@@ -30,7 +30,7 @@ pub(crate) fn plan(plan: &Plan, kinds: &Kinds, base: &str) -> String {
     for action in tops {
         resource(&mut text, action, kinds, "");
         // What belongs to it waits until it is whole.
-        if action.step == 0 {
+        if action.step != 1 {
             continue;
         }
         for child in plan.changes().filter(|child| child.parent.as_ref() == Some(&action.fqn)) {
@@ -42,8 +42,8 @@ pub(crate) fn plan(plan: &Plan, kinds: &Kinds, base: &str) -> String {
         (count(&[Verb::Create]), "to create"),
         (count(&[Verb::Update, Verb::Note]), "to change"),
         (count(&[Verb::Adopt]), "to take over"),
-        (count(&[Verb::Replace]), "to replace"),
-        (count(&[Verb::Delete]), "to delete"),
+        (count(&[Verb::Replace, Verb::Supersede]), "to replace"),
+        (count(&[Verb::Delete, Verb::Discard]), "to delete"),
         (count(&[Verb::Forget]), "to forget"),
     ];
     let counts: Vec<String> =
@@ -58,8 +58,8 @@ pub(crate) fn sign(verb: Verb) -> char {
         Verb::Create => '+',
         Verb::Update | Verb::Note => '~',
         Verb::Adopt => '>',
-        Verb::Replace => '!',
-        Verb::Delete => '-',
+        Verb::Replace | Verb::Supersede => '!',
+        Verb::Delete | Verb::Discard => '-',
         Verb::Forget => 'x',
         Verb::Keep => ' ',
     }

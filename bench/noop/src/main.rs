@@ -105,6 +105,7 @@ fn prepare(count: usize, folder: &Path) -> Outcome<()> {
             needs: if index % 10 == 0 { BTreeSet::new() } else { [self::fqn(hub(index))?].into() },
             parent: None,
             policy: Policy::Delete,
+            replaced: Vec::new(),
             failure: None,
             fqn,
         };
@@ -145,6 +146,7 @@ impl Kind for Thing {
             rule: NameRule { length_max: 63, capitals: false, underscores: false },
             recovery: Recovery::Named,
             replacing: &[],
+            side_by_side: false,
             stable: &["id"],
             holds_data: |_| false,
             dies_with_parent: false,

@@ -5,7 +5,7 @@
 
 use crate::{
     Action, AnyKind, Data, DataError, Event, Failure, FailureKind, Fence, Found, Fqn, Intent, Kinds, Plan, Reason,
-    Recorded, Recording, Reference, Row, Snapshot, Status, StepId, StoreError, Verb, Wanted,
+    Recorded, Recording, Reference, Replaced, Row, Snapshot, StepId, StoreError, Verb, Wanted,
     call::{self, Call},
     data,
     graph::Graph,
@@ -233,13 +233,18 @@ impl<'a> Run<'a> {
                 Ok(Some(deletion(action, &row)))
             }
             (Verb::Delete, None) => Ok(None),
+            (Verb::Discard, row) => self.discard(action, row.as_ref()),
+            (Verb::Supersede, _) => {
+                let instance = self.new_instance(fqn);
+                Ok(Some(Call::Create(self.intend(action, instance, true)?)))
+            }
             (Verb::Create | Verb::Replace, row) => {
-                let was_begun = row.as_ref().is_some_and(|row| row.status == Status::Creating);
+                let was_begun = row.as_ref().is_some_and(Row::is_unborn);
                 let instance = match row {
                     Some(row) if was_begun => row.instance,
                     _ => self.new_instance(fqn),
                 };
-                let wanted = self.intend(action, instance)?;
+                let wanted = self.intend(action, instance, false)?;
                 let unseen = was_begun && !self.plan.observed;
                 Ok(Some(if unseen { Call::CreateUnlessThere(wanted) } else { Call::Create(wanted) }))
             }
@@ -250,7 +255,7 @@ impl<'a> Run<'a> {
     /// As [`Run::begin`], for a resource that exists.
     fn begin_update(&mut self, action: &Action, mut row: Option<Row>) -> Result<Call, ApplyError> {
         let fqn = &action.fqn;
-        if let (Some(found), Some(Status::Creating)) = (&action.found, row.as_ref().map(|row| row.status)) {
+        if let (Some(found), true) = (&action.found, row.as_ref().is_some_and(Row::is_unborn)) {
             // The call that made it was not answered. What was seen is the answer.
             let (attributes, effective) = (found.attributes.clone(), found.effective.clone());
             self.recording.append(&Event::Effected { fqn: fqn.clone(), attributes, effective })?;
@@ -261,7 +266,7 @@ impl<'a> Run<'a> {
             Some(row) => (row.instance, row.desired, found.unwrap_or(row.attributes)),
             None => (self.new_instance(fqn), Data::Null, found.unwrap_or_default()),
         };
-        let Wanted { fqn, instance, name, props: wanted, .. } = self.intend(action, instance)?;
+        let Wanted { fqn, instance, name, props: wanted, .. } = self.intend(action, instance, false)?;
         let wanted = wanted.unwrap_or_default();
         // Of one that the state does not know, nobody knows what it was like before.
         let props = if props.is_null() { wanted.clone() } else { props };
@@ -269,7 +274,7 @@ impl<'a> Run<'a> {
     }
 
     /// Records that the resource of `action` is about to be made or changed.
-    fn intend(&mut self, action: &Action, instance: String) -> Result<Wanted<Data, Data>, ApplyError> {
+    fn intend(&mut self, action: &Action, instance: String, replaces: bool) -> Result<Wanted<Data, Data>, ApplyError> {
         let rows = &self.recording.snapshot().rows;
         let find = |reference: &Reference| rows.get(&reference.of)?.attributes.get(&reference.attribute).cloned();
         let failed = |error| ApplyError::Data { fqn: action.fqn.clone(), error };
@@ -280,7 +285,8 @@ impl<'a> Run<'a> {
         let intent = Intent {
             kind: action.kind.clone(),
             instance: instance.clone(),
-            generation: rows.get(&action.fqn).map_or(0, |row| row.generation),
+            generation: action.generation,
+            replaces,
             name: action.name.clone(),
             origin: action.origin,
             desired: props.clone(),
@@ -291,6 +297,18 @@ impl<'a> Run<'a> {
         self.recording.append(&Event::Intended { fqn: action.fqn.clone(), intent: Box::new(intent) })?;
         let (fqn, name) = (action.fqn.clone(), action.name.clone());
         Ok(Wanted { fqn, instance, name, props: Some(props), attributes: None })
+    }
+
+    /// Records that something which was replaced is about to be deleted, and returns the call.
+    fn discard(&mut self, action: &Action, row: Option<&Row>) -> Result<Option<Call>, ApplyError> {
+        let Some(old) = row.and_then(|row| row.replaced.first()) else { return Ok(None) };
+        let fqn = action.fqn.clone();
+        self.recording.append(&Event::Discarding { fqn: fqn.clone(), instance: old.instance.clone() })?;
+        let Replaced { instance, name, desired, attributes, .. } = old.clone();
+        Ok(Some(match attributes {
+            Data::Null => Call::DeleteIfThere(Wanted { fqn, instance, name, props: Some(desired), attributes: None }),
+            attributes => Call::Delete(Recorded { fqn, instance, name, props: desired, attributes }),
+        }))
     }
 
     /// An id that no other instance of this stack has: events have different numbers.
@@ -310,10 +328,21 @@ impl<'a> Run<'a> {
         let fqn = action.fqn.clone();
         match result {
             Ok(Some(Found { attributes, effective, .. })) => {
-                if matches!(action.verb, Verb::Create | Verb::Replace) {
+                if matches!(action.verb, Verb::Create | Verb::Replace | Verb::Supersede) {
                     self.made.insert(fqn.clone());
                 }
                 self.recording.append(&Event::Effected { fqn, attributes, effective })?;
+            }
+            Ok(None) if action.verb == Verb::Discard => {
+                let row = self.recording.snapshot().rows.get(&fqn);
+                if let Some(old) = row.and_then(|row| row.replaced.first()) {
+                    let instance = old.instance.clone();
+                    self.recording.append(&Event::Discarded { fqn, instance })?;
+                }
+                // There may be more.
+                if let Some(next) = self.begin(action)? {
+                    return Ok(Some(next));
+                }
             }
             Ok(None) => {
                 self.recording.append(&Event::Gone { fqn })?;

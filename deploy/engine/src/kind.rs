@@ -15,6 +15,8 @@ pub struct Facts {
     pub recovery: Recovery,
     /// The properties that cannot be changed: a resource with another value is a new one.
     pub replacing: &'static [&'static str],
+    /// Whether two of them can exist side by side under different names, so that a new one is made before the old one is deleted.
+    pub side_by_side: bool,
     /// The attributes that stay what they are when the resource is changed. What is made from them need not wait to be planned.
     pub stable: &'static [&'static str],
     /// Whether one with these properties has data of the user, which is lost when it is deleted.

@@ -32,6 +32,6 @@ pub use names::{Name, NameRule};
 pub use observe::{Observation, Observed, observe};
 pub use plan::{Action, Allowed, Plan, PlanError, Reason, Risk, StepId, Verb, plan};
 pub use program::{Policy, Program, ProgramError, Resource};
-pub use row::{Event, Intent, Origin, Pending, ROW_SCHEMA, Row, RowError, Status};
+pub use row::{Event, Intent, Origin, Pending, ROW_SCHEMA, Replaced, Row, RowError, Status};
 pub use secret::{FingerprintKey, Secret};
 pub use store::{Clock, Fence, Holder, Lease, Recording, Snapshot, Store, StoreError, SystemClock};

@@ -3,7 +3,7 @@
 
 use crate::{
     AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Name, Observation, Observed, Policy, Program,
-    ProgramError, Reference, Resource, Row, Snapshot, Stack, Status, changes, data, graph::Graph, observe::name_of,
+    ProgramError, Reference, Resource, Row, Snapshot, Stack, changes, data, graph::Graph, observe::name_of,
     program::Ordered, row::Origin,
 };
 use serde::Serialize;
@@ -27,6 +27,10 @@ pub enum Verb {
     Adopt,
     /// It is deleted, and made again.
     Replace,
+    /// A new one is made beside it.
+    Supersede,
+    /// The one that was replaced is deleted.
+    Discard,
     /// It is deleted.
     Delete,
     /// It stays where it is, and is no longer ours.
@@ -36,12 +40,13 @@ pub enum Verb {
 }
 
 /// An action of a plan. Most resources have one. Resources that are made from each other cannot all be made at once, so one of them has
-/// a first action, without the others, before its own.
+/// a first action, without the others, before its own. One that is replaced by a new one beside it has a last action, in which it is
+/// deleted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct StepId {
     /// The resource.
     pub fqn: Fqn,
-    /// 0 for a first action, 1 for that which makes it what the program says.
+    /// 0 for a first action, 1 for that which makes it what the program says, 2 for a last one.
     pub step: u8,
 }
 
@@ -86,6 +91,8 @@ pub enum Reason {
     WithParent(Fqn),
     /// What is to become of it was changed, or what it is made from.
     Policy,
+    /// A new one is in its place.
+    Superseded,
     /// It is made from these, and they from it, so one of them has to exist without the others for a moment.
     Mutual(Vec<Fqn>),
 }
@@ -108,6 +115,7 @@ impl fmt::Display for Reason {
             Self::Retained => f.write_str("no longer in the program, and to be retained"),
             Self::WithParent(fqn) => write!(f, "vanishes with `{fqn}`"),
             Self::Policy => f.write_str("only the state changes"),
+            Self::Superseded => f.write_str("a new one is in its place"),
             Self::Mutual(others) => write!(f, "it and {} are made from each other", list(others)),
         }
     }
@@ -155,6 +163,8 @@ pub struct Action {
     pub risk: Risk,
     /// Its name at Cloudflare.
     pub name: Name,
+    /// How often it was replaced by a new one beside it.
+    pub generation: u32,
     /// The properties in which the program and the state differ.
     pub differences: Vec<Difference>,
     /// The properties that it is to have. Attributes that are not known yet are still in the places where they will stand. Null for one
@@ -300,8 +310,16 @@ pub fn plan(
     kinds: &Kinds,
     allowed: &Allowed,
 ) -> Result<Plan, PlanError> {
-    let mut planner =
-        Planner { program, snapshot, observed, kinds, allowed, actions: BTreeMap::new(), first: BTreeMap::new() };
+    let mut planner = Planner {
+        program,
+        snapshot,
+        observed,
+        kinds,
+        allowed,
+        actions: BTreeMap::new(),
+        first: BTreeMap::new(),
+        last: BTreeMap::new(),
+    };
     for Ordered { resource, needs } in program.in_order(kinds)? {
         let action = planner.declared(resource, needs)?;
         planner.actions.insert(resource.fqn.clone(), action);
@@ -312,6 +330,7 @@ pub fn plan(
         planner.actions.insert(row.fqn.clone(), action);
     }
     planner.order_deletions();
+    planner.discard();
     planner.break_cycles()?;
     planner.check()?;
     Ok(Plan {
@@ -333,6 +352,8 @@ struct Planner<'a> {
     actions: BTreeMap<Fqn, Action>,
     /// The first actions of resources that have two.
     first: BTreeMap<Fqn, Action>,
+    /// The last actions, of those that were replaced.
+    last: BTreeMap<Fqn, Action>,
 }
 
 /// What was decided about a resource that the program has.
@@ -358,8 +379,8 @@ impl Planner<'_> {
         if let Some(row) = row.filter(|row| row.kind != *kind_name) {
             return Err(PlanError::OtherKind { fqn: fqn.clone(), was: row.kind.clone(), is: (*kind_name).into() });
         }
-        let generation = row.map_or(0, |row| row.generation);
-        let name = name_of(self.program, fqn, resource.pinned.as_deref(), kind, generation);
+        let mut generation = row.map_or(0, |row| row.generation);
+        let mut name = name_of(self.program, fqn, resource.pinned.as_deref(), kind, generation);
         let find = |reference: &Reference| {
             // Its own name is known before it is made.
             let is_own_name = reference.of == *fqn && reference.attribute == "name";
@@ -383,6 +404,10 @@ impl Planner<'_> {
                 return Err(PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: name.text });
             }
         };
+        if choice.verb == Verb::Supersede {
+            generation += 1;
+            name = name_of(self.program, fqn, None, kind, generation);
+        }
         let origin = match (row, &choice.reason) {
             (Some(row), _) => row.origin,
             (None, Reason::Adopted) => Origin::Adopted,
@@ -402,6 +427,7 @@ impl Planner<'_> {
             reason: choice.reason,
             risk,
             name,
+            generation,
             differences: choice.differences,
             // Of one that stays as it is, nobody asks for them.
             props: if choice.verb == Verb::Keep { Data::Null } else { props.into_owned() },
@@ -452,11 +478,14 @@ impl Planner<'_> {
         let mut fixed = fixed.filter(|path| *path == "name" || kind.facts().replacing.contains(path));
         if let Some(path) = fixed.next() {
             let reason = Reason::Fixed(path.into());
-            return Ok(Choice { verb: Verb::Replace, reason, differences });
+            // Under a name that the program chose, there is one at a time.
+            let beside = kind.facts().side_by_side && !row.name.pinned && !name.pinned;
+            let verb = if beside { Verb::Supersede } else { Verb::Replace };
+            return Ok(Choice { verb, reason, differences });
         }
         let parent_anew = resource.parent.as_ref().filter(|parent| {
             let verb = self.actions.get(parent).map(|action| action.verb);
-            matches!(verb, Some(Verb::Create | Verb::Replace))
+            matches!(verb, Some(Verb::Create | Verb::Replace | Verb::Supersede))
         });
         if let Some(parent) = parent_anew {
             // What belongs to it went with it.
@@ -464,10 +493,7 @@ impl Planner<'_> {
         }
         if !row.is_settled() {
             // What was seen may be what the call under way left half done.
-            let verb = match (row.status, observation) {
-                (Status::Creating, None) => Verb::Create,
-                _ => Verb::Update,
-            };
+            let verb = if row.is_unborn() && observation.is_none() { Verb::Create } else { Verb::Update };
             return Ok(Choice { verb, reason: Reason::Interrupted, differences });
         }
         if !differences.is_empty() {
@@ -496,7 +522,7 @@ impl Planner<'_> {
         let known = match self.actions.get(of).map(|action| action.verb) {
             Some(Verb::Keep | Verb::Note) => true,
             Some(Verb::Update | Verb::Adopt) => stable,
-            Some(Verb::Create | Verb::Replace | Verb::Delete | Verb::Forget) => false,
+            Some(Verb::Create | Verb::Replace | Verb::Supersede | Verb::Discard | Verb::Delete | Verb::Forget) => false,
             // It is made from the one that asks, so its action is not chosen yet.
             None => stable,
         };
@@ -529,6 +555,7 @@ impl Planner<'_> {
             reason,
             risk: kind.filter(|_| verb == Verb::Delete).map_or(Risk::None, |kind| deletion_risk(kind, row)),
             name: row.name.clone(),
+            generation: row.generation,
             differences: Vec::new(),
             props: row.desired.clone(),
             needs: row.all_needs().into_iter().cloned().collect(),
@@ -591,11 +618,50 @@ impl Planner<'_> {
         }
     }
 
+    /// Deletes what was replaced, or is to be, once nobody uses it any more.
+    fn discard(&mut self) {
+        let all: Vec<Action> = self.actions.values().cloned().collect();
+        for action in all {
+            let row = self.snapshot.rows.get(&action.fqn);
+            let supersedes = action.verb == Verb::Supersede;
+            let Some(row) = row.filter(|row| supersedes || !row.replaced.is_empty()) else { continue };
+            let kind = self.kinds.get(&action.kind);
+            let holds = |props: &Data| kind.is_some_and(|kind| (kind.facts().holds_data)(props));
+            let loses = supersedes && holds(&row.desired) || row.replaced.iter().any(|old| holds(&old.desired));
+            let users = self.actions.values().filter(|user| {
+                let used = self.snapshot.rows.get(&user.fqn).is_some_and(|row| row.all_needs().contains(&action.fqn));
+                used || user.needs.contains(&action.fqn)
+            });
+            let mut waits: BTreeSet<StepId> = users.map(Action::id).collect();
+            if action.verb == Verb::Delete {
+                if let Some(own) = self.actions.get_mut(&action.fqn) {
+                    own.waits.insert(StepId { step: 2, ..action.id() });
+                }
+            } else {
+                waits.insert(action.id());
+            }
+            let last = Action {
+                step: 2,
+                verb: Verb::Discard,
+                reason: Reason::Superseded,
+                risk: if loses { Risk::DataLoss } else { Risk::None },
+                name: row.name.clone(),
+                differences: Vec::new(),
+                props: Data::Null,
+                found: None,
+                notes: Vec::new(),
+                waits,
+                ..action
+            };
+            self.last.insert(last.fqn.clone(), last);
+        }
+    }
+
     /// Makes sure that no actions wait for each other.
     fn break_cycles(&mut self) -> Result<(), PlanError> {
         loop {
             let mut graph = Graph::default();
-            for (id, waits) in open(self.actions.values().chain(self.first.values())) {
+            for (id, waits) in open(self.actions.values().chain(self.first.values()).chain(self.last.values())) {
                 graph.add(id, waits);
             }
             graph.take_ready();
@@ -610,7 +676,9 @@ impl Planner<'_> {
     /// known that is made from it.
     fn drop_wait(&mut self, cycle: &[StepId]) -> bool {
         let verb = |id: &StepId| self.actions.get(&id.fqn).map(|action| action.verb);
-        let stays = |id: &StepId| matches!(verb(id), Some(Verb::Update | Verb::Adopt | Verb::Note));
+        // One with a first action is only being made.
+        let is_there = |id: &StepId| id.step == 1 && !self.first.contains_key(&id.fqn);
+        let stays = |id: &StepId| is_there(id) && matches!(verb(id), Some(Verb::Update | Verb::Adopt | Verb::Note));
         let knows = |id: &StepId, next: &StepId| {
             let unknown = self.actions.get(&id.fqn).map(|action| data::references(&action.props));
             matches!(unknown, Some(Ok(unknown)) if !unknown.iter().any(|reference| reference.of == next.fqn))
@@ -618,7 +686,8 @@ impl Planner<'_> {
         let pairs = cycle.iter().zip(cycle.iter().cycle().skip(1));
         let dropped = pairs.filter(|(id, next)| stays(next) && knows(id, next)).min();
         let Some((waiting, next)) = dropped else { return false };
-        self.actions.get_mut(&waiting.fqn).is_some_and(|action| action.waits.remove(next))
+        let steps = if waiting.step == 0 { &mut self.first } else { &mut self.actions };
+        steps.get_mut(&waiting.fqn).is_some_and(|action| action.waits.remove(next))
     }
 
     /// Gives one of the resources in `cycle` a first action, in which it is made, or changed, without the others.
@@ -627,20 +696,24 @@ impl Planner<'_> {
         members.sort();
         let chosen = members.iter().find_map(|fqn| {
             let action = self.actions.get(*fqn).filter(|_| !self.first.contains_key(*fqn))?;
-            let others: BTreeMap<Fqn, Name> = members
+            let others: BTreeMap<Fqn, Name> = action
+                .needs
                 .iter()
-                .filter(|other| action.needs.contains(**other) && *other != fqn)
-                .filter_map(|other| Some(((*other).clone(), self.actions.get(*other)?.name.clone())))
+                .filter(|other| self.waits_for(other, fqn) && self.waits_for(fqn, other))
+                .filter_map(|other| Some((other.clone(), self.actions.get(other)?.name.clone())))
                 .collect();
             let props = self.kinds.get(&action.kind)?.without(&action.props, &others)?;
             Some((action.clone(), props, others))
         });
         let Some((action, props, others)) = chosen else { return false };
         let id = action.id();
+        let mutual = |other: &&Fqn| self.waits_for(other, &action.fqn) && self.waits_for(&action.fqn, other);
+        let partners: Vec<Fqn> = self.actions.keys().filter(mutual).cloned().collect();
         let first = StepId { step: 0, ..id.clone() };
         let names: Vec<Fqn> = others.keys().cloned().collect();
         let deleted = action.verb == Verb::Delete;
-        let waits = action.waits.iter().filter(|other| !others.contains_key(&other.fqn)).cloned();
+        // To let go of the others, nothing has to be there first.
+        let waits = action.waits.iter().filter(|other| !deleted && !others.contains_key(&other.fqn)).cloned();
         let before = Action {
             step: 0,
             verb: if deleted { Verb::Update } else { action.verb },
@@ -658,19 +731,38 @@ impl Planner<'_> {
                 (own.verb, own.reason, own.found) = (Verb::Update, Reason::Mutual(names), None);
             }
         }
-        for other in others.keys() {
-            if let Some(other) = self.actions.get_mut(other)
-                && other.waits.remove(&id)
-            {
-                other.waits.insert(first.clone());
+        for other in partners.iter().filter(|other| **other != action.fqn) {
+            let steps = [self.actions.get_mut(other), self.first.get_mut(other)];
+            for step in steps.into_iter().flatten() {
+                if step.waits.remove(&id) {
+                    step.waits.insert(first.clone());
+                }
             }
         }
         true
     }
 
+    /// Whether the actions of `fqn` wait for those of `other`, directly or not.
+    fn waits_for(&self, fqn: &Fqn, other: &Fqn) -> bool {
+        let (mut open, mut seen) = (vec![fqn], BTreeSet::from([fqn]));
+        while let Some(next) = open.pop() {
+            let steps = [self.actions.get(next), self.first.get(next)].into_iter().flatten();
+            for wait in steps.flat_map(|action| &action.waits).map(|id| &id.fqn) {
+                if wait == other {
+                    return true;
+                }
+                if seen.insert(wait) {
+                    open.push(wait);
+                }
+            }
+        }
+        false
+    }
+
     /// All actions, in the order of their ids.
     fn into_actions(self) -> Vec<Action> {
-        let mut actions: Vec<Action> = self.actions.into_values().chain(self.first.into_values()).collect();
+        let mut actions: Vec<Action> =
+            self.actions.into_values().chain(self.first.into_values()).chain(self.last.into_values()).collect();
         actions.sort_by_cached_key(Action::id);
         actions
     }
@@ -685,9 +777,10 @@ impl Planner<'_> {
                 return Err(PlanError::OneName { first, second, title, name });
             }
         }
-        let lost = self.actions.values().filter(|action| action.risk == Risk::DataLoss);
-        let lost: Vec<Fqn> =
-            lost.map(|action| action.fqn.clone()).filter(|fqn| !self.allowed.data_loss.contains(fqn)).collect();
+        let all = self.actions.values().chain(self.last.values());
+        let lost = all.filter(|action| action.risk == Risk::DataLoss).map(|action| action.fqn.clone());
+        let lost: BTreeSet<Fqn> = lost.filter(|fqn| !self.allowed.data_loss.contains(fqn)).collect();
+        let lost: Vec<Fqn> = lost.into_iter().collect();
         if lost.is_empty() { Ok(()) } else { Err(PlanError::DataLoss(lost)) }
     }
 }

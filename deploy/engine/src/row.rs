@@ -49,9 +49,28 @@ pub struct Row {
     pub parent: Option<Fqn>,
     /// What is to become of it when the program no longer has it.
     pub policy: Policy,
+    /// The resources that this one has replaced, which are still to be deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<Replaced>,
     /// What the last call failed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+}
+
+/// A resource in whose place there is another one, and which is still to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replaced {
+    /// What tells it from others of the same name.
+    pub instance: String,
+    /// How many were there before it.
+    pub generation: u32,
+    /// Its name at Cloudflare.
+    pub name: Name,
+    /// Its properties.
+    pub desired: Data,
+    /// What became known when it was made. Null if nobody knows whether it was.
+    pub attributes: Data,
 }
 
 /// What a call is to make of a resource.
@@ -76,6 +95,10 @@ pub enum Status {
     Updating,
     /// It exists, with the properties of a later version of the program.
     Updated,
+    /// It may exist, and so does the one that it is to replace.
+    Replacing,
+    /// It exists, and so does the one that it has replaced.
+    Replaced,
     /// It may exist.
     Deleting,
 }
@@ -100,6 +123,9 @@ pub struct Intent {
     pub instance: String,
     /// How often it was replaced by a new one beside it.
     pub generation: u32,
+    /// Whether the one that is there stays until everybody uses the new one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaces: bool,
     /// Its name at Cloudflare.
     pub name: Name,
     /// Whether it is made or found.
@@ -140,6 +166,20 @@ pub enum Event {
         /// The resource.
         fqn: Fqn,
     },
+    /// A call that deletes a replaced resource is about to be made.
+    Discarding {
+        /// The resource that has replaced it.
+        fqn: Fqn,
+        /// The replaced one.
+        instance: String,
+    },
+    /// A replaced resource is gone.
+    Discarded {
+        /// The resource that has replaced it.
+        fqn: Fqn,
+        /// The replaced one.
+        instance: String,
+    },
     /// The resource is gone, or no longer ours to care for.
     Gone {
         /// The resource.
@@ -174,6 +214,8 @@ impl Event {
             Self::Intended { fqn, .. }
             | Self::Effected { fqn, .. }
             | Self::Leaving { fqn }
+            | Self::Discarding { fqn, .. }
+            | Self::Discarded { fqn, .. }
             | Self::Gone { fqn }
             | Self::Refused { fqn, .. }
             | Self::Noted { fqn, .. } => fqn,
@@ -185,6 +227,8 @@ impl Event {
             Self::Intended { .. } => "intended",
             Self::Effected { .. } => "effected",
             Self::Leaving { .. } => "leaving",
+            Self::Discarding { .. } => "discarding",
+            Self::Discarded { .. } => "discarded",
             Self::Gone { .. } => "gone",
             Self::Refused { .. } => "refused",
             Self::Noted { .. } => "noted",
@@ -218,8 +262,10 @@ impl Row {
             Event::Effected { attributes, effective, .. } => {
                 row.status = match row.status {
                     Status::Creating => Status::Created,
-                    Status::Updating => Status::Updated,
-                    Status::Created | Status::Updated | Status::Deleting => return Err(refused()),
+                    Status::Replacing => Status::Replaced,
+                    Status::Updating if row.replaced.is_empty() => Status::Updated,
+                    Status::Updating => Status::Replaced,
+                    Status::Created | Status::Updated | Status::Replaced | Status::Deleting => return Err(refused()),
                 };
                 let Pending { desired, needs } = row.pending.take().ok_or_else(refused)?;
                 (row.desired, row.needs) = (desired, needs);
@@ -232,11 +278,25 @@ impl Row {
             // Nothing was made.
             Event::Refused { .. } if row.status == Status::Creating => return Ok(None),
             Event::Refused { message, .. } => {
+                if row.status == Status::Replacing {
+                    row = row.restored().ok_or_else(refused)?;
+                }
                 row.failure = Some(message.clone());
                 row.pending = None;
                 // Of one that was never seen, nobody knows whether it exists.
                 if !row.attributes.is_null() {
-                    row.status = Status::Updated;
+                    row.status = if row.replaced.is_empty() { Status::Updated } else { Status::Replaced };
+                }
+            }
+            Event::Discarding { instance, .. } => {
+                if !row.replaced.iter().any(|old| old.instance == *instance) {
+                    return Err(refused());
+                }
+            }
+            Event::Discarded { instance, .. } => {
+                row.replaced.retain(|old| old.instance != *instance);
+                if row.status == Status::Replaced && row.replaced.is_empty() {
+                    row.status = Status::Created;
                 }
             }
             Event::Noted { needs, parent, policy, .. } => {
@@ -250,11 +310,16 @@ impl Row {
     }
 
     fn intended(row: Option<Self>, fqn: &Fqn, intent: &Intent) -> Self {
-        let Intent { kind, instance, generation, name, origin, desired, needs, parent, policy } = intent.clone();
+        let Intent { kind, instance, generation, replaces, name, origin, desired, needs, parent, policy } =
+            intent.clone();
+        let mut replaced = row.as_ref().map(|row| row.replaced.clone()).unwrap_or_default();
+        replaced.extend(row.as_ref().filter(|_| replaces).map(Self::as_replaced));
         let same = row.filter(|row| row.instance == instance);
         let status = match same.as_ref().map(|row| row.status) {
+            None if replaces => Status::Replacing,
+            None => Status::Creating,
             // One that may not exist is made, not changed.
-            None | Some(Status::Creating) => Status::Creating,
+            Some(status @ (Status::Creating | Status::Replacing)) => status,
             Some(_) => Status::Updating,
         };
         let pending = Some(Pending { desired, needs });
@@ -277,8 +342,32 @@ impl Row {
             needs,
             parent,
             policy,
+            replaced,
             failure: None,
         }
+    }
+
+    fn as_replaced(&self) -> Replaced {
+        Replaced {
+            instance: self.instance.clone(),
+            generation: self.generation,
+            name: self.name.clone(),
+            desired: self.intended_props().clone(),
+            attributes: self.attributes.clone(),
+        }
+    }
+
+    /// The row of the resource that was to be replaced by this one, which was not made.
+    fn restored(mut self) -> Option<Self> {
+        let Replaced { instance, generation, name, desired, attributes } = self.replaced.pop()?;
+        // What Cloudflare answered about it is asked for again.
+        Some(Self { instance, generation, name, desired, attributes, effective: Data::Null, ..self })
+    }
+
+    /// Whether the call that makes it was not answered.
+    #[must_use]
+    pub fn is_unborn(&self) -> bool {
+        matches!(self.status, Status::Creating | Status::Replacing)
     }
 
     /// The resources that it is made from, or may be.
@@ -294,7 +383,7 @@ impl Row {
     /// Whether the last call for this resource was answered.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        matches!(self.status, Status::Created | Status::Updated)
+        matches!(self.status, Status::Created | Status::Updated | Status::Replaced)
     }
 }
 
@@ -312,6 +401,7 @@ mod tests {
             kind: "d1_database".into(),
             instance: instance.into(),
             generation: 0,
+            replaces: false,
             name: Name { text: "events".into(), pinned: false },
             origin: Origin::Created,
             desired,

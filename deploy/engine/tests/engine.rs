@@ -148,7 +148,7 @@ impl<S: Store + Clone> Machine<S> {
         let left: Vec<_> = plan.changes().map(|action| (&action.fqn, action.verb, &action.reason)).collect();
         assert!(left.is_empty(), "{when}: {left:?}");
         let snapshot = self.store.read(&stack()).unwrap();
-        assert!(snapshot.rows.values().all(|row| matches!(row.status, Status::Created | Status::Updated)), "{when}");
+        assert!(snapshot.rows.values().all(|row| row.is_settled() && row.status != Status::Replaced), "{when}");
         let declared: BTreeSet<String> = program.resources().keys().map(Fqn::to_string).collect();
         let marks: BTreeSet<String> = self.cloud.inner().objects.values().map(|object| object.mark.clone()).collect();
         assert_eq!(marks, declared, "{when}");
@@ -220,7 +220,8 @@ fn a_changed_property_is_an_update_and_a_fixed_one_a_replacement() {
     let placed = Props { place: Some("eu".into()), ..sized(2) };
     let placed = program(&[resource("store", "a", &placed)]);
     let plan = machine.plan(&placed).unwrap();
-    assert_eq!((plan.actions[0].verb, &plan.actions[0].reason), (Verb::Replace, &Reason::Fixed("place".into())));
+    assert_eq!((plan.actions[0].verb, &plan.actions[0].reason), (Verb::Supersede, &Reason::Fixed("place".into())));
+    assert_eq!((plan.actions[1].verb, &plan.actions[1].reason), (Verb::Discard, &Reason::Superseded));
     machine.deploy(&placed);
     machine.assert_settled(&placed, "after the replacement");
     // Now it holds data.
@@ -228,7 +229,7 @@ fn a_changed_property_is_an_update_and_a_fixed_one_a_replacement() {
     let moved = program(&[resource("store", "a", &moved)]);
     assert_eq!(machine.plan(&moved), Err(PlanError::DataLoss(vec![fqn("a")])));
     machine.allowed.data_loss.insert(fqn("a"));
-    assert_eq!(machine.plan(&moved).unwrap().actions[0].risk, Risk::DataLoss);
+    assert_eq!(machine.plan(&moved).unwrap().actions[1].risk, Risk::DataLoss);
     machine.deploy(&moved);
     machine.assert_settled(&moved, "after the second replacement");
 }
@@ -591,6 +592,95 @@ fn no_name_leads_out_of_the_folder_and_none_is_readable_for_others() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert!(files.iter().all(|path| mode(path) == 0o600), "{files:?}");
     assert_eq!(mode(&folder.0.join("app/dev")), 0o700);
+}
+
+/// Random numbers that a seed repeats (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators").
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+
+    fn one_in(&mut self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+}
+
+/// A program of some stores, some services that use any of them and each other, and what belongs to those.
+fn random_program(random: &mut Random) -> Vec<Resource> {
+    let some = |names: &[&'static str], random: &mut Random| -> Vec<&'static str> {
+        names.iter().copied().filter(|_| !random.one_in(3)).collect()
+    };
+    let stores = some(&["s0", "s1", "s2", "s3"], random);
+    let services = some(&["v0", "v1", "v2", "v3"], random);
+    let mut resources = Vec::new();
+    for name in &stores {
+        let place = random.one_in(3).then(|| format!("place{}", random.below(2)));
+        let props = Props { place, ..sized(random.below(3) as u32) };
+        let policy = if random.one_in(8) { Policy::Retain } else { Policy::Delete };
+        resources.push(Resource { policy, ..resource("store", name, &props) });
+    }
+    for name in &services {
+        let mut props = uses(&stores.iter().copied().filter(|_| random.one_in(2)).collect::<Vec<_>>());
+        let others: Vec<&str> = services.iter().copied().filter(|other| other != name && random.one_in(3)).collect();
+        props.uses.extend(named(&others).uses);
+        props.size = Some(random.below(2) as u32);
+        resources.push(resource("service", name, &props));
+        if random.one_in(2) {
+            resources.push(resource("setting", &format!("{name}/address"), &uses(&[name])));
+        }
+    }
+    resources
+}
+
+/// Random programs one after the other on one machine, with kills, with what somebody else does, and with a state that is lost.
+#[test]
+fn random_lives_converge() {
+    let seeds = if std::env::var_os("REALGAR_LONG").is_some() { 0..2000 } else { 0..150 };
+    for seed in seeds {
+        let mut random = Random(seed);
+        let mut machine = Machine::new();
+        machine.allowed.data_loss = ["s0", "s1", "s2", "s3"].map(fqn).into();
+        for step in 0..6 {
+            let when = format!("seed {seed}, step {step}");
+            let program = program(&random_program(&mut random));
+            if random.one_in(2) {
+                let _ = machine.run(&program, &Reaper::at(random.below(60) + 1));
+                machine.clock.advance(LONG_MS);
+            }
+            if random.one_in(4) {
+                let mut inner = machine.cloud.inner();
+                let keys: Vec<_> = inner.objects.keys().filter(|(kind, _)| *kind == "setting").cloned().collect();
+                keys.into_iter().filter(|_| random.one_in(2)).for_each(|key| drop(inner.objects.remove(&key)));
+            }
+            // Without the state, nobody knows how often something was replaced, and so its name.
+            let rows = machine.store.read(&stack()).unwrap().rows;
+            if random.one_in(8) && rows.values().all(|row| row.generation == 0 && row.replaced.is_empty()) {
+                machine.store = MemoryStore::new(machine.clock.clone());
+                machine
+                    .cloud
+                    .inner()
+                    .objects
+                    .retain(|_, object| program.resources().keys().any(|own| own.as_str() == object.mark));
+            }
+            let outcome = machine.run(&program, &Reaper::never());
+            let outcome = outcome.unwrap_or_else(|error| panic!("{when}: {error:?}"));
+            assert!(outcome.is_complete(), "{when}: {outcome:?}");
+            // One that is retained stays in the cloud when it has left the program; here it is let go.
+            machine.cloud.inner().objects.retain(|_, object| {
+                program.resources().keys().any(|own| own.as_str() == object.mark) || !object.mark.starts_with('s')
+            });
+            machine.assert_settled(&program, &when);
+            let rows = machine.store.read(&stack()).unwrap().rows;
+            let closed = rows.values().all(|row| row.needs.iter().all(|need| rows.contains_key(need)));
+            assert!(closed, "{when}: the graph is closed");
+        }
+    }
 }
 
 /// A folder of a test's own. It is removed when the test passes.

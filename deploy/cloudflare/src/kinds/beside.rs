@@ -17,6 +17,7 @@ pub(super) fn facts(title: &'static str, stable: &'static [&'static str]) -> Fac
         rule: NameRule { length_max: 512, capitals: true, underscores: true },
         recovery: Recovery::Named,
         replacing: &["script"],
+        side_by_side: false,
         stable,
         holds_data: |_: &Data| false,
         dies_with_parent: true,

@@ -131,6 +131,7 @@ impl Kind for Named {
             rule: self.own.rule,
             recovery: Recovery::Named,
             replacing: &[],
+            side_by_side: true,
             stable: &["id", "name"],
             holds_data: |_: &Data| true,
             dies_with_parent: false,

@@ -248,6 +248,7 @@ impl Kind for Scripts {
             rule: NameRule { length_max: SCRIPT_NAME_LENGTH_MAX, capitals: false, underscores: false },
             recovery: Recovery::Named,
             replacing: &[],
+            side_by_side: true,
             stable: &["name", "tag"],
             holds_data: |props: &Data| {
                 let exports = props["exports"].as_object().into_iter().flatten();

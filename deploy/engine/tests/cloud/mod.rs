@@ -163,6 +163,7 @@ impl Kind for Simulated {
             rule: NameRule { length_max: 40, capitals: false, underscores: false },
             recovery: Recovery::Named,
             replacing: &["place"],
+            side_by_side: self.kind != "setting",
             stable: &["id", "name"],
             holds_data: |props: &Data| !props["place"].is_null(),
             dies_with_parent: true,
