@@ -126,14 +126,15 @@ impl From<NameError> for CommandError {
     }
 }
 
+/// The flag `--name` with all of `fqns`.
+fn flag(name: &str, fqns: &[Fqn]) -> String {
+    let fqns: Vec<&str> = fqns.iter().map(Fqn::as_str).collect();
+    format!("`--{name}={}`", fqns.join(","))
+}
+
 impl From<PlanError> for CommandError {
     fn from(error: PlanError) -> Self {
-        let flag = |name: &str, fqns: &[Fqn]| {
-            let fqns: Vec<&str> = fqns.iter().map(Fqn::as_str).collect();
-            format!("`--{name}={}`", fqns.join(","))
-        };
         let hint = match &error {
-            PlanError::DataLoss(fqns) => Some(format!("{} allows that", flag("allow-data-loss", fqns))),
             PlanError::Foreign { fqn, .. } => Some(format!(
                 "{} takes it over; it then stays when the stack is destroyed",
                 flag("adopt", std::slice::from_ref(fqn))
@@ -159,8 +160,11 @@ impl From<StoreError> for CommandError {
 
 impl From<ApplyError> for CommandError {
     fn from(error: ApplyError) -> Self {
-        let command = Self::user(error);
-        command.hint("run the command again: it goes on from where this one stopped")
+        let hint = match &error {
+            ApplyError::DataLoss(fqns) => format!("{} allows that", flag("allow-data-loss", fqns)),
+            _ => "run the command again: it goes on from where this one stopped".into(),
+        };
+        Self::user(error).hint(hint)
     }
 }
 

@@ -1,28 +1,22 @@
 //! `realgar deploy`.
 
-use super::cancel_on_signal;
+use super::Interrupt;
 use crate::{
     args::{DeployArguments, profile},
     error::{CommandError, Outcome},
     output,
     stack::{Place, Target, confirm},
 };
-use realgar_engine::{Outcome as Applied, Plan};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use realgar_engine::{ApplyError, Outcome as Applied, Plan};
 
 pub(crate) fn run(arguments: &DeployArguments) -> Outcome {
-    let stop = Arc::new(AtomicBool::new(false));
-    let handler = stop.clone();
-    let cancel = cancel_on_signal(move || handler.store(true, Ordering::Relaxed))?;
+    let interrupt = Interrupt::catch()?;
     let first = arguments.paths.first().ok_or_else(|| CommandError::usage("name the folder of a Worker"))?;
     let place = Place::find(first, &arguments.stack)?;
-    let target = Target::new(place, &arguments.stack, &arguments.paths, profile(arguments.dev), &cancel)?;
+    let target = Target::new(place, &arguments.stack, &arguments.paths, profile(arguments.dev), &interrupt.cancel)?;
     let plan = target.plan(&arguments.allow)?;
     output::show_text(&target.show(&plan));
-    apply(&target, &plan, "Deploy?", arguments.yes, &stop)?;
+    apply(&target, &plan, "Deploy?", arguments.yes, &interrupt)?;
     for (worker, url) in target.addresses()? {
         output::show_address(&worker, &url);
     }
@@ -34,16 +28,19 @@ pub(crate) fn run(arguments: &DeployArguments) -> Outcome {
 }
 
 /// Does what `plan` says, after asking.
-pub(super) fn apply(target: &Target, plan: &Plan, question: &str, yes: bool, stop: &AtomicBool) -> Outcome {
+pub(super) fn apply(target: &Target, plan: &Plan, question: &str, yes: bool, interrupt: &Interrupt) -> Outcome {
     if plan.is_empty() {
         return Ok(());
     }
-    confirm(question, yes)?;
-    let outcome = target.apply(plan, stop)?;
+    if !plan.data_loss.is_empty() {
+        return Err(ApplyError::DataLoss(plan.data_loss.clone()).into());
+    }
+    confirm(question, yes, interrupt)?;
+    let outcome = target.apply(plan, interrupt.flag())?;
     if outcome.is_complete() {
         return Ok(());
     }
-    if stop.load(Ordering::Relaxed) && outcome.failed.is_empty() {
+    if interrupt.is_set() && outcome.failed.is_empty() {
         return Err(CommandError::interrupted());
     }
     Err(failed(outcome))

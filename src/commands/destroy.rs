@@ -1,6 +1,6 @@
 //! `realgar destroy`.
 
-use super::{cancel_on_signal, deploy::apply};
+use super::{Interrupt, deploy::apply};
 use crate::{
     args::DestroyArguments,
     error::Outcome,
@@ -8,20 +8,14 @@ use crate::{
     stack::{Place, Target},
 };
 use realgar_bundle::Profile;
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
 
 pub(crate) fn run(arguments: &DestroyArguments) -> Outcome {
-    let stop = Arc::new(AtomicBool::new(false));
-    let handler = stop.clone();
-    let cancel = cancel_on_signal(move || handler.store(true, Ordering::Relaxed))?;
+    let interrupt = Interrupt::catch()?;
     let place = Place::find(&arguments.path, &arguments.stack)?;
-    let target = Target::new(place, &arguments.stack, &[], Profile::Release, &cancel)?;
+    let target = Target::new(place, &arguments.stack, &[], Profile::Release, &interrupt.cancel)?;
     let plan = target.plan(&arguments.allow)?;
     output::show_text(&target.show(&plan));
-    apply(&target, &plan, "Destroy?", arguments.yes, &stop)?;
+    apply(&target, &plan, "Destroy?", arguments.yes, &interrupt)?;
     if let Some(local) = &target.local
         && local.stop_if_empty()
     {

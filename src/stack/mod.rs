@@ -6,12 +6,12 @@ mod values;
 
 use crate::{
     args::{AllowArguments, StackArguments},
-    commands::workers_in,
+    commands::{Interrupt, workers_in},
     error::CommandError,
     output,
 };
 pub(crate) use local::Local;
-use realgar_bundle::{BuildOptions, Builder, Bundle, Cancel, Profile, build, read_plain, workspace};
+use realgar_bundle::{BuildOptions, Builder, Bundle, Cancel, Profile, Workspace, build, read_plain, workspace};
 use realgar_cloudflare::{Client, Settings, Worker, declare, kinds};
 use realgar_engine::{
     Allowed, ApplyOptions, Fence, FileStore, Fqn, Holder, Kinds, Observed, Outcome, Plan, Program, Recording, Snapshot,
@@ -21,7 +21,7 @@ use realgar_wire::BindingKind;
 use std::{
     collections::BTreeMap,
     env,
-    io::{IsTerminal, Write},
+    io::IsTerminal,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -40,6 +40,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub(crate) struct Place {
     /// The folder with the state and with the local edge.
     data: PathBuf,
+    /// The folders of the Workers of the workspace.
+    workers: Vec<PathBuf>,
     pub(crate) stack: Stack,
     pub(crate) store: FileStore,
 }
@@ -49,10 +51,13 @@ impl Place {
     pub(crate) fn find(path: &Path, arguments: &StackArguments) -> Result<Self, CommandError> {
         let found = path.canonicalize();
         let folder = found.map_err(|error| CommandError::user(format!("cannot find `{}`: {error}", path.display())))?;
-        let (root, app) = match folder.ancestors().find(|folder| folder.join("Cargo.toml").is_file()) {
-            Some(cargo) => workspace(cargo).map(|workspace| (workspace.root, workspace.app))?,
+        let (root, app, workers) = match folder.ancestors().find(|folder| folder.join("Cargo.toml").is_file()) {
+            Some(cargo) => {
+                let Workspace { root, app, workers, .. } = workspace(cargo)?;
+                (root, app, workers.into_values().collect())
+            }
             // A plain Worker that is in no workspace.
-            None => (folder.clone(), folder.file_name().unwrap_or_default().to_string_lossy().into_owned()),
+            None => (folder.clone(), folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), Vec::new()),
         };
         let stack = Stack::new(&app, &stage(arguments)?).map_err(|error| {
             CommandError::from(error)
@@ -62,7 +67,7 @@ impl Place {
         let data = data(&root);
         let folder = if arguments.local { "local-state" } else { "state" };
         let store = FileStore::new(data.join(folder), Arc::new(SystemClock));
-        Ok(Self { data, stack, store })
+        Ok(Self { data, workers, stack, store })
     }
 }
 
@@ -124,8 +129,14 @@ impl Target {
         profile: Profile,
         cancel: &Cancel,
     ) -> Result<Self, CommandError> {
+        let folders = folders(paths)?;
+        let snapshot = place.store.read(&place.stack)?;
         let mut program = Program::new(place.stack.clone());
-        let workers = build_all(paths, profile, arguments.local, cancel)?;
+        // Workers that were not named stay as they are.
+        if !folders.is_empty() && place.workers.iter().any(|worker| !folders.contains(worker)) {
+            program = program.partial(&snapshot);
+        }
+        let workers = build_all(folders, profile, arguments.local, cancel)?;
         let mut bindings = workers.iter().flat_map(|worker| &worker.bundle.manifest.bindings);
         let has_secrets = bindings.any(|binding| matches!(binding.kind, BindingKind::SecretText {}));
         let key = values::key(&place.data, &place.stack, has_secrets)?;
@@ -139,7 +150,6 @@ impl Target {
         let fence = Fence::new(Arc::new(SystemClock));
         let client = Client::new(settings, fence.clone());
         let kinds = kinds(&client, &place.stack, &files);
-        let snapshot = place.store.read(&place.stack)?;
         Ok(Self { place, local, base, program, kinds, snapshot, fence })
     }
 
@@ -218,8 +228,8 @@ fn is_dead(other: &Holder, own: &Holder) -> bool {
     !own.machine.trim().is_empty() && other.machine == own.machine && process.is_some_and(is_gone)
 }
 
-/// Builds the Workers in `paths`.
-fn build_all(paths: &[PathBuf], profile: Profile, local: bool, cancel: &Cancel) -> Result<Vec<Worker>, CommandError> {
+/// The folders of the Workers in `paths`.
+fn folders(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CommandError> {
     let mut folders = Vec::new();
     for path in paths {
         for folder in workers_in(path)? {
@@ -228,6 +238,16 @@ fn build_all(paths: &[PathBuf], profile: Profile, local: bool, cancel: &Cancel) 
             }
         }
     }
+    Ok(folders)
+}
+
+/// Builds Workers.
+fn build_all(
+    folders: Vec<PathBuf>,
+    profile: Profile,
+    local: bool,
+    cancel: &Cancel,
+) -> Result<Vec<Worker>, CommandError> {
     let build = |path: PathBuf| {
         let bundle = build_one(path.clone(), profile, cancel)?;
         Ok(Worker { values: values::read(&path, &bundle, local)?, bundle })
@@ -251,7 +271,7 @@ fn build_one(path: PathBuf, profile: Profile, cancel: &Cancel) -> Result<Bundle,
 }
 
 /// Asks whether to go on. Without a terminal nothing is asked.
-pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), CommandError> {
+pub(crate) fn confirm(question: &str, yes: bool, interrupt: &Interrupt) -> Result<(), CommandError> {
     if yes {
         return Ok(());
     }
@@ -259,8 +279,6 @@ pub(crate) fn confirm(question: &str, yes: bool) -> Result<(), CommandError> {
         return Err(CommandError::user("there is no terminal to ask on").hint("`--yes` answers the question"));
     }
     output::ask(question);
-    let _ = std::io::stderr().flush();
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(CommandError::user)?;
+    let answer = interrupt.read_line()?;
     if matches!(answer.trim(), "y" | "yes") { Ok(()) } else { Err(CommandError::user("declined")) }
 }

@@ -1,6 +1,6 @@
 //! Plans as text.
 
-use realgar_engine::{Action, Data, Difference, Kinds, OUTPUT, Plan, Reason, Risk, Verb};
+use realgar_engine::{Action, Data, Difference, Fqn, Kinds, OUTPUT, Plan, Reason, Risk, Verb};
 use std::fmt::Write;
 
 /// The longest value that is shown, in characters.
@@ -36,6 +36,10 @@ pub(crate) fn plan(plan: &Plan, kinds: &Kinds, base: &str) -> String {
         for child in plan.changes().filter(|child| child.parent.as_ref() == Some(&action.fqn)) {
             resource(&mut text, child, kinds, "    ");
         }
+    }
+    if !plan.data_loss.is_empty() {
+        let fqns: Vec<&str> = plan.data_loss.iter().map(Fqn::as_str).collect();
+        let _ = writeln!(text, "\nData would be lost. `--allow-data-loss={}` allows that.", fqns.join(","));
     }
     let count = |verbs: &[Verb]| plan.changes().filter(|action| verbs.contains(&action.verb)).count();
     let counts = [

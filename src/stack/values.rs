@@ -71,9 +71,21 @@ pub(super) fn key(data: &Path, stack: &Stack, has_secrets: bool) -> Result<Finge
                 .and_then(|mut file| file.read_exact(&mut bytes))
                 .map_err(|error| failed("make", error))?;
             fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| failed("write", error))?;
-            let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-            file.and_then(|mut file| file.write_all(&bytes)).map_err(|error| failed("write", error))?;
-            Ok(FingerprintKey::new(&bytes))
+            keep(&path, &bytes).map_err(|error| failed("write", error))?;
+            key(data, stack, has_secrets)
         }
+    }
+}
+
+/// Writes a file that only its owner can read, whole or not at all. If there is one by then, that stays.
+fn keep(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let fresh = path.with_extension(format!("new-{}", std::process::id()));
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(content).and_then(|()| file.sync_all())?;
+    let linked = fs::hard_link(&fresh, path);
+    fs::remove_file(&fresh)?;
+    match linked {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked,
     }
 }

@@ -4,6 +4,7 @@
 //! effect is for the engine to find out. When Cloudflare says that there were too many calls, all callers wait.
 
 use crate::codes;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use realgar_engine::{Failure, FailureKind, Fence};
 use serde::Deserialize;
 use serde_json::Value;
@@ -143,7 +144,7 @@ struct ApiMessage {
     meta: Option<Value>,
 }
 
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Deserialize)]
 struct PageInfo {
     #[serde(default)]
     page: Option<u64>,
@@ -151,6 +152,20 @@ struct PageInfo {
     per_page: Option<u64>,
     #[serde(default)]
     total_count: Option<u64>,
+    /// What a call for the next page says. Lists with numbered pages have none.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+impl PageInfo {
+    /// What the call for the next page says in its query. `None` after the last one, and for a list without pages.
+    fn next(self) -> Option<String> {
+        if let Some(cursor) = self.cursor.filter(|cursor| !cursor.is_empty()) {
+            return Some(format!("cursor={}", utf8_percent_encode(&cursor, NON_ALPHANUMERIC)));
+        }
+        let (page, per_page) = (self.page?, self.per_page?);
+        (page.saturating_mul(per_page) < self.total_count?).then(|| format!("page={}", page + 1))
+    }
 }
 
 impl Client {
@@ -180,8 +195,9 @@ impl Client {
     pub(crate) fn list(&self, path: &str, inside: Option<&str>, per_page: u32) -> Result<Vec<Value>, ApiFailure> {
         let separator = if path.contains('?') { '&' } else { '?' };
         let mut all = Vec::new();
-        for page in 1_u64.. {
-            let path = format!("{path}{separator}page={page}&per_page={per_page}");
+        let mut next = "page=1".to_string();
+        loop {
+            let path = format!("{path}{separator}{next}&per_page={per_page}");
             let Envelope { result, result_info, .. } = self.call("GET", &path, &Body::Empty, false)?;
             let entries = inside.map_or(&result, |key| &result[key]);
             let entries = entries.as_array().ok_or_else(|| ApiFailure {
@@ -191,18 +207,10 @@ impl Client {
                 changes: false,
             })?;
             all.extend(entries.iter().cloned());
-            let is_last = match result_info {
-                Some(PageInfo { page: Some(page), per_page: Some(per_page), total_count: Some(total) }) => {
-                    page.saturating_mul(per_page) >= total
-                }
-                // A list without paging is whole.
-                _ => true,
-            };
-            if is_last || entries.is_empty() {
-                break;
-            }
+            let following = result_info.and_then(PageInfo::next).filter(|_| !entries.is_empty());
+            let Some(following) = following else { return Ok(all) };
+            next = following;
         }
-        Ok(all)
     }
 
     /// Asks a question that has a body. It changes nothing.

@@ -33,7 +33,7 @@ const CODES: [(u32, &str); 24] = [
 
 /// The codes of answers that something which a script binds does not exist. They also come for a while after it was made, for each kind
 /// of resource another one.
-const UNSEEN: [u32; 9] = [10041, 10061, 10085, 10143, 10144, 10181, 10182, 11000, 100_146];
+const UNSEEN: [u32; 11] = [7404, 10007, 10041, 10061, 10085, 10143, 10144, 10181, 10182, 11000, 100_146];
 
 /// Whether the code says that something which was referred to is not there.
 pub(crate) fn is_unseen(code: u32) -> bool {

@@ -38,8 +38,8 @@ pub enum DeclareError {
     TwoWorkers(String),
     /// A Worker is bound to one that is not among them.
     #[error(
-        "the binding `{binding}` of the Worker `{script}` leads to the Worker `{target}`, which is not deployed here; name its folder \
-         too, or correct the name"
+        "the binding `{binding}` of the Worker `{script}` leads to the Worker `{target}`, which is neither deployed nor named here; name \
+         its folder too, or correct the name"
     )]
     NoTarget {
         /// The Worker.
@@ -118,7 +118,7 @@ pub fn declare(program: &mut Program, workers: &[Worker], key: &FingerprintKey) 
     let scripts: BTreeSet<&str> = workers.iter().map(|worker| worker.bundle.manifest.worker.script.as_str()).collect();
     for Worker { bundle, values } in workers {
         let fqn = Fqn::new(&*bundle.manifest.worker.script)?;
-        check(&bundle.manifest, &scripts)?;
+        check(&bundle.manifest, &scripts, program)?;
         Declaring { program, files: &mut files, bundle, values, key, fqn }.worker()?;
     }
     Ok(files)
@@ -305,7 +305,7 @@ impl Declaring<'_> {
 }
 
 /// Refuses what leads nowhere, and what would be left out without a word.
-fn check(manifest: &Manifest, scripts: &BTreeSet<&str>) -> Result<(), DeclareError> {
+fn check(manifest: &Manifest, scripts: &BTreeSet<&str>, program: &Program) -> Result<(), DeclareError> {
     let script = || manifest.worker.script.clone();
     let not_yet = |what: String| Err(DeclareError::NotYet { script: script(), what });
     let is_transfer = |change: &&ClassChange| {
@@ -316,7 +316,10 @@ fn check(manifest: &Manifest, scripts: &BTreeSet<&str>) -> Result<(), DeclareErr
     }
     for Binding { name, kind } in &manifest.bindings {
         let target = kind.target().and_then(|target| target.script);
-        if let Some(target) = target.filter(|target| !scripts.contains(target)) {
+        let target = target.filter(|target| !scripts.contains(target));
+        if let Some(target) = target
+            && !Fqn::new(target).is_ok_and(|fqn| program.has_elsewhere(&fqn))
+        {
             return Err(DeclareError::NoTarget { script: script(), binding: name.clone(), target: target.into() });
         }
         if let BindingKind::SecretsStoreSecret { .. } = kind {

@@ -4,8 +4,8 @@
 //! call fails leaves the rest alone, but for what waits for it.
 
 use crate::{
-    Action, AnyKind, Data, DataError, Event, Failure, FailureKind, Fence, Found, Fqn, Intent, Kinds, Plan, Reason,
-    Recorded, Recording, Reference, Replaced, Row, Snapshot, StepId, StoreError, Verb, Wanted,
+    Action, AnyKind, Data, DataError, Event, Failure, FailureKind, Fence, Found, Fqn, Intent, Kinds, Origin, Plan,
+    Reason, Recorded, Recording, Reference, Replaced, Row, Snapshot, StepId, StoreError, Verb, Wanted,
     call::{self, Call},
     data,
     graph::Graph,
@@ -15,6 +15,7 @@ use crate::{
 use sha2::{Digest, Sha256};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::{self, AssertUnwindSafe},
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError},
@@ -73,6 +74,9 @@ pub enum ApplyError {
     /// The state is another one than the plan was made from.
     #[error("the state has changed since the plan was made")]
     Stale,
+    /// Data would be lost.
+    #[error("the data of {} would be lost", plan::list(.0))]
+    DataLoss(Vec<Fqn>),
     /// The state cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -97,6 +101,10 @@ pub fn apply(
     options: &ApplyOptions<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome, ApplyError> {
+    if !plan.data_loss.is_empty() {
+        recording.finish()?;
+        return Err(ApplyError::DataLoss(plan.data_loss.clone()));
+    }
     let Snapshot { birth, serial, .. } = recording.snapshot();
     let is_same_stack = *birth == plan.birth || plan.birth.is_empty();
     if !is_same_stack || *serial != plan.serial {
@@ -201,9 +209,14 @@ impl<'a> Run<'a> {
         answers: mpsc::Sender<Answer<'a>>,
     ) {
         let kind = self.kinds.get(&action.kind);
-        let fresh = action.needs.iter().any(|need| self.made.contains(need));
+        let fresh = self.made.contains(&action.fqn) || action.needs.iter().any(|need| self.made.contains(need));
         scope.spawn(move || {
-            let result = kind.map_or_else(|| Err(no_kind(action)), |kind: &dyn AnyKind| call::make(kind, &call, fresh));
+            let make = |kind: &dyn AnyKind| {
+                // A call that panics must not leave the run waiting for its answer.
+                let made = panic::catch_unwind(AssertUnwindSafe(|| call::make(kind, &call, fresh)));
+                made.unwrap_or_else(|_| Err(Failure::new(FailureKind::Unanswered, "the call panicked")))
+            };
+            let result = kind.map_or_else(|| Err(no_kind(action)), make);
             // The receiver is gone if the run has ended with an error. The journal then has the intent.
             let _ = answers.send(Answer { action, result });
         });
@@ -262,15 +275,19 @@ impl<'a> Run<'a> {
             row = self.recording.snapshot().rows.get(fqn).cloned();
         }
         let found = action.found.as_ref().map(|found| found.attributes.clone());
-        let (instance, props, attributes) = match row {
-            Some(row) => (row.instance, row.desired, found.unwrap_or(row.attributes)),
-            None => (self.new_instance(fqn), Data::Null, found.unwrap_or_default()),
+        let (instance, props, pending, attributes) = match row {
+            Some(row) => {
+                let pending = row.pending.map(|pending| pending.desired);
+                (row.instance, row.desired, pending, found.unwrap_or(row.attributes))
+            }
+            None => (self.new_instance(fqn), Data::Null, None, found.unwrap_or_default()),
         };
         let Wanted { fqn, instance, name, props: wanted, .. } = self.intend(action, instance, false)?;
         let wanted = wanted.unwrap_or_default();
         // Of one that the state does not know, nobody knows what it was like before.
         let props = if props.is_null() { wanted.clone() } else { props };
-        Ok(Call::Update(Recorded { fqn, instance, name, props, attributes }, wanted))
+        let (intact, adopted) = (action.intact, action.origin == Origin::Adopted);
+        Ok(Call::Update(Recorded { fqn, instance, name, props, pending, attributes, intact, adopted }, wanted))
     }
 
     /// Records that the resource of `action` is about to be made or changed.
@@ -296,7 +313,8 @@ impl<'a> Run<'a> {
         };
         self.recording.append(&Event::Intended { fqn: action.fqn.clone(), intent: Box::new(intent) })?;
         let (fqn, name) = (action.fqn.clone(), action.name.clone());
-        Ok(Wanted { fqn, instance, name, props: Some(props), attributes: None })
+        let adopted = action.origin == Origin::Adopted;
+        Ok(Wanted { fqn, instance, name, props: Some(props), attributes: None, adopted })
     }
 
     /// Records that something which was replaced is about to be deleted, and returns the call.
@@ -305,10 +323,8 @@ impl<'a> Run<'a> {
         let fqn = action.fqn.clone();
         self.recording.append(&Event::Discarding { fqn: fqn.clone(), instance: old.instance.clone() })?;
         let Replaced { instance, name, desired, attributes, .. } = old.clone();
-        Ok(Some(match attributes {
-            Data::Null => Call::DeleteIfThere(Wanted { fqn, instance, name, props: Some(desired), attributes: None }),
-            attributes => Call::Delete(Recorded { fqn, instance, name, props: desired, attributes }),
-        }))
+        let wanted = Wanted { fqn, instance, name, props: Some(desired), attributes: None, adopted: false };
+        Ok(Some(deletion_of(wanted, attributes)))
     }
 
     /// An id that no other instance of this stack has: events have different numbers.
@@ -387,11 +403,19 @@ impl<'a> Run<'a> {
 fn deletion(action: &Action, row: &Row) -> Call {
     let props = row.intended_props().clone();
     let Row { fqn, instance, name, attributes, .. } = row.clone();
-    match (&action.found, attributes) {
-        (Some(found), _) => Call::Delete(Recorded { fqn, instance, name, props, attributes: found.attributes.clone() }),
-        (None, Data::Null) => Call::DeleteIfThere(Wanted { fqn, instance, name, props: Some(props), attributes: None }),
-        (None, attributes) => Call::Delete(Recorded { fqn, instance, name, props, attributes }),
+    let found = action.found.as_ref().map(|found| found.attributes.clone());
+    let wanted = Wanted { fqn, instance, name, props: Some(props), attributes: None, adopted: false };
+    deletion_of(wanted, found.unwrap_or(attributes))
+}
+
+/// The call that deletes a resource with these attributes. If they are not known, it is looked for first.
+fn deletion_of(wanted: Wanted<Data, Data>, attributes: Data) -> Call {
+    if attributes.is_null() {
+        return Call::DeleteIfThere(wanted);
     }
+    let Wanted { fqn, instance, name, props, adopted, .. } = wanted;
+    let props = props.unwrap_or_default();
+    Call::Delete(Recorded { fqn, instance, name, props, pending: None, attributes, intact: false, adopted })
 }
 
 fn no_kind(action: &Action) -> Failure {

@@ -44,17 +44,19 @@ pub(crate) fn make(kind: &dyn AnyKind, call: &Call, fresh: bool) -> Result<Optio
 fn make_once(kind: &dyn AnyKind, call: &Call) -> Result<Option<Found<Data>>, Failure> {
     match call {
         Call::Create(wanted) => create(kind, wanted).map(Some),
-        Call::CreateUnlessThere(wanted) => match find(kind, wanted)? {
-            Some(found) => Ok(Some(found)),
+        Call::CreateUnlessThere(wanted) => match find_own(kind, wanted)? {
+            // It may have been made from other properties than it is to have now.
+            Some(found) => {
+                let recorded = unsure(wanted, found);
+                repeat(|| kind.update(&recorded, &recorded.props)).map(Some)
+            }
             None => create(kind, wanted).map(Some),
         },
         Call::Update(recorded, props) => repeat(|| kind.update(recorded, props)).map(Some),
         Call::Delete(recorded) => repeat(|| kind.delete(recorded)).map(|()| None),
         Call::DeleteIfThere(wanted) => {
-            let Some(found) = find(kind, wanted)? else { return Ok(None) };
-            let Wanted { fqn, instance, name, props, .. } = wanted.clone();
-            let props = props.unwrap_or_default();
-            let recorded = Recorded { fqn, instance, name, props, attributes: found.attributes };
+            let Some(found) = find(kind, wanted)?.filter(|found| found.ours) else { return Ok(None) };
+            let recorded = unsure(wanted, found);
             repeat(|| kind.delete(&recorded)).map(|()| None)
         }
     }
@@ -63,18 +65,43 @@ fn make_once(kind: &dyn AnyKind, call: &Call) -> Result<Option<Found<Data>>, Fai
 /// Makes a resource. If the answer is lost, a look says whether it was made.
 fn create(kind: &dyn AnyKind, wanted: &Wanted<Data, Data>) -> Result<Found<Data>, Failure> {
     let mut made = kind.create(wanted);
+    let mut lost = false;
     for _ in 1..ATTEMPTS {
         match made {
             Err(failure) if failure.kind == FailureKind::Unanswered => {
-                made = match find(kind, wanted)? {
+                lost = true;
+                made = match find_own(kind, wanted)? {
                     Some(found) => Ok(found),
                     None => kind.create(wanted),
                 };
+            }
+            // The name is taken, it says: by what the lost call has made, if that is visible by now.
+            Err(failure) if failure.kind == FailureKind::Refused && lost => {
+                made = find_own(kind, wanted)?.ok_or(failure);
+                break;
             }
             made => return made,
         }
     }
     made
+}
+
+/// What is known of a resource that was found, and of which nobody knows what it was made from.
+fn unsure(wanted: &Wanted<Data, Data>, found: Found<Data>) -> Recorded<Data, Data> {
+    let Wanted { fqn, instance, name, props, adopted, .. } = wanted.clone();
+    let props = props.unwrap_or_default();
+    Recorded { fqn, instance, name, props, pending: None, attributes: found.attributes, intact: false, adopted }
+}
+
+/// As [`find`]. Somebody else's resource is an error.
+fn find_own(kind: &dyn AnyKind, wanted: &Wanted<Data, Data>) -> Result<Option<Found<Data>>, Failure> {
+    match find(kind, wanted)? {
+        Some(found) if !found.ours && !wanted.adopted => {
+            let message = format!("the {} `{}` exists, and is not known to be ours", kind.facts().title, wanted.name);
+            Err(Failure::new(FailureKind::Refused, message))
+        }
+        found => Ok(found),
+    }
 }
 
 fn find(kind: &dyn AnyKind, wanted: &Wanted<Data, Data>) -> Result<Option<Found<Data>>, Failure> {

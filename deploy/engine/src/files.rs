@@ -12,11 +12,13 @@ use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     fmt,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{ErrorKind, Read, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
 /// The version of the format of the folder, in `.stack.json`.
@@ -26,6 +28,9 @@ const HEAD: &str = ".stack.json";
 const JOURNAL: &str = ".journal";
 const LEASE_FILE: &str = ".lease.json";
 const LOCK: &str = ".lock";
+/// How often, and after which pauses, a lock is tried that another process holds. A process that was stopped may hold it for ever.
+const LOCK_ATTEMPTS: u32 = 600;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// The longest name of a row's file that is made of its FQN alone, in bytes. File systems allow 255.
 const FILE_NAME_MAX: usize = 200;
 
@@ -300,8 +305,15 @@ fn random_id() -> Result<String, StoreError> {
 fn lock(folder: &Path) -> Result<File, StoreError> {
     let path = folder.join(LOCK);
     let file = create(&path, true)?;
-    file.lock().map_err(io("lock", &path))?;
-    Ok(file)
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // It is held for as long as a write takes.
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(io("lock", &path)(error)),
+        }
+    }
+    Err(StoreError::Locked { path })
 }
 
 fn create_folder(folder: &Path) -> Result<(), StoreError> {

@@ -43,7 +43,7 @@ pub enum Recovery {
 pub struct Wanted<Props, Attributes> {
     /// The resource.
     pub fqn: Fqn,
-    /// What tells it from others of the same name.
+    /// What tells it from others of the same name. Empty for one that the state does not know.
     pub instance: String,
     /// Its name at Cloudflare.
     pub name: Name,
@@ -51,6 +51,8 @@ pub struct Wanted<Props, Attributes> {
     pub props: Option<Props>,
     /// Its attributes, if it was made before.
     pub attributes: Option<Attributes>,
+    /// Whether somebody else made it, and the user said that it is ours. Then it carries no mark of ours.
+    pub adopted: bool,
 }
 
 /// What is there.
@@ -61,7 +63,9 @@ pub struct Found<Attributes> {
     /// Its properties in the form in which the state keeps them, as far as Cloudflare tells them. A property that the program does
     /// not have is left out, so that somebody else's value is no difference.
     pub effective: Data,
-    /// Whether it carries proof that this stack made it.
+    /// Whether it is the resource that was asked for, and not another one of its name: it has the id that the state knows, or carries
+    /// proof that this stack made it, or was adopted. Where there is no other proof, a call of ours that was not answered is one
+    /// ([`Wanted::instance`]), because nothing was there when that was planned.
     pub ours: bool,
     /// What somebody else has added, and stays.
     pub notes: Vec<String>,
@@ -83,10 +87,16 @@ pub struct Recorded<Props, Attributes> {
     pub instance: String,
     /// Its name at Cloudflare.
     pub name: Name,
-    /// Its properties.
+    /// Its properties, as the last call had them that was answered.
     pub props: Props,
+    /// The properties of a call that was not answered: it may have them.
+    pub pending: Option<Props>,
     /// What became known when it was made.
     pub attributes: Attributes,
+    /// Whether it is known to be as the last call left it. If not, a call must not rely on any of its properties.
+    pub intact: bool,
+    /// Whether somebody else made it, and it became ours.
+    pub adopted: bool,
 }
 
 /// A kind of resources. Each call has one effect. Each may be repeated: after a run that was cut off, the next run makes it again.
@@ -147,8 +157,8 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
-    /// Whether data of the user is lost on the way from `old` properties to `new` ones.
-    fn loses_data(&self, old: &Self::Props, new: &Self::Props) -> bool {
+    /// Whether data of the user is lost on the way from `old` properties to `new` ones. `None` if nobody knows what it was like.
+    fn loses_data(&self, old: Option<&Self::Props>, new: &Self::Props) -> bool {
         let _ = (old, new);
         false
     }
@@ -223,7 +233,7 @@ pub trait AnyKind: Send + Sync {
     /// As [`Kind::refusal`]. Properties that cannot be read are not refused here: the call refuses them.
     fn refusal(&self, old: &Data, new: &Data, effective: Option<&Data>) -> Option<String>;
     /// As [`Kind::loses_data`].
-    fn loses_data(&self, old: &Data, new: &Data) -> bool;
+    fn loses_data(&self, old: Option<&Data>, new: &Data) -> bool;
 }
 
 impl<K: Kind> AnyKind for K {
@@ -258,35 +268,50 @@ impl<K: Kind> AnyKind for K {
     }
 
     fn refusal(&self, old: &Data, new: &Data, effective: Option<&Data>) -> Option<String> {
-        let (old, new) = both::<K>(old, new)?;
-        Kind::refusal(self, &old, &new, effective)
+        Kind::refusal(self, &props::<K>(old)?, &props::<K>(new)?, effective)
     }
 
-    fn loses_data(&self, old: &Data, new: &Data) -> bool {
-        both::<K>(old, new).is_some_and(|(old, new)| Kind::loses_data(self, &old, &new))
+    fn loses_data(&self, old: Option<&Data>, new: &Data) -> bool {
+        let Some(new) = props::<K>(new) else { return false };
+        Kind::loses_data(self, old.and_then(props::<K>).as_ref(), &new)
     }
 }
 
-fn both<K: Kind>(old: &Data, new: &Data) -> Option<(K::Props, K::Props)> {
-    let read = |props| <K::Props as Deserialize>::deserialize(props).ok();
-    Some((read(old)?, read(new)?))
+/// The properties, if they have the form of the kind.
+fn props<K: Kind>(data: &Data) -> Option<K::Props> {
+    <K::Props as Deserialize>::deserialize(data).ok()
 }
 
 fn typed_wanted<P: DeserializeOwned, A: DeserializeOwned>(
     wanted: &Wanted<Data, Data>,
 ) -> Result<Wanted<P, A>, Failure> {
-    let Wanted { fqn, instance, name, props, attributes } = wanted;
+    let Wanted { fqn, instance, name, props, attributes, adopted } = wanted;
     let props = props.as_ref().map(|props| decode(fqn, "properties", props)).transpose()?;
     let attributes = attributes.as_ref().map(|attributes| decode(fqn, "attributes", attributes)).transpose()?;
-    Ok(Wanted { fqn: fqn.clone(), instance: instance.clone(), name: name.clone(), props, attributes })
+    Ok(Wanted {
+        fqn: fqn.clone(),
+        instance: instance.clone(),
+        name: name.clone(),
+        props,
+        attributes,
+        adopted: *adopted,
+    })
 }
 
 fn typed_recorded<P: DeserializeOwned, A: DeserializeOwned>(
     recorded: &Recorded<Data, Data>,
 ) -> Result<Recorded<P, A>, Failure> {
-    let Recorded { fqn, instance, name, props, attributes } = recorded;
-    let (props, attributes) = (decode(fqn, "properties", props)?, decode(fqn, "attributes", attributes)?);
-    Ok(Recorded { fqn: fqn.clone(), instance: instance.clone(), name: name.clone(), props, attributes })
+    let Recorded { fqn, instance, name, props, pending, attributes, intact, adopted } = recorded;
+    Ok(Recorded {
+        fqn: fqn.clone(),
+        instance: instance.clone(),
+        name: name.clone(),
+        props: decode(fqn, "properties", props)?,
+        pending: pending.as_ref().map(|props| decode(fqn, "properties", props)).transpose()?,
+        attributes: decode(fqn, "attributes", attributes)?,
+        intact: *intact,
+        adopted: *adopted,
+    })
 }
 
 fn decode<T: DeserializeOwned>(fqn: &Fqn, what: &str, data: &Data) -> Result<T, Failure> {

@@ -1,6 +1,6 @@
 //! What is there now: the answers of Cloudflare about the resources that a program has or that the state knows.
 
-use crate::{AnyKind, Data, Failure, Found, Fqn, Kinds, Name, Program, Reference, Snapshot, Wanted, data};
+use crate::{AnyKind, Data, Failure, Found, Fqn, Kinds, Name, Origin, Program, Reference, Snapshot, Wanted, data};
 use std::{
     collections::{BTreeMap, BTreeSet},
     thread,
@@ -17,25 +17,28 @@ pub enum Observation {
 
 /// What a look at Cloudflare said about all resources. A resource that is missing here was not looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Observed(BTreeMap<Fqn, Observation>);
+pub struct Observed {
+    all: BTreeMap<Fqn, Observation>,
+    looked: bool,
+}
 
 impl Observed {
     /// The observation of `fqn`, if it was looked for.
     #[must_use]
     pub fn get(&self, fqn: &Fqn) -> Option<&Observation> {
-        self.0.get(fqn)
+        self.all.get(fqn)
     }
 
-    /// Whether anything was looked for at all.
+    /// Whether anybody looked.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    pub fn looked(&self) -> bool {
+        self.looked
     }
 }
 
 impl FromIterator<(Fqn, Observation)> for Observed {
     fn from_iter<T: IntoIterator<Item = (Fqn, Observation)>>(iter: T) -> Self {
-        Self(iter.into_iter().collect())
+        Self { all: iter.into_iter().collect(), looked: true }
     }
 }
 
@@ -46,7 +49,7 @@ impl FromIterator<(Fqn, Observation)> for Observed {
 /// When Cloudflare does not tell. What cannot be seen is never taken for absent.
 pub fn observe(program: &Program, snapshot: &Snapshot, kinds: &Kinds) -> Result<Observed, Failure> {
     let mut open: BTreeSet<&Fqn> = program.resources().keys().chain(snapshot.rows.keys()).collect();
-    let mut observed = Observed::default();
+    let mut observed = Observed { looked: true, ..Observed::default() };
     loop {
         let all = open.iter().filter_map(|fqn| wanted(program, snapshot, &observed, fqn, kinds));
         let (known, unknown): (Vec<Sought<'_>>, Vec<_>) = all.partition(|(_, wanted)| wanted.props.is_some());
@@ -58,7 +61,7 @@ pub fn observe(program: &Program, snapshot: &Snapshot, kinds: &Kinds) -> Result<
         for (_, wanted) in &now {
             open.remove(&wanted.fqn);
         }
-        observed.0.extend(ask_all(now)?);
+        observed.all.extend(ask_all(now)?);
     }
 }
 
@@ -106,7 +109,8 @@ fn wanted<'a>(
         let props = row.intended_props().clone();
         let attributes = (!row.attributes.is_null()).then(|| row.attributes.clone());
         let (instance, name) = (row.instance.clone(), row.name.clone());
-        let wanted = Wanted { fqn: fqn.clone(), instance, name, props: Some(props), attributes };
+        let adopted = row.origin == Origin::Adopted;
+        let wanted = Wanted { fqn: fqn.clone(), instance, name, props: Some(props), attributes, adopted };
         return Some((kinds.get(&row.kind)?, wanted));
     }
     let declared = program.resources().get(fqn)?;
@@ -123,7 +127,8 @@ fn wanted<'a>(
     };
     let props = data::resolve(&declared.props, &find).ok();
     let props = props.filter(|props| matches!(data::unknown(props), Ok(None)));
-    Some((kind, Wanted { fqn: fqn.clone(), instance: String::new(), name, props, attributes: None }))
+    let instance = String::new();
+    Some((kind, Wanted { fqn: fqn.clone(), instance, name, props, attributes: None, adopted: false }))
 }
 
 /// The name that a resource of `program` has at Cloudflare.

@@ -85,6 +85,8 @@ pub enum Reason {
     Undeclared,
     /// The program no longer has it, and it is to stay.
     Retained,
+    /// It belongs to a part of the program that was left out.
+    Elsewhere,
     /// The state has it, and no provider has its kind.
     UnknownKind,
     /// It vanishes with the resource that it belongs to.
@@ -111,6 +113,7 @@ impl fmt::Display for Reason {
             Self::Lost => f.write_str("it exists with our mark, and the state does not know it"),
             Self::Adopted => f.write_str("it exists, and `--adopt` takes it over"),
             Self::Undeclared => f.write_str("no longer in the program"),
+            Self::Elsewhere => f.write_str("belongs to Workers that were not named; it stays as it is"),
             Self::UnknownKind => f.write_str("of a kind that this version does not know; it is left alone"),
             Self::Retained => f.write_str("no longer in the program, and to be retained"),
             Self::WithParent(fqn) => write!(f, "vanishes with `{fqn}`"),
@@ -165,6 +168,8 @@ pub struct Action {
     pub name: Name,
     /// How often it was replaced by a new one beside it.
     pub generation: u32,
+    /// Whether it is known to be as the last call left it.
+    pub intact: bool,
     /// The properties in which the program and the state differ.
     pub differences: Vec<Difference>,
     /// The properties that it is to have. Attributes that are not known yet are still in the places where they will stand. Null for one
@@ -206,6 +211,8 @@ pub struct Plan {
     pub serial: u64,
     /// Whether Cloudflare was asked what is there.
     pub observed: bool,
+    /// The resources whose data would be lost, and that the user has not named. As long as there are any, the plan is not applied.
+    pub data_loss: Vec<Fqn>,
     /// The actions, in the order of the names of their resources. Each resource has one, or two: see [`StepId`].
     pub actions: Vec<Action>,
 }
@@ -239,9 +246,6 @@ pub enum PlanError {
     /// The program makes no sense.
     #[error(transparent)]
     Program(#[from] ProgramError),
-    /// Data would be lost.
-    #[error("the data of {} would be lost", list(.0))]
-    DataLoss(Vec<Fqn>),
     /// Somebody else's resource has the name.
     #[error("a {title} called `{name}` exists and is not known to be ours, and `{fqn}` would take it over")]
     Foreign {
@@ -295,7 +299,7 @@ pub enum PlanError {
     },
 }
 
-fn list(names: &[Fqn]) -> String {
+pub(crate) fn list(names: &[Fqn]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
@@ -319,9 +323,11 @@ pub fn plan(
         actions: BTreeMap::new(),
         first: BTreeMap::new(),
         last: BTreeMap::new(),
+        strict: BTreeSet::new(),
     };
-    for Ordered { resource, needs } in program.in_order(kinds)? {
-        let action = planner.declared(resource, needs)?;
+    for ordered in program.in_order(kinds)? {
+        let resource = ordered.resource;
+        let action = planner.declared(ordered)?;
         planner.actions.insert(resource.fqn.clone(), action);
     }
     let gone: Vec<&Row> = snapshot.rows.values().filter(|row| !program.resources().contains_key(&row.fqn)).collect();
@@ -333,11 +339,13 @@ pub fn plan(
     planner.discard();
     planner.break_cycles()?;
     planner.check()?;
+    let data_loss = planner.data_loss();
     Ok(Plan {
+        data_loss,
         stack: program.stack().clone(),
         birth: snapshot.birth.clone(),
         serial: snapshot.serial,
-        observed: !observed.is_empty(),
+        observed: observed.looked(),
         actions: planner.into_actions(),
     })
 }
@@ -354,6 +362,8 @@ struct Planner<'a> {
     first: BTreeMap<Fqn, Action>,
     /// The last actions, of those that were replaced.
     last: BTreeMap<Fqn, Action>,
+    /// Waits without which something would be taken away that is still in use.
+    strict: BTreeSet<(StepId, StepId)>,
 }
 
 /// What was decided about a resource that the program has.
@@ -371,7 +381,7 @@ impl Choice {
 
 impl Planner<'_> {
     /// The action for a resource that the program has. All that it is made from have theirs.
-    fn declared(&self, resource: &Resource, needs: BTreeSet<Fqn>) -> Result<Action, PlanError> {
+    fn declared(&self, Ordered { resource, needs, refers }: Ordered<'_>) -> Result<Action, PlanError> {
         let Resource { fqn, kind: kind_name, .. } = resource;
         let no_kind = || ProgramError::NoKind { fqn: fqn.clone(), kind: (*kind_name).into() };
         let kind = self.kinds.get(kind_name).ok_or_else(no_kind)?;
@@ -387,35 +397,44 @@ impl Planner<'_> {
             if is_own_name { Some(name.text.clone().into()) } else { self.attribute(reference) }
         };
         let in_program = |error| ProgramError::Data { fqn: fqn.clone(), error };
-        let props = match needs.is_empty() {
-            true => Cow::Borrowed(&resource.props),
-            false => Cow::Owned(data::resolve(&resource.props, &find).map_err(in_program)?),
+        let props = match refers {
+            false => Cow::Borrowed(&resource.props),
+            true => Cow::Owned(data::resolve(&resource.props, &find).map_err(in_program)?),
         };
         let found = match self.observed.get(fqn) {
-            Some(Observation::Present(found)) if row.is_none_or(|row| row.attributes.is_null()) => Some(found),
+            // What is known of it may have changed behind our back.
+            Some(Observation::Present(found)) if row.is_none_or(|row| row.attributes != found.attributes) => {
+                Some(found)
+            }
             _ => None,
         };
+        let foreign = || PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: name.text.clone() };
+        let adopted = self.allowed.adopt.contains(fqn);
         let choice = match (row, found) {
+            // Ours is gone, and somebody else has made another one of its name.
+            (Some(row), _) if !self.is_ours(row) && !adopted => return Err(foreign()),
+            (Some(row), _) if !self.is_ours(row) => Choice::new(Verb::Adopt, Reason::Adopted),
             (Some(row), _) => self.recorded(resource, row, kind, &props, &name, &needs)?,
             (None, None) => Choice::new(Verb::Create, Reason::New),
             (None, Some(found)) if found.ours => Choice::new(Verb::Adopt, Reason::Lost),
-            (None, Some(_)) if self.allowed.adopt.contains(fqn) => Choice::new(Verb::Adopt, Reason::Adopted),
-            (None, Some(_)) => {
-                return Err(PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: name.text });
-            }
+            (None, Some(_)) if adopted => Choice::new(Verb::Adopt, Reason::Adopted),
+            (None, Some(_)) => return Err(foreign()),
         };
         if choice.verb == Verb::Supersede {
             generation += 1;
             name = name_of(self.program, fqn, None, kind, generation);
         }
         let origin = match (row, &choice.reason) {
+            // What is made anew is made by us.
+            (Some(_), _) if matches!(choice.verb, Verb::Create | Verb::Replace | Verb::Supersede) => Origin::Created,
+            (_, Reason::Adopted) => Origin::Adopted,
             (Some(row), _) => row.origin,
-            (None, Reason::Adopted) => Origin::Adopted,
             (None, _) => Origin::Created,
         };
         let risk = match (choice.verb, row) {
             (Verb::Replace, Some(row)) => deletion_risk(kind, row),
-            (Verb::Update, Some(row)) if kind.loses_data(&row.desired, &props) => Risk::DataLoss,
+            (Verb::Update, Some(row)) if self.loses_data(kind, row, &props) => Risk::DataLoss,
+            (Verb::Adopt, _) if kind.loses_data(None, &props) => Risk::DataLoss,
             (Verb::Update | Verb::Adopt, _) if kind.facts().restarts => Risk::Restarts,
             _ => Risk::None,
         };
@@ -428,6 +447,7 @@ impl Planner<'_> {
             risk,
             name,
             generation,
+            intact: row.is_some_and(|row| self.is_intact(row)),
             differences: choice.differences,
             // Of one that stays as it is, nobody asks for them.
             props: if choice.verb == Verb::Keep { Data::Null } else { props.into_owned() },
@@ -442,6 +462,28 @@ impl Planner<'_> {
                 _ => Vec::new(),
             },
         })
+    }
+
+    /// Whether what was seen under the name of `row` is the resource that the row is about.
+    fn is_ours(&self, row: &Row) -> bool {
+        !matches!(self.observed.get(&row.fqn), Some(Observation::Present(found)) if !found.ours)
+    }
+
+    /// Whether a resource is known to be as the last call left it.
+    fn is_intact(&self, row: &Row) -> bool {
+        let seen = match self.observed.get(&row.fqn) {
+            Some(Observation::Present(found)) => found.effective == row.effective,
+            Some(Observation::Absent) => false,
+            None => true,
+        };
+        seen && row.is_settled()
+    }
+
+    /// Whether data is lost on the way to `props`. What a call that was not answered may have made counts too.
+    fn loses_data(&self, kind: &dyn AnyKind, row: &Row, props: &Data) -> bool {
+        let old = Some(&row.desired).filter(|old| !old.is_null());
+        kind.loses_data(old, props)
+            || row.pending.as_ref().is_some_and(|pending| kind.loses_data(Some(&pending.desired), props))
     }
 
     /// The choice for a resource that the program and the state have.
@@ -505,7 +547,7 @@ impl Planner<'_> {
             return Ok(Choice { verb: Verb::Update, reason, differences });
         }
         if let Some(Observation::Present(found)) = observation
-            && found.effective != row.effective
+            && (found.effective != row.effective || found.attributes != row.attributes)
         {
             let differences = changes(&found.effective, &row.effective);
             return Ok(Choice { verb: Verb::Update, reason: Reason::Drifted, differences });
@@ -517,7 +559,10 @@ impl Planner<'_> {
     /// The attribute of a resource, if it is known before anything is done.
     fn attribute(&self, reference: &Reference) -> Option<Data> {
         let Reference { of, attribute } = reference;
-        let resource = self.program.resources().get(of)?;
+        let row = self.snapshot.rows.get(of);
+        let Some(resource) = self.program.resources().get(of) else {
+            return row.filter(|_| self.program.has_elsewhere(of))?.attributes.get(attribute).cloned();
+        };
         let stable = self.kinds.get(resource.kind)?.facts().stable.contains(&attribute.as_str());
         let known = match self.actions.get(of).map(|action| action.verb) {
             Some(Verb::Keep | Verb::Note) => true,
@@ -526,10 +571,10 @@ impl Planner<'_> {
             // It is made from the one that asks, so its action is not chosen yet.
             None => stable,
         };
-        let there = match (self.observed.get(of), self.snapshot.rows.get(of)) {
+        let there = match (self.observed.get(of), row) {
             (Some(Observation::Absent), _) => None,
-            (_, Some(row)) if !row.attributes.is_null() => Some(&row.attributes),
             (Some(Observation::Present(found)), row) if row.is_some() || found.ours => Some(&found.attributes),
+            (_, Some(row)) => Some(&row.attributes),
             _ => None,
         };
         there.filter(|_| known)?.get(attribute).cloned()
@@ -538,9 +583,15 @@ impl Planner<'_> {
     /// The action for a resource that only the state has.
     fn undeclared(&self, row: &Row) -> Action {
         let kind = self.kinds.get(&row.kind);
-        let vanished = matches!(self.observed.get(&row.fqn), Some(Observation::Absent));
-        let stays = row.policy == Policy::Retain || row.origin == Origin::Adopted;
+        let vanished = matches!(self.observed.get(&row.fqn), Some(Observation::Absent)) || !self.is_ours(row);
+        let parent = row.parent.as_ref().and_then(|parent| self.snapshot.rows.get(parent));
+        let is_part = row.parent.as_ref().is_some_and(|parent| self.program.resources().contains_key(parent));
+        // What belongs to somebody else's resource stays with it.
+        let adopted = [Some(row), parent].into_iter().flatten().any(|row| row.origin == Origin::Adopted);
+        let stays = row.policy == Policy::Retain || adopted;
         let (verb, reason) = match (vanished, stays) {
+            // What belonged to a resource that is declared, and is declared no longer, is gone from the program.
+            _ if self.program.has_elsewhere(&row.fqn) && !is_part => (Verb::Keep, Reason::Elsewhere),
             // Another version of the tool made it. What it is, is for that to say; the rest goes on.
             _ if kind.is_none() => (Verb::Keep, Reason::UnknownKind),
             (true, _) => (Verb::Forget, Reason::Vanished),
@@ -556,8 +607,9 @@ impl Planner<'_> {
             risk: kind.filter(|_| verb == Verb::Delete).map_or(Risk::None, |kind| deletion_risk(kind, row)),
             name: row.name.clone(),
             generation: row.generation,
+            intact: self.is_intact(row),
             differences: Vec::new(),
-            props: row.desired.clone(),
+            props: row.intended_props().clone(),
             needs: row.all_needs().into_iter().cloned().collect(),
             parent: row.parent.clone(),
             policy: row.policy,
@@ -593,14 +645,10 @@ impl Planner<'_> {
         }
         // What is about to be taken away from a resource must not be in use any more.
         for row in self.snapshot.rows.values() {
-            let Some(user) = self.actions.get(&row.fqn) else { continue };
-            let losing = |need: &&&Fqn| {
-                self.actions
-                    .get(**need)
-                    .is_some_and(|action| action.verb == Verb::Update && action.risk == Risk::DataLoss)
-            };
-            let dropped = row.all_needs().into_iter().filter(|need| !user.needs.contains(*need)).collect::<Vec<_>>();
-            edges.extend(dropped.iter().filter(losing).map(|need| ((*need).clone(), row.fqn.clone())));
+            let changes = |fqn: &Fqn| self.actions.get(fqn).is_some_and(|action| action.verb == Verb::Update);
+            let loses = |fqn: &Fqn| self.actions.get(fqn).is_some_and(|action| action.risk == Risk::DataLoss);
+            let losing = row.all_needs().into_iter().filter(|need| changes(need) && loses(need) && changes(&row.fqn));
+            edges.extend(losing.map(|need| (need.clone(), row.fqn.clone())));
         }
         for row in self.snapshot.rows.values() {
             let vanishes =
@@ -614,6 +662,7 @@ impl Planner<'_> {
         for (waiting, first) in edges {
             if let Some(action) = self.actions.get_mut(&waiting) {
                 action.waits.insert(StepId::of(&first));
+                self.strict.insert((StepId::of(&waiting), StepId::of(&first)));
             }
         }
     }
@@ -683,8 +732,18 @@ impl Planner<'_> {
             let unknown = self.actions.get(&id.fqn).map(|action| data::references(&action.props));
             matches!(unknown, Some(Ok(unknown)) if !unknown.iter().any(|reference| reference.of == next.fqn))
         };
+        // What begins to use something needs it as it will be.
+        let begins = |id: &StepId, next: &StepId| {
+            let (own, other) = (self.actions.get(&id.fqn), self.actions.get(&next.fqn));
+            let name = other.map(|other| other.name.text.as_str()).unwrap_or_default();
+            let after =
+                own.into_iter().flat_map(|own| &own.differences).filter_map(|difference| difference.after.as_ref());
+            after.map(ToString::to_string).any(|text| text.contains(&format!("\"{name}\"")))
+        };
         let pairs = cycle.iter().zip(cycle.iter().cycle().skip(1));
-        let dropped = pairs.filter(|(id, next)| stays(next) && knows(id, next)).min();
+        let pairs = pairs.filter(|(id, next)| !self.strict.contains(&((*id).clone(), (*next).clone())));
+        let dropped =
+            pairs.filter(|(id, next)| stays(next) && knows(id, next)).min_by_key(|(id, next)| (begins(id, next), *id));
         let Some((waiting, next)) = dropped else { return false };
         let steps = if waiting.step == 0 { &mut self.first } else { &mut self.actions };
         steps.get_mut(&waiting.fqn).is_some_and(|action| action.waits.remove(next))
@@ -777,11 +836,15 @@ impl Planner<'_> {
                 return Err(PlanError::OneName { first, second, title, name });
             }
         }
+        Ok(())
+    }
+
+    /// The resources whose data would be lost, and that the user has not named.
+    fn data_loss(&self) -> Vec<Fqn> {
         let all = self.actions.values().chain(self.last.values());
         let lost = all.filter(|action| action.risk == Risk::DataLoss).map(|action| action.fqn.clone());
         let lost: BTreeSet<Fqn> = lost.filter(|fqn| !self.allowed.data_loss.contains(fqn)).collect();
-        let lost: Vec<Fqn> = lost.into_iter().collect();
-        if lost.is_empty() { Ok(()) } else { Err(PlanError::DataLoss(lost)) }
+        lost.into_iter().collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a program declares: resources, and what is to become of them.
 
-use crate::{Data, DataError, Fqn, Kinds, NameError, Stack, data, graph::Graph};
+use crate::{Data, DataError, Fqn, Kinds, NameError, Snapshot, Stack, data, graph::Graph};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +39,8 @@ pub struct Resource {
 pub(crate) struct Ordered<'a> {
     pub(crate) resource: &'a Resource,
     pub(crate) needs: BTreeSet<Fqn>,
+    /// Whether attributes of resources stand in its properties, its own included.
+    pub(crate) refers: bool,
 }
 
 /// The resources of a stack.
@@ -46,6 +48,8 @@ pub(crate) struct Ordered<'a> {
 pub struct Program {
     stack: Stack,
     resources: BTreeMap<Fqn, Resource>,
+    /// What else the state has, if this is a part of a program.
+    elsewhere: Option<BTreeSet<Fqn>>,
 }
 
 /// Why a program makes no sense.
@@ -102,13 +106,25 @@ impl Program {
     /// A program without resources.
     #[must_use]
     pub fn new(stack: Stack) -> Self {
-        Self { stack, resources: BTreeMap::new() }
+        Self { stack, resources: BTreeMap::new(), elsewhere: None }
     }
 
     /// The stack that it describes.
     #[must_use]
     pub fn stack(&self) -> &Stack {
         &self.stack
+    }
+
+    /// Says that this is only a part of a program. What `snapshot` has beside it stays as it is, and may be referred to.
+    #[must_use]
+    pub fn partial(self, snapshot: &Snapshot) -> Self {
+        Self { elsewhere: Some(snapshot.rows.keys().cloned().collect()), ..self }
+    }
+
+    /// Whether `fqn`, which is not declared here, belongs to another part of the program.
+    #[must_use]
+    pub fn has_elsewhere(&self, fqn: &Fqn) -> bool {
+        self.elsewhere.as_ref().is_some_and(|all| all.contains(fqn))
     }
 
     /// Adds a resource. The same resource may be added again: two Workers may bind one bucket.
@@ -138,18 +154,20 @@ impl Program {
     }
 
     /// The resources that `resource` is made from.
-    fn needs(resource: &Resource) -> Result<BTreeSet<Fqn>, ProgramError> {
+    fn needs(resource: &Resource) -> Result<(BTreeSet<Fqn>, bool), ProgramError> {
         let failed = |error| ProgramError::Data { fqn: resource.fqn.clone(), error };
         let mut needs: BTreeSet<Fqn> =
             data::references(&resource.props).map_err(failed)?.into_iter().map(|reference| reference.of).collect();
+        let refers = !needs.is_empty();
         needs.extend(resource.after.iter().cloned());
         needs.extend(resource.parent.clone());
         needs.remove(&resource.fqn);
-        Ok(needs)
+        Ok((needs, refers))
     }
 
-    /// Checks the program, and returns its resources, with what they are made from, so that each comes after what it is made from. Where resources are made from each
-    /// other, the first of them by name comes first; so do the first by name among those that do not depend on each other.
+    /// Checks the program, and returns its resources, with what they are made from, so that each comes after what it is made from.
+    /// Where resources are made from each other, the first of them by name comes first; so do the first by name among those that do
+    /// not depend on each other.
     ///
     /// # Errors
     /// When a kind or a resource is missing, or properties cannot be used.
@@ -162,11 +180,13 @@ impl Program {
             if kinds.get(resource.kind).is_none() {
                 return Err(ProgramError::NoKind { fqn: fqn.clone(), kind: resource.kind.into() });
             }
-            let needs = Self::needs(resource)?;
+            let (needs, refers) = Self::needs(resource)?;
             let missing = |need: &Fqn| ProgramError::Missing { fqn: fqn.clone(), missing: need.clone() };
-            let waits = needs.iter().map(|need| numbers.get(need).copied().ok_or_else(|| missing(need)));
+            let is_here = |need: &&Fqn| numbers.contains_key(need) || !self.has_elsewhere(need);
+            let waits =
+                needs.iter().filter(is_here).map(|need| numbers.get(need).copied().ok_or_else(|| missing(need)));
             graph.add(number, waits.collect::<Result<_, _>>()?);
-            all.push(Some(Ordered { resource, needs }));
+            all.push(Some(Ordered { resource, needs, refers }));
         }
         let mut ordered = Vec::with_capacity(self.resources.len());
         loop {

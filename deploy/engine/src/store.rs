@@ -188,6 +188,12 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+    /// Another process holds the files, and does not let go.
+    #[error("another process holds `{}` and does not let go; was it stopped?", path.display())]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
     /// The journal and the rows do not belong together.
     #[error(transparent)]
     Row(#[from] RowError),

@@ -227,7 +227,8 @@ fn a_changed_property_is_an_update_and_a_fixed_one_a_replacement() {
     // Now it holds data.
     let moved = Props { place: Some("us".into()), ..sized(2) };
     let moved = program(&[resource("store", "a", &moved)]);
-    assert_eq!(machine.plan(&moved), Err(PlanError::DataLoss(vec![fqn("a")])));
+    assert_eq!(machine.plan(&moved).unwrap().data_loss, [fqn("a")]);
+    assert!(matches!(machine.run(&moved, &Reaper::never()), Err(Died::Apply(ApplyError::DataLoss(_)))));
     machine.allowed.data_loss.insert(fqn("a"));
     assert_eq!(machine.plan(&moved).unwrap().actions[1].risk, Risk::DataLoss);
     machine.deploy(&moved);

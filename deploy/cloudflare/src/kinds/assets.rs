@@ -1,7 +1,6 @@
 //! The static files of a Worker. They go up before the script, which then presents the token of the upload. Files that Cloudflare has
 //! already are not sent again.
 
-use super::beside::unreadable;
 use crate::{Client, Token, client::Body};
 use realgar_engine::{Failure, FailureKind};
 use serde::{Deserialize, Serialize};
@@ -93,14 +92,17 @@ pub(super) fn upload(
     let path = format!("/workers/scripts/{name}/assets-upload-session");
     let session = client.change("POST", &path, &Body::Json(json!({ "manifest": files })))?;
     let token = |answer: &serde_json::Value| answer["jwt"].as_str().map(str::to_string);
-    let mut last = token(&session).ok_or_else(|| unreadable("an upload of files", &session))?;
+    // The answers have tokens, so they are not shown.
+    let unreadable =
+        |what: &str| Failure::new(FailureKind::Unreadable, format!("the answer about an upload of files {what}"));
+    let mut last = token(&session).ok_or_else(|| unreadable("has no token"))?;
     let uploader = client.with_token(Token::new(last.clone()));
     let by_hash: BTreeMap<&str, &String> = files.iter().map(|(path, file)| (file.hash.as_str(), path)).collect();
     let mut completed = session["buckets"].as_array().is_none_or(Vec::is_empty);
     for bucket in session["buckets"].as_array().into_iter().flatten() {
         let mut form = Form::new();
         for hash in bucket.as_array().into_iter().flatten().filter_map(|hash| hash.as_str()) {
-            let path = by_hash.get(hash).ok_or_else(|| unreadable("an upload of files", &session))?;
+            let path = by_hash.get(hash).ok_or_else(|| unreadable("asks for a file that does not exist"))?;
             let file = folder.join(path.trim_start_matches('/'));
             let refused = |message: String| Failure::new(FailureKind::Refused, message);
             let content =
@@ -116,7 +118,7 @@ pub(super) fn upload(
             (last, completed) = (token, true);
         }
     }
-    if completed { Ok(last) } else { Err(unreadable("an upload of files, which did not end", &session)) }
+    if completed { Ok(last) } else { Err(unreadable("has no token for the end")) }
 }
 
 fn base64(content: &[u8]) -> String {

@@ -51,12 +51,20 @@ pub(super) fn find<P: Beside, A>(
     let look = |wanted: &Wanted<P, A>| {
         let Some(props) = &wanted.props else { return Ok(None) };
         match client.get(&path(script_of(props)?)) {
-            Ok(answer) => read(props, &answer),
+            // What belongs to a Worker of ours, and was set by a call of ours, is ours.
+            Ok(answer) => {
+                Ok(read(props, &answer)?.map(|found| Found { ours: found.ours || is_known(wanted), ..found }))
+            }
             Err(failure) if failure.status == 404 => Ok(None),
             Err(failure) => Err(failure.into()),
         }
     };
     wanted.iter().map(look).collect()
+}
+
+/// Whether a call of ours has made the resource, or may have.
+pub(super) fn is_known<P, A>(wanted: &Wanted<P, A>) -> bool {
+    wanted.adopted || !wanted.instance.is_empty()
 }
 
 /// The outcome of a deletion: what is gone already need not be deleted.
@@ -68,7 +76,7 @@ pub(super) fn gone(outcome: Result<Value, ApiFailure>) -> Result<(), Failure> {
     }
 }
 
-/// An answer that does not have the form it should have.
+/// An answer that does not have the form it should have. It is shown, so it must have no secret.
 pub(super) fn unreadable(what: &str, answer: &Value) -> Failure {
     Failure::new(FailureKind::Unreadable, format!("the answer about {what} cannot be read: {answer}"))
 }

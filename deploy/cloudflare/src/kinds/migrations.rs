@@ -2,7 +2,7 @@
 //! in the table that wrangler uses, so either tool goes on where the other stopped.
 
 use super::{Files, beside, script::digest};
-use crate::{ApiFailure, Client};
+use crate::Client;
 use realgar_engine::{Data, Facts, Failure, FailureKind, Found, Fqn, Kind, Output, Recorded, Wanted};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -32,6 +32,19 @@ pub(crate) struct Migrations {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Nothing {}
 
+/// The tables that somebody made.
+const TABLES: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!' AND name NOT LIKE '!_cf!_%' ESCAPE '!'";
+
+/// What a database says of its migrations.
+enum Ledger {
+    /// It has no tables.
+    Empty,
+    /// It has tables, and does not say where they are from.
+    Missing,
+    /// These ran.
+    Ran(BTreeSet<String>),
+}
+
 /// The kind.
 #[derive(Debug)]
 pub(super) struct AllMigrations {
@@ -50,22 +63,36 @@ impl AllMigrations {
         Self { client, files }
     }
 
-    /// The names of the migrations that ran. `None` if the database has no table for them.
-    fn ran(&self, database: &str) -> Result<Option<BTreeSet<String>>, ApiFailure> {
-        let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'd1_migrations'";
-        let tables = self.client.ask(&path(database), &json!({ "sql": sql }))?;
-        if tables[0]["results"].as_array().is_none_or(Vec::is_empty) {
-            return Ok(None);
+    /// What the database says of its migrations.
+    fn ledger(&self, database: &str) -> Result<Ledger, Failure> {
+        let tables = self.names(database, TABLES)?;
+        if !tables.contains("d1_migrations") {
+            return Ok(if tables.is_empty() { Ledger::Empty } else { Ledger::Missing });
         }
-        let rows = self.client.ask(&path(database), &json!({ "sql": "SELECT name FROM d1_migrations ORDER BY id" }))?;
-        let rows = rows[0]["results"].as_array().into_iter().flatten();
-        Ok(Some(rows.filter_map(|row| row["name"].as_str().map(str::to_string)).collect()))
+        Ok(Ledger::Ran(self.names(database, "SELECT name FROM d1_migrations ORDER BY id")?))
     }
 
-    /// Runs the migrations that have not run yet.
-    fn run(&self, fqn: &Fqn, props: &Migrations) -> Result<Found<Nothing>, Failure> {
+    /// The names that `sql` finds.
+    fn names(&self, database: &str, sql: &str) -> Result<BTreeSet<String>, Failure> {
+        let answer = self.client.ask(&path(database), &json!({ "sql": sql }))?;
+        let unreadable = || beside::unreadable(&format!("the database `{database}`"), &answer);
+        let rows = answer[0]["results"].as_array().ok_or_else(unreadable)?;
+        rows.iter().map(|row| row["name"].as_str().map(str::to_string).ok_or_else(unreadable)).collect()
+    }
+
+    /// Runs the migrations that have not run yet. With `fill`, also in a database that has tables and no record of migrations.
+    fn run(&self, fqn: &Fqn, props: &Migrations, fill: bool) -> Result<Found<Nothing>, Failure> {
         let database = database(props)?;
-        let mut ran = self.ran(database)?.unwrap_or_default();
+        let mut ran = match self.ledger(database)? {
+            Ledger::Ran(ran) => ran,
+            Ledger::Missing if !fill => {
+                let text =
+                    "the database has tables, and no record of the migrations that ran (the table `d1_migrations`)";
+                let hint = format!("if none ran, `--adopt={fqn}` runs them all; else write that record first");
+                return Err(Failure { hints: vec![hint], ..Failure::new(FailureKind::Refused, text) });
+            }
+            Ledger::Missing | Ledger::Empty => BTreeSet::new(),
+        };
         let refused = |message: String| Failure::new(FailureKind::Refused, message);
         let folder = self.files.folder(fqn)?;
         let mut files: Vec<(&String, &String)> = props.files.iter().collect();
@@ -88,12 +115,17 @@ impl AllMigrations {
             ] });
             let sent = self.client.change("POST", &self::path(database), &crate::client::Body::Json(body));
             sent.map_err(|failure| {
-                let message =
-                    format!("the migration `{name}` failed, and nothing of it took effect: {}", failure.message);
-                let failure = Failure::from(ApiFailure { message, ..failure });
-                // Those before it have run.
-                let kind = if failure.kind == FailureKind::Refused { FailureKind::Partial } else { failure.kind };
-                Failure { kind, ..failure }
+                let failure = Failure::from(failure);
+                let Failure { kind, message, .. } = &failure;
+                match kind {
+                    FailureKind::Refused => Failure {
+                        // Those before it have run.
+                        kind: FailureKind::Partial,
+                        message: format!("the migration `{name}` failed, and nothing of it took effect: {message}"),
+                        ..failure
+                    },
+                    _ => Failure { message: format!("the migration `{name}`: {message}"), ..failure },
+                }
             })?;
             ran.insert(name.clone());
         }
@@ -132,21 +164,27 @@ impl Kind for AllMigrations {
     fn find(&self, wanted: &[Wanted<Migrations, Nothing>]) -> Result<Vec<Option<Found<Nothing>>>, Failure> {
         let look = |wanted: &Wanted<Migrations, Nothing>| {
             let Some(props) = &wanted.props else { return Ok(None) };
-            match self.ran(database(props)?) {
-                Ok(ran) => Ok(ran.map(|ran| found(props, &ran))),
-                Err(failure) if failure.status == 404 => Ok(None),
-                Err(failure) => Err(failure.into()),
-            }
+            let found = match self.ledger(database(props)?) {
+                // Where nothing is to run, nothing has to be there.
+                Ok(Ledger::Empty) if !props.files.is_empty() => return Ok(None),
+                Ok(Ledger::Empty) => found(props, &BTreeSet::new()),
+                Ok(Ledger::Missing) => Found { ours: props.files.is_empty(), ..found(props, &BTreeSet::new()) },
+                Ok(Ledger::Ran(ran)) => found(props, &ran),
+                // The database is gone.
+                Err(failure) if failure.kind == FailureKind::Unseen => return Ok(None),
+                Err(failure) => return Err(failure),
+            };
+            Ok(Some(Found { ours: found.ours || beside::is_known(wanted), ..found }))
         };
         wanted.iter().map(look).collect()
     }
 
     fn create(&self, wanted: &Wanted<Migrations, Nothing>) -> Result<Found<Nothing>, Failure> {
-        self.run(&wanted.fqn, beside::props_of(&wanted.fqn, wanted.props.as_ref())?)
+        self.run(&wanted.fqn, beside::props_of(&wanted.fqn, wanted.props.as_ref())?, false)
     }
 
     fn update(&self, recorded: &Recorded<Migrations, Nothing>, props: &Migrations) -> Result<Found<Nothing>, Failure> {
-        self.run(&recorded.fqn, props)
+        self.run(&recorded.fqn, props, recorded.adopted)
     }
 
     fn delete(&self, _recorded: &Recorded<Migrations, Nothing>) -> Result<(), Failure> {

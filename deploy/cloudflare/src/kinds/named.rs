@@ -148,9 +148,13 @@ impl Kind for Named {
         }
         let find = |wanted: &Wanted<NoProps, Attributes>| {
             let there = names.get(&wanted.name.text)?;
-            // One of the same name with another id was made by somebody else, after ours was deleted.
-            let same = wanted.attributes.as_ref().is_none_or(|known| known.id == there.id);
-            Some(found(there.clone(), same && !wanted.name.pinned))
+            let ours = match &wanted.attributes {
+                // One with another id was made by somebody else, after ours was deleted.
+                Some(known) => known.id == there.id,
+                // Names that nobody chose are made of the stack and the resource.
+                None => wanted.adopted || !wanted.name.pinned || !wanted.instance.is_empty(),
+            };
+            Some(found(there.clone(), ours))
         };
         Ok(wanted.iter().map(find).collect())
     }

@@ -66,8 +66,8 @@ fn read(props: &Schedules, answer: &Value) -> Result<Option<Found<Nothing>>, Fai
         return Ok(None);
     }
     // Others that somebody else has set are not ours.
-    let ours = crons == props.crons;
-    Ok(Some(Found::new(Nothing {}, json!({ "crons": crons }), ours)))
+    let same = crons == props.crons;
+    Ok(Some(Found::new(Nothing {}, json!({ "crons": crons }), same)))
 }
 
 impl Kind for AllSchedules {

@@ -91,20 +91,33 @@ impl Scripts {
         format!("realgar:{}/{fqn}", self.stack)
     }
 
-    /// Uploads the script. `old` is what the last upload said, of one that exists.
-    fn upload(
-        &self,
-        fqn: &Fqn,
-        name: &str,
-        old: Option<&ScriptProps>,
-        props: &ScriptProps,
-    ) -> Result<Found<Script>, Failure> {
+    /// Whether a script with these settings says that it is the Worker `fqn` of this stack.
+    fn is_marked(&self, settings: &Value, fqn: &Fqn) -> bool {
+        let mark = self.mark(fqn);
+        settings["tags"].as_array().into_iter().flatten().any(|tag| *tag == mark)
+    }
+
+    /// The tags that a script is to have: those that it has, and ours if we made it.
+    fn tags(&self, there: &There<'_>, fqn: &Fqn) -> Value {
+        let mut tags = there.settings["tags"].as_array().cloned().unwrap_or_default();
+        if !there.adopted && !self.is_marked(&there.settings, fqn) {
+            tags.push(self.mark(fqn).into());
+        }
+        tags.into()
+    }
+
+    /// Uploads the script.
+    fn upload(&self, fqn: &Fqn, name: &str, there: &There<'_>, props: &ScriptProps) -> Result<Found<Script>, Failure> {
         let mut metadata = json!({
-            "main_module": props.main_module, "bindings": self.bindings(name, old, props)?, "exports": props.exports,
+            "main_module": props.main_module, "bindings": self.bindings(there, props), "exports": props.exports,
             "compatibility_date": props.compatibility_date, "compatibility_flags": props.compatibility_flags,
             // What stays is said binding by binding.
-            "keep_bindings": [], "tags": [self.mark(fqn)],
+            "keep_bindings": [], "tags": self.tags(there, fqn),
         });
+        // What a program says nothing about stays. An upload without these would take them away.
+        for (key, value) in kept(&there.settings) {
+            metadata[key] = value;
+        }
         if let Some(files) = &props.assets {
             let token = assets::upload(&self.client, name, files, self.files.assets(fqn)?)?;
             metadata["assets"] = json!({ "jwt": token, "config": {} });
@@ -116,7 +129,9 @@ impl Scripts {
         let (kind, body) = form.end();
         let answer = self.client.change("PUT", &path, &Body::Bytes(kind, body))?;
         let script = script(name, &answer)?;
-        let effective = effective(&self.settings(name)?, props, &script);
+        // The upload took effect, so what fails from here on is no refusal.
+        let settings = self.settings(name).map_err(|failure| Failure { kind: FailureKind::Unanswered, ..failure })?;
+        let effective = effective(&settings, props, &script);
         Ok(Found::new(script, effective, true))
     }
 
@@ -138,10 +153,11 @@ impl Scripts {
     /// Changes what a script is bound to, and leaves its code as it is.
     fn bind(&self, recorded: &Recorded<ScriptProps, Script>, props: &ScriptProps) -> Result<Found<Script>, Failure> {
         let script = &recorded.attributes;
+        let there = self.there(recorded)?;
         let settings = json!({
-            "bindings": self.bindings(&script.name, Some(&recorded.props), props)?,
+            "bindings": self.bindings(&there, props),
             "compatibility_date": props.compatibility_date, "compatibility_flags": props.compatibility_flags,
-            "tags": [self.mark(&recorded.fqn)],
+            "tags": self.tags(&there, &recorded.fqn),
         });
         let mut form = Form::new();
         form.part("settings", None, "application/json", settings.to_string().as_bytes());
@@ -152,12 +168,7 @@ impl Scripts {
     }
 
     /// The bindings as Cloudflare takes them: with the values of secrets, and with what somebody else has bound, which stays.
-    fn bindings(
-        &self,
-        name: &str,
-        old: Option<&ScriptProps>,
-        props: &ScriptProps,
-    ) -> Result<Vec<Map<String, Value>>, Failure> {
+    fn bindings(&self, there: &There<'_>, props: &ScriptProps) -> Vec<Map<String, Value>> {
         let inherit = |name: &Value| {
             [("type".to_string(), "inherit".into()), ("name".to_string(), name.clone())]
                 .into_iter()
@@ -175,15 +186,53 @@ impl Scripts {
             binding
         };
         let own = props.bindings.iter().map(with_value);
-        let Some(old) = old else { return Ok(own.collect()) };
-        let settings = self.settings(name)?;
-        let foreign = foreign(&settings, &[old, props]);
-        Ok(own.chain(foreign.iter().map(|binding| inherit(&binding["name"]))).collect())
+        let known: Vec<&ScriptProps> = there.known.iter().copied().chain([props]).collect();
+        let foreign = foreign(&there.settings, &known);
+        own.chain(foreign.iter().map(|binding| inherit(&binding["name"]))).collect()
+    }
+
+    /// The script that `recorded` is about.
+    fn there<'a>(&self, recorded: &'a Recorded<ScriptProps, Script>) -> Result<There<'a>, Failure> {
+        let known = [&recorded.props].into_iter().chain(&recorded.pending).collect();
+        Ok(There { settings: self.settings(&recorded.attributes.name)?, known, adopted: recorded.adopted })
     }
 
     fn settings(&self, name: &str) -> Result<Value, Failure> {
-        Ok(self.client.get(&format!("/workers/scripts/{name}/settings"))?)
+        Ok(self.client.get(&settings_path(name))?)
     }
+
+    /// Whether the files are here with which `props` can be uploaded. To delete a Worker, none are needed.
+    fn has_files(&self, fqn: &Fqn) -> bool {
+        self.files.folder(fqn).is_ok()
+    }
+}
+
+/// A script as it is, before a call changes it.
+#[derive(Default)]
+struct There<'a> {
+    /// Its settings. Null if it does not exist.
+    settings: Value,
+    /// What earlier calls of ours have said of it.
+    known: Vec<&'a ScriptProps>,
+    /// Whether somebody else made it.
+    adopted: bool,
+}
+
+fn settings_path(name: &str) -> String {
+    format!("/workers/scripts/{name}/settings")
+}
+
+/// What a program says nothing about, and an upload has to repeat.
+fn kept(settings: &Value) -> impl Iterator<Item = (&'static str, Value)> + '_ {
+    let is_set = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        _ => true,
+    };
+    ["observability", "placement", "limits", "tail_consumers", "logpush"]
+        .into_iter()
+        .filter_map(move |key| Some((key, settings.get(key).filter(|value| is_set(value))?.clone())))
 }
 
 /// What an answer says about a script.
@@ -268,9 +317,11 @@ impl Kind for Scripts {
         let find = |wanted: &Wanted<ScriptProps, Script>| {
             let name = &wanted.name.text;
             let Some(there) = scripts.get(name) else { return Ok(None) };
-            let mark = self.mark(&wanted.fqn);
-            let ours = there["tags"].as_array().into_iter().flatten().any(|tag| *tag == mark);
             let script = script(name, there)?;
+            let ours = match &wanted.attributes {
+                Some(known) => known.tag == script.tag,
+                None => wanted.adopted || self.is_marked(there, &wanted.fqn),
+            };
             let Some(props) = &wanted.props else { return Ok(Some(Found::new(script, Data::Null, ours))) };
             let settings = self.settings(name)?;
             let foreign = foreign(&settings, &[props]).into_iter().map(|binding| {
@@ -285,17 +336,28 @@ impl Kind for Scripts {
 
     fn create(&self, wanted: &Wanted<ScriptProps, Script>) -> Result<Found<Script>, Failure> {
         let props = props_of(&wanted.fqn, wanted.props.as_ref())?;
-        self.upload(&wanted.fqn, &wanted.name.text, None, props)
+        let name = &wanted.name.text;
+        // An upload takes the place of whatever has the name.
+        let there = match self.client.get(&settings_path(name)) {
+            Ok(settings) if self.is_marked(&settings, &wanted.fqn) => There { settings, ..There::default() },
+            Ok(_) => {
+                let text = format!("a Worker called `{name}` appeared since the plan was made");
+                return Err(Failure::new(FailureKind::Refused, text));
+            }
+            Err(failure) if failure.status == 404 => There::default(),
+            Err(failure) => return Err(failure.into()),
+        };
+        self.upload(&wanted.fqn, name, &there, props)
     }
 
     fn update(&self, recorded: &Recorded<ScriptProps, Script>, props: &ScriptProps) -> Result<Found<Script>, Failure> {
         let old = &recorded.props;
         let same_code = old.modules == props.modules && old.main_module == props.main_module;
-        // After a drift the code may be another one, although the program has not changed.
-        if same_code && old.exports == props.exports && old.assets == props.assets && old != props {
+        let is_bound_only = recorded.intact && same_code && old.exports == props.exports && old.assets == props.assets;
+        if is_bound_only || !self.has_files(&recorded.fqn) {
             return self.bind(recorded, props);
         }
-        self.upload(&recorded.fqn, &recorded.name.text, Some(&recorded.props), props)
+        self.upload(&recorded.fqn, &recorded.name.text, &self.there(recorded)?, props)
     }
 
     fn refusal(&self, old: &ScriptProps, new: &ScriptProps, _effective: Option<&Data>) -> Option<String> {
@@ -307,9 +369,14 @@ impl Kind for Scripts {
         ))
     }
 
-    fn loses_data(&self, old: &ScriptProps, new: &ScriptProps) -> bool {
-        old.live()
-            .any(|class| new.exports.get(class).is_some_and(|entry| entry.get("state") == Some(&"deleted".into())))
+    fn loses_data(&self, old: Option<&ScriptProps>, new: &ScriptProps) -> bool {
+        let deletes =
+            |class: &str| new.exports.get(class).is_some_and(|entry| entry.get("state") == Some(&"deleted".into()));
+        match old {
+            Some(old) => old.live().any(deletes),
+            // Nobody knows which classes it had, so each statement counts.
+            None => new.exports.keys().any(|class| deletes(class)),
+        }
     }
 
     fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data> {

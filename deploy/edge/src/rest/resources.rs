@@ -64,7 +64,7 @@ pub(super) fn r2(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -> A
     let describe = |name: &str, own: &Named| json!({ "name": name, "creation_date": tables::time(own.created_ms), "location": "WEUR", "storage_class": "Standard", "jurisdiction": "default" });
     let missing = || ApiError::new(404, 10006, "The specified bucket does not exist.");
     match (&asked.method, rest) {
-        (&Method::GET, []) => Ok(Reply::One(json!({ "buckets": list(&tables.buckets, &describe) }))),
+        (&Method::GET, []) => asked.scroll("buckets", list(&tables.buckets, &describe)),
         (&Method::POST, []) => {
             let name = asked.text("name")?;
             let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

@@ -36,6 +36,9 @@ pub const LOCAL_ACCOUNT: &str = "00000000000000000000000000000001";
 const BODY_MAX: usize = 128 << 20;
 /// The status in the record of a call that got no answer.
 const HELD: u16 = 0;
+/// How many entries a page of a list has if the query does not say, and at most.
+const PAGE: usize = 20;
+const PAGE_MAX: usize = 1000;
 /// How many calls are remembered.
 const CALLS_MAX: usize = 10_000;
 const TOKEN_FILE: &str = "token";
@@ -395,14 +398,29 @@ impl Asked {
         text.map(Into::into).ok_or_else(|| ApiError::bad_body(format!("`{key}` is required")))
     }
 
+    /// A number in the query, from 1 on.
+    fn number(&self, key: &str, default: usize) -> Result<usize, ApiError> {
+        let Some(text) = self.query.get(key) else { return Ok(default) };
+        let number = text.parse::<usize>().ok().filter(|number| *number > 0);
+        number.ok_or_else(|| ApiError::bad_body(format!("`{key}` has to be a number from 1 on")))
+    }
+
+    /// The part of `all` that follows the query's cursor, which is the name of an entry, in the field `inside` of the result. `all` is
+    /// sorted by name.
+    pub(super) fn scroll(&self, inside: &str, all: Vec<Value>) -> Answer {
+        let per_page = self.number("per_page", PAGE)?.min(PAGE_MAX);
+        let is_after =
+            |entry: &Value| self.query.get("cursor").is_none_or(|cursor| entry["name"].as_str() > Some(cursor));
+        let mut rest = all.into_iter().filter(is_after);
+        let results: Vec<Value> = rest.by_ref().take(per_page).collect();
+        let last = results.last().map(|entry| entry["name"].clone()).filter(|_| rest.next().is_some());
+        let info = serde_json::json!({ "count": results.len(), "per_page": per_page, "cursor": last });
+        Ok(Reply::With(serde_json::json!({ inside: results }), info))
+    }
+
     /// A page of `all`, as the query asks for it. A page past the end is empty.
     pub(super) fn page(&self, all: Vec<Value>) -> Answer {
-        let number = |key: &str, default| match self.query.get(key) {
-            None => Ok(default),
-            Some(text) => text.parse::<usize>().ok().filter(|number| *number > 0).ok_or(key.to_string()),
-        };
-        let bad = |key: String| ApiError::bad_body(format!("`{key}` has to be a number from 1 on"));
-        let (page, per_page) = (number("page", 1).map_err(bad)?, number("per_page", 20).map_err(bad)?.min(1000));
+        let (page, per_page) = (self.number("page", 1)?, self.number("per_page", PAGE)?.min(PAGE_MAX));
         let total = all.len();
         let results = all.into_iter().skip((page - 1).saturating_mul(per_page)).take(per_page).collect();
         Ok(Reply::Page { results, page, per_page, total })

@@ -175,7 +175,10 @@ impl Kind for Simulated {
         let inner = self.cloud.inner();
         let find = |wanted: &Wanted<Props, Attributes>| {
             let object = inner.objects.get(&(self.kind, wanted.name.text.clone()))?;
-            Some(self.found(&wanted.name.text, object, wanted.fqn.as_str()))
+            let found = self.found(&wanted.name.text, object, wanted.fqn.as_str());
+            let is_known = wanted.attributes.as_ref().map(|known| known.id == object.id);
+            let ours = wanted.adopted || is_known.unwrap_or(found.ours);
+            Some(Found { ours, ..found })
         };
         Ok(wanted.iter().map(find).collect())
     }
