@@ -2,7 +2,7 @@
 
 use crate::{
     common::eventually,
-    machine::{Ended, Machine, request, verbs},
+    machine::{Ended, Machine, Web, request, verbs},
     project::{Project, worker},
 };
 use std::fs;
@@ -67,12 +67,26 @@ fn a_host_comes_before_its_consumer_and_a_missing_one_is_named() {
     let machine = Machine::new("cross-script");
     let (host, consumer) = ("examples/cross-script/worker-a", "examples/cross-script/worker-b");
     let refused = machine.deploy(&[consumer], &[]).expect(1);
-    assert!(refused.err.contains("leads to the Worker `worker-a`, which is not deployed here"), "{}", refused.err);
+    assert!(
+        refused.err.contains("leads to the Worker `worker-a`, which is neither deployed nor named here"),
+        "{}",
+        refused.err
+    );
     let deployed = machine.deploy(&[consumer, host], &[]).expect(0);
     let (a, b) = (deployed.url("worker-a"), deployed.url("worker-b"));
     assert_eq!(request("GET", &format!("{a}/foo")), (200, r#"{"value":1}"#.into()));
     assert_eq!(request("GET", &format!("{b}/foo")), (200, r#"{"value":1}"#.into()), "both lead to the same object");
     assert!(verbs(&machine.plan(&[host, consumer])).is_empty(), "in any order of the paths");
+    // Of the Workers of a workspace one may be deployed alone. The others stay, and may be bound.
+    for alone in [host, consumer] {
+        assert!(verbs(&machine.plan(&[alone])).is_empty());
+        machine.deploy(&[alone], &[]).expect(0);
+    }
+    let tables = machine.tables();
+    let script = tables["scripts"].as_object().unwrap().keys().find(|name| name.contains("worker-b")).unwrap();
+    assert_eq!(machine.rest("DELETE", &format!("/workers/scripts/{script}"), &serde_json::Value::Null).0, 200);
+    let b = machine.deploy(&[consumer], &[]).expect(0).url("worker-b");
+    assert_eq!(request("GET", &format!("{b}/foo")), (200, r#"{"value":1}"#.into()));
     machine.destroy(host);
 }
 
@@ -234,6 +248,37 @@ fn a_class_that_vanishes_needs_a_statement_and_its_data_follows_it() {
     machine.deploy(&[path], &["--allow-data-loss=api"]).expect(0);
     assert_eq!(request("GET", &url).1, "1");
     machine.destroy(path);
+}
+
+#[test]
+fn a_renamed_class_stays_bound_and_its_data_survives_a_kill_of_the_edge() {
+    let mut machine = Machine::new("renamed");
+    let project = Project::new("deploy-renamed", &counter_worker("First", ""));
+    let web = Web::new(&machine, "");
+    let bind = |class: &str| {
+        web.set(&format!(
+            "durable_objects.bindings = [{{ name = \"COUNTERS\", class_name = \"{class}\", script_name = \"api\" }}]\n"
+        ));
+    };
+    web.write("index.js", "export default { fetch: () => new Response(\"bound\") };");
+    bind("First");
+    let both = [project.folder.to_str().unwrap(), web.path()];
+    let url = machine.deploy(&both, &[]).expect(0).url("api");
+    assert_eq!(request("GET", &url).1, "1");
+    let classes = machine.data.join("edge/classes.json");
+    let before = fs::read(&classes).unwrap();
+    project.write(&counter_worker("Second", ", renamed(First = Second)"));
+    bind("Second");
+    machine.deploy(&both, &[]).expect(0);
+    assert_eq!(request("GET", &url).1, "2");
+    assert!(verbs(&machine.plan(&both)).is_empty());
+    // As if it was killed after the upload was written down, and before the data followed it.
+    machine.kill_edge();
+    fs::write(&classes, before).unwrap();
+    machine.start_edge();
+    assert_eq!(request("GET", &url).1, "3");
+    machine.destroy(both[0]);
+    assert!(!machine.data.join("edge/objects").read_dir().unwrap().any(|entry| entry.unwrap().path().is_dir()));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::{
     common::eventually,
-    machine::{Ended, Machine, request, verbs},
+    machine::{Ended, Machine, Web, request, verbs},
     project::{Project, worker},
 };
 use realgar_test::Random;
@@ -35,6 +35,14 @@ fn changing(machine: &Machine) -> Vec<String> {
 fn reasons(plan: &Value) -> Vec<(String, Value)> {
     let actions = plan["actions"].as_array().unwrap().iter().filter(|action| action["verb"] != "keep");
     actions.map(|action| (action["fqn"].as_str().unwrap().to_string(), action["reason"].clone())).collect()
+}
+
+/// The only key of a table.
+fn only(machine: &Machine, table: &str) -> String {
+    let tables = machine.tables();
+    let keys: Vec<&String> = tables[table].as_object().unwrap().keys().collect();
+    assert_eq!(keys.len(), 1, "{table}");
+    keys[0].clone()
 }
 
 #[test]
@@ -72,12 +80,9 @@ fn law_11_after_a_follow_up_step_failed_only_that_is_made() {
 #[test]
 fn law_11_a_version_that_does_not_start_leaves_the_old_one() {
     let machine = Machine::new("law-11-start");
-    let folder = machine.data.join("web");
-    std::fs::create_dir_all(&folder).unwrap();
-    let write = |file: &str, text: &str| std::fs::write(folder.join(file), text).unwrap();
-    write("wrangler.toml", "name = \"web\"\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n");
-    write("index.js", "export default { fetch: () => new Response(\"one\") };");
-    let path = [folder.to_str().unwrap()];
+    let web = Web::new(&machine, "");
+    let write = |file: &str, text: &str| web.write(file, text);
+    let path = [web.path()];
     let url = machine.deploy(&path, &[]).expect(0).url("web");
     write("index.js", "throw new Error(\"broken at the top\");\nexport default {};");
     let failed = machine.deploy(&path, &[]).expect(1);
@@ -182,6 +187,92 @@ fn law_16_after_the_state_is_lost_what_is_ours_is_recognised() {
         assert_eq!(machine.tables()[table], before[table], "{table}: none twice");
     }
     assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
+}
+
+#[test]
+fn law_16_another_database_under_the_name_of_ours_is_not_ours() {
+    let machine = Machine::new("law-16-other");
+    let web =
+        Web::new(&machine, "[[d1_databases]]\nbinding = \"DB\"\ndatabase_name = \"data\"\ndatabase_id = \"data\"\n");
+    machine.deploy(&[web.path()], &[]).expect(0);
+    let first = only(&machine, "databases");
+    let name = machine.tables()["databases"][&first]["name"].clone();
+    machine.patch_bindings(Vec::clear);
+    assert_eq!(machine.rest("DELETE", &format!("/d1/database/{first}"), &Value::Null).0, 200);
+    assert_eq!(machine.rest("POST", "/d1/database", &json!({ "name": name })).0, 200);
+    let second = only(&machine, "databases");
+    let refused = machine.deploy(&[web.path()], &[]).expect(1);
+    assert!(refused.err.contains("`--adopt=d1/data`"), "{}", refused.err);
+    machine.deploy(&[web.path()], &["--adopt=d1/data"]).expect(0);
+    assert_eq!(machine.bindings()[0]["id"], second, "the Worker is bound to the one that is there");
+    assert!(verbs(&machine.plan(&[web.path()])).is_empty());
+    // It was somebody else's, so it stays.
+    machine.run(&["destroy", "--local", "--yes", web.path()]).expect(0);
+    assert_eq!(only(&machine, "databases"), second);
+}
+
+#[test]
+fn law_16_a_worker_that_appeared_after_the_plan_is_not_overwritten() {
+    let machine = Machine::new("law-16-appeared");
+    let web = Web::new(&machine, "");
+    machine.deploy(&[web.path()], &[]).expect(0);
+    let script = only(&machine, "scripts");
+    // Without a look, the plan does not know of it.
+    assert_eq!(
+        machine.rest("PATCH", &format!("/workers/scripts/{script}/settings"), &json!({ "tags": ["theirs"] })).0,
+        200
+    );
+    std::fs::remove_dir_all(machine.data.join("local-state")).unwrap();
+    let before = machine.tables();
+    let failed = machine.deploy(&[web.path()], &["--refresh=false"]).expect(1);
+    assert!(
+        failed.err.contains(&format!("a Worker called `{script}` appeared since the plan was made")),
+        "{}",
+        failed.err
+    );
+    assert_eq!(machine.tables(), before);
+}
+
+#[test]
+fn law_23_what_others_set_beside_a_worker_outlives_its_uploads() {
+    let machine = Machine::new("law-23");
+    let web = Web::new(&machine, "");
+    machine.deploy(&[web.path()], &[]).expect(0);
+    let settings = format!("/workers/scripts/{}/settings", only(&machine, "scripts"));
+    let theirs = json!({ "tags": ["theirs"], "observability": { "enabled": true }, "placement": { "mode": "smart" } });
+    assert_eq!(machine.rest("PATCH", &settings, &theirs).0, 200);
+    web.write("index.js", "export default { fetch: () => new Response(\"two\") };");
+    machine.deploy(&[web.path()], &[]).expect(0);
+    let now = machine.rest("GET", &settings, &Value::Null).1["result"].clone();
+    assert_eq!((&now["observability"], &now["placement"]), (&theirs["observability"], &theirs["placement"]));
+    assert!(now["tags"].as_array().unwrap().contains(&json!("theirs")), "{now}");
+    // One that was theirs from the start gets no mark of ours.
+    assert_eq!(machine.rest("PATCH", &settings, &json!({ "tags": ["theirs"] })).0, 200);
+    std::fs::remove_dir_all(machine.data.join("local-state")).unwrap();
+    machine.deploy(&[web.path()], &["--adopt=web"]).expect(0);
+    assert_eq!(machine.rest("GET", &settings, &Value::Null).1["result"]["tags"], json!(["theirs"]));
+    assert!(verbs(&machine.plan(&[web.path()])).is_empty());
+}
+
+#[test]
+fn law_16_a_resource_is_found_on_the_last_page() {
+    let mut machine = Machine::new("law-16-pages");
+    machine.kill_edge();
+    let bucket = |number| (format!("a-{number:04}"), json!({ "name": format!("a-{number:04}"), "created_ms": 0 }));
+    let namespace = |number| (format!("{number:032x}"), json!({ "name": format!("n{number}"), "created_ms": 0 }));
+    let all = |one: &dyn Fn(u32) -> (String, Value)| (0..1100).map(one).collect::<serde_json::Map<_, _>>();
+    let tables = json!({
+        "schema": 1, "databases": {}, "namespaces": all(&namespace), "buckets": all(&bucket), "queues": {}, "consumers": {},
+        "scripts": {}, "subdomain": "local",
+    });
+    std::fs::write(machine.data.join("edge/api.json"), tables.to_string()).unwrap();
+    machine.start_edge();
+    let web = Web::new(
+        &machine,
+        "r2_buckets = [{ binding = \"B\", bucket_name = \"zoo\" }]\nkv_namespaces = [{ binding = \"K\", id = \"zoo\" }]\n",
+    );
+    machine.deploy(&[web.path()], &[]).expect(0);
+    assert!(verbs(&machine.plan(&[web.path()])).is_empty());
 }
 
 #[test]
@@ -311,6 +402,27 @@ fn law_28_a_migration_that_was_renamed_or_changed_is_refused() {
 }
 
 #[test]
+fn law_28_a_database_without_a_record_of_its_migrations_is_asked_about() {
+    let machine = Machine::new("law-28-record");
+    let bound = "[[d1_databases]]\nbinding = \"DB\"\ndatabase_name = \"data\"\ndatabase_id = \"data\"\n";
+    let web = Web::new(&machine, bound);
+    machine.deploy(&[web.path()], &[]).expect(0);
+    let query = format!("/d1/database/{}/query", only(&machine, "databases"));
+    assert_eq!(machine.rest("POST", &query, &json!({ "sql": "CREATE TABLE mine (v TEXT)" })).0, 200);
+    web.set(&format!("{bound}migrations_dir = \"migrations\"\n"));
+    web.write("migrations/0001_a.sql", "CREATE TABLE theirs (v TEXT);");
+    let refused = machine.deploy(&[web.path()], &[]).expect(1);
+    assert!(refused.err.contains("`--adopt=d1/data/migrations`"), "{}", refused.err);
+    let blind = machine.deploy(&[web.path()], &["--refresh=false"]).expect(1);
+    assert!(blind.err.contains("no record of the migrations that ran"), "{}", blind.err);
+    machine.deploy(&[web.path()], &["--adopt=d1/data/migrations"]).expect(0);
+    let tables = json!({ "sql": "SELECT name FROM sqlite_master WHERE name IN ('mine', 'theirs') ORDER BY name" });
+    let names = machine.rest("POST", &query, &tables).1["result"][0]["results"].clone();
+    assert_eq!(names, json!([{ "name": "mine" }, { "name": "theirs" }]));
+    assert!(verbs(&machine.plan(&[web.path()])).is_empty());
+}
+
+#[test]
 fn law_30_a_missing_permission_is_named_and_leaves_the_rest_whole() {
     let machine = Machine::new("law-30");
     machine.faults(
@@ -329,6 +441,22 @@ fn law_30_a_missing_permission_is_named_and_leaves_the_rest_whole() {
     machine.faults(&json!({}));
     machine.deploy(&PHOTOS, &[]).expect(0);
     assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
+}
+
+#[test]
+fn law_31_two_that_use_each_other_are_deleted_although_somebody_changed_them() {
+    let machine = Machine::new("law-31");
+    let both = ["examples/mixed/board", "examples/mixed/web"];
+    machine.deploy(&both, &[]).expect(0);
+    let tables = machine.tables();
+    for script in tables["scripts"].as_object().unwrap().keys() {
+        let settings = format!("/workers/scripts/{script}/settings");
+        let mut bindings = machine.rest("GET", &settings, &Value::Null).1["result"]["bindings"].clone();
+        bindings.as_array_mut().unwrap().push(json!({ "type": "plain_text", "name": "THEIRS", "text": "x" }));
+        let change = json!({ "bindings": bindings, "compatibility_date": "2026-01-01" });
+        assert_eq!(machine.rest("PATCH", &settings, &change).0, 200);
+    }
+    machine.destroy(both[0]);
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Machine {
     }
 
     pub(crate) fn without_edge(name: &str) -> Self {
-        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("deploy-{name}"));
+        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("machine-{name}"));
         let _ = fs::remove_dir_all(&data);
         Self { data, edge: None }
     }
@@ -139,7 +139,6 @@ impl Machine {
         calls.map(text).filter(|call| !call.contains("/realgar/")).collect()
     }
 
-    /// The path of the settings of the only Worker.
     /// Kills the edge, as a power failure would.
     pub(crate) fn kill_edge(&mut self) {
         let mut edge = self.edge.take().unwrap();
@@ -171,6 +170,7 @@ impl Machine {
         serde_json::from_str(&fs::read_to_string(self.data.join("edge/api.json")).unwrap()).unwrap()
     }
 
+    /// The path of the settings of the only Worker.
     fn settings_path(&self) -> String {
         let token = self.token();
         let account = format!("/accounts/{ACCOUNT}/workers/scripts");
@@ -207,6 +207,35 @@ impl Drop for Machine {
             let _ = Command::new("kill").args(["-TERM", &pid]).status();
             let _ = edge.wait();
         }
+    }
+}
+
+/// A plain Worker in a folder of the machine.
+pub(crate) struct Web(PathBuf);
+
+impl Web {
+    /// Answers `one`, and has `settings` in its `wrangler.toml`.
+    pub(crate) fn new(machine: &Machine, settings: &str) -> Self {
+        let web = Self(machine.data.join("web"));
+        fs::create_dir_all(&web.0).unwrap();
+        web.set(settings);
+        web.write("index.js", "export default { fetch: () => new Response(\"one\") };");
+        web
+    }
+
+    pub(crate) fn set(&self, settings: &str) {
+        let head = "name = \"web\"\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n";
+        self.write("wrangler.toml", &format!("{head}{settings}"));
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        let path = self.0.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
     }
 }
 

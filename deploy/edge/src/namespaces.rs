@@ -72,9 +72,13 @@ impl Namespaces {
         self.write()
     }
 
-    /// Drops all classes of `script`, which was deleted. Their data goes with the next [`Namespaces::sweep`].
-    pub(crate) fn forget(&mut self, script: &str) {
-        self.record.deleted.extend(self.record.scripts.remove(script).unwrap_or_default().into_values());
+    /// Drops the classes of all scripts but these: the others were deleted. Their data goes with the next [`Namespaces::sweep`].
+    pub(crate) fn forget_all_but(&mut self, scripts: &[Script]) {
+        let is_here = |name: &String| scripts.iter().any(|script| script.name() == name);
+        let gone: Vec<String> = self.record.scripts.keys().filter(|name| !is_here(name)).cloned().collect();
+        for script in gone {
+            self.record.deleted.extend(self.record.scripts.remove(&script).unwrap_or_default().into_values());
+        }
     }
 
     /// The key of a class. A class that is not recorded, as in a rehearsal, has its own name as the key.

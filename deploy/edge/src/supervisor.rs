@@ -97,6 +97,9 @@ pub struct Edge {
     _lock: File,
 }
 
+/// Writes down what is about to run: see [`Edge::set`].
+type Commit<'a> = &'a mut dyn FnMut() -> Result<(), EdgeError>;
+
 impl Edge {
     /// Starts `scripts`, and returns when they serve.
     ///
@@ -176,22 +179,26 @@ impl Edge {
             return Ok(false);
         }
         let sockets = self.sockets_of(&scripts, &BTreeMap::new())?;
-        self.exchange(&scripts, self.namespaces.clone(), sockets).map(|()| true)
+        self.exchange(&scripts, self.namespaces.clone(), sockets, &mut || Ok(())).map(|()| true)
     }
 
     /// Makes `fresh` the running scripts, whichever run now. A script that was not there before gets the port that `ports` has for
     /// it, if that is free. The objects of a script that is no longer there are deleted, as Cloudflare does.
     ///
+    /// `commit` is called once `fresh` is known to start, before anything that is stored changes. If it writes down what is to run, a
+    /// process that is killed after that is followed by one that goes on from there.
+    ///
     /// # Errors
     /// As [`Edge::update`]. The running scripts then stay.
-    pub(crate) fn set(&mut self, fresh: Vec<Script>, ports: &BTreeMap<String, u16>) -> Result<(), EdgeError> {
+    pub(crate) fn set(
+        &mut self,
+        fresh: Vec<Script>,
+        ports: &BTreeMap<String, u16>,
+        commit: Commit<'_>,
+    ) -> Result<(), EdgeError> {
         check::script_names(&fresh)?;
         let mut namespaces = self.namespaces.clone();
-        for old in &self.scripts {
-            if !fresh.iter().any(|script| script.name() == old.name()) {
-                namespaces.forget(old.name());
-            }
-        }
+        namespaces.forget_all_but(&fresh);
         let mut scripts = Vec::new();
         for script in self.install(fresh)? {
             match self.scripts.iter().find(|old| old.name() == script.name() && install::same(old, &script)) {
@@ -203,7 +210,7 @@ impl Edge {
             }
         }
         let sockets = self.sockets_of(&scripts, ports)?;
-        self.exchange(&scripts, namespaces, sockets)
+        self.exchange(&scripts, namespaces, sockets, commit)
     }
 
     /// The sockets for `scripts`: those that there are already, and new ones.
@@ -220,17 +227,30 @@ impl Edge {
     }
 
     /// Replaces the running scripts by `scripts`, and removes the copies of those that do not run then.
-    fn exchange(&mut self, scripts: &[Script], namespaces: Namespaces, sockets: Sockets) -> Result<(), EdgeError> {
-        let outcome = self.swap(scripts, namespaces, sockets);
+    fn exchange(
+        &mut self,
+        scripts: &[Script],
+        namespaces: Namespaces,
+        sockets: Sockets,
+        commit: Commit<'_>,
+    ) -> Result<(), EdgeError> {
+        let outcome = self.swap(scripts, namespaces, sockets, commit);
         install::remove_all(&self.options.data, &self.scripts);
         outcome
     }
 
     /// Replaces the running scripts by `scripts`, if these start. `from` is the record of classes that their own follows from.
-    fn swap(&mut self, scripts: &[Script], from: Namespaces, sockets: Sockets) -> Result<(), EdgeError> {
+    fn swap(
+        &mut self,
+        scripts: &[Script],
+        from: Namespaces,
+        sockets: Sockets,
+        commit: Commit<'_>,
+    ) -> Result<(), EdgeError> {
         check::bindings(scripts)?;
         scripts.iter().try_for_each(Script::check_values)?;
         self.rehearse(scripts, &from.next(scripts)?)?;
+        commit()?;
         let old = (std::mem::replace(&mut self.scripts, scripts.to_vec()), self.namespaces.clone());
         let old_sockets = std::mem::replace(&mut self.sockets, sockets);
         if let Some(process) = self.process.take() {

@@ -19,6 +19,8 @@ const NOT_RECONCILED: u32 = 100_402;
 pub(super) struct Reconciled {
     /// The classes that it has then.
     pub(super) classes: BTreeMap<String, Class>,
+    /// The classes that have another name then.
+    pub(super) renamed: BTreeMap<String, String>,
     /// What was done, for the answer.
     pub(super) report: Value,
 }
@@ -77,7 +79,7 @@ pub(super) fn reconcile(
     let statements = statements(exports)?;
     let old = now.map(|row| row.classes.clone()).unwrap_or_default();
     let (mut classes, mut problems) = (BTreeMap::new(), Vec::new());
-    let (mut created, mut deleted, mut renamed, mut info) = (vec![], vec![], vec![], vec![]);
+    let (mut created, mut deleted, mut renamed, mut info) = (vec![], vec![], BTreeMap::new(), vec![]);
     let mut problem = |class: &str, scenario: &str, message: String| {
         problems.push(json!({ "class": class, "scenario": scenario, "message": message }));
     };
@@ -115,7 +117,7 @@ pub(super) fn reconcile(
                 problem(class, "tombstone_renamed_to_occupied", format!("the class `{to}` exists already"));
             }
             Some(Statement::Renamed { to }) => {
-                renamed.push(json!({ "from": class, "to": to }));
+                renamed.insert(class.clone(), (*to).to_string());
                 classes.insert((*to).to_string(), own.clone());
             }
         }
@@ -139,11 +141,12 @@ pub(super) fn reconcile(
         return Err(ApiError { status: 400, code: NOT_RECONCILED, message, meta });
     }
     let removable: Vec<&Value> = info.iter().map(|entry| &entry["class"]).collect();
+    let moved: Vec<Value> = renamed.iter().map(|(from, to)| json!({ "from": from, "to": to })).collect();
     let report = json!({
-        "created": created, "updated": [], "deleted": deleted, "renamed": renamed, "transferred": [], "transfer_pending": [],
+        "created": created, "updated": [], "deleted": deleted, "renamed": moved, "transferred": [], "transfer_pending": [],
         "warnings": [], "removable_entries": removable, "info": info,
     });
-    Ok(Reconciled { classes, report })
+    Ok(Reconciled { classes, renamed, report })
 }
 
 /// The statements as the rest of the edge takes them.

@@ -116,7 +116,7 @@ fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
         Some(exports) => exports::reconcile(exports, old.as_ref(), &bound)?,
         None => exports::Reconciled {
             classes: old.as_ref().map(|row| row.classes.clone()).unwrap_or_default(),
-            report: Value::Null,
+            ..exports::Reconciled::default()
         },
     };
     inherit(&mut metadata, old.as_ref())?;
@@ -149,6 +149,7 @@ fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
     answer["startup_time_ms"] = json!(1);
     let mut tables = state.tables.clone();
     tables.scripts.insert(name.into(), row);
+    follow(&mut tables, name, &reconciled.renamed);
     let outcome = state.run(&shared.data, tables);
     let unused =
         if outcome.is_ok() { old.map(|old| tables::modules(&shared.data, name, &old.version)) } else { Some(folder) };
@@ -277,6 +278,20 @@ fn kept_secrets(metadata: &mut Value, old: Option<&ScriptRow>) -> BTreeMap<Strin
         bindings.extend(missing.map(|name| json!({ "type": "secret_text", "name": name })));
     }
     kept
+}
+
+/// Lets the bindings of other scripts follow the classes of `host` that have another name now: what is bound is the namespace, and
+/// that stays.
+fn follow(tables: &mut Tables, host: &str, renamed: &BTreeMap<String, String>) {
+    for row in tables.scripts.values_mut() {
+        for binding in row.metadata["bindings"].as_array_mut().into_iter().flatten() {
+            let is_bound = binding["type"] == "durable_object_namespace" && binding["script_name"] == host;
+            let to = binding["class_name"].as_str().filter(|_| is_bound).and_then(|class| renamed.get(class)).cloned();
+            if let Some(to) = to {
+                binding["class_name"] = to.into();
+            }
+        }
+    }
 }
 
 /// The scripts besides `host` that are bound to its class.

@@ -111,13 +111,16 @@ impl Rest {
         let RestOptions { edge: mut options, stop } = options;
         let (port, data) = (options.port.take(), options.data.clone());
         let mut edge = Edge::start(Vec::new(), options)?;
-        let tables = Tables::read(&data)?;
+        let mut tables = Tables::read(&data)?;
         let token = read_token(&data)?;
         let scripts = tables.scripts.iter().map(|(name, row)| scripts::script(&data, &tables, name, row));
         let scripts: Vec<Script> = scripts
             .collect::<Result<_, _>>()
             .map_err(|error| EdgeError::Unreadable { path: data.clone(), reason: error.message })?;
-        edge.set(scripts, &ports(&tables.scripts))?;
+        edge.set(scripts, &ports(&tables.scripts), &mut || Ok(()))?;
+        if note_ports(&edge, &mut tables) {
+            tables.write(&data)?;
+        }
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).enable_io().build().map_err(io("start the API for", &data))?;
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
@@ -178,6 +181,15 @@ fn ports(scripts: &BTreeMap<String, ScriptRow>) -> BTreeMap<String, u16> {
     scripts.iter().map(|(name, row)| (name.clone(), row.port)).collect()
 }
 
+/// Notes the ports on which scripts serve. Returns whether any of them is another one than before.
+fn note_ports(edge: &Edge, tables: &mut Tables) -> bool {
+    let before = ports(&tables.scripts);
+    for (name, row) in &mut tables.scripts {
+        row.port = edge.url(name).and_then(|url| url.rsplit(':').next()?.parse().ok()).unwrap_or(row.port);
+    }
+    ports(&tables.scripts) != before
+}
+
 /// Reads the token of this edge, or makes one.
 fn read_token(data: &Path) -> Result<Secret, EdgeError> {
     let path = data.join(TOKEN_FILE);
@@ -225,10 +237,11 @@ impl State {
     pub(super) fn run(&mut self, data: &Path, mut tables: Tables) -> Result<(), ApiError> {
         let scripts = tables.scripts.iter().map(|(name, row)| scripts::script(data, &tables, name, row));
         let scripts: Vec<Script> = scripts.collect::<Result<_, _>>()?;
-        self.edge.set(scripts, &ports(&tables.scripts)).map_err(|error| scripts::refusal(&error))?;
-        for (name, row) in &mut tables.scripts {
-            row.port = self.edge.url(name).and_then(|url| url.rsplit(':').next()?.parse().ok()).unwrap_or(row.port);
+        if let Err(error) = self.edge.set(scripts, &ports(&tables.scripts), &mut || tables.write(data)) {
+            self.tables.write(data).map_err(ApiError::internal)?;
+            return Err(scripts::refusal(&error));
         }
+        note_ports(&self.edge, &mut tables);
         self.keep(data, tables)
     }
 
