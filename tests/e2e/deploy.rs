@@ -5,7 +5,12 @@ use crate::{
     machine::{Ended, Machine, Web, request, verbs},
     project::{Project, worker},
 };
-use std::fs;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::{
+    fs,
+    io::{Read, Write},
+    process::{Child, Command, Stdio},
+};
 
 #[test]
 fn a_worker_is_planned_deployed_answers_is_planned_to_nothing_and_destroyed() {
@@ -315,6 +320,39 @@ fn the_api_answers_nobody_without_its_token() {
     assert_eq!(status(&[("authorization", token), ("host", "evil.example")]), 403);
     let (status, body) = machine.api("GET", "/accounts/2/workers/scripts", &[("authorization", token)]);
     assert_eq!((status, &body["errors"][0]["code"]), (403, &10000.into()));
+}
+
+/// On a terminal the question can be answered, and interrupted.
+#[test]
+fn a_question_is_asked_on_a_terminal_and_ctrl_c_ends_it() {
+    let machine = Machine::new("asks");
+    let web = Web::new(&machine, "");
+    let ask = |answer: &dyn Fn(&Child, &mut fs::File)| {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).and_then(|()| unlockpt(&terminal)).unwrap();
+        let name = ptsname(&terminal, Vec::new()).unwrap();
+        let input = fs::OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let mut command = machine.command(&["deploy", "--local", "--dev", web.path()]);
+        let mut child = command.stdin(input).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        let mut stderr = child.stderr.take().unwrap();
+        let mut byte = [0];
+        while !said.ends_with("[y/N] ") {
+            assert_eq!(stderr.read(&mut byte).unwrap(), 1, "{said}");
+            said.push(char::from(byte[0]));
+        }
+        answer(&child, &mut fs::File::from(terminal));
+        (child.wait().unwrap().code(), said)
+    };
+    let interrupt = |child: &Child, _: &mut fs::File| {
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    };
+    let (code, said) = ask(&interrupt);
+    assert!(said.contains("+ web") && said.contains("Deploy?"), "{said}");
+    assert_eq!(code, Some(130));
+    assert_eq!(ask(&|_, terminal| terminal.write_all(b"n\n").unwrap()).0, Some(1));
+    assert!(machine.calls().iter().all(|call| call.starts_with("GET")));
+    assert_eq!(ask(&|_, terminal| terminal.write_all(b"y\n").unwrap()).0, Some(0));
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use std::{fmt, sync::Arc};
 
-/// The most bytes that the name of an app, a stage or one part of an [`Fqn`] may have.
-const PART_MAX: usize = 64;
+/// The most bytes that the name of an app or a stage may have.
+const STACK_PART_MAX: usize = 64;
+/// The most bytes that one part of an [`Fqn`] may have. What belongs to a resource is called by several words.
+const PART_MAX: usize = 128;
 /// The most parts that an [`Fqn`] may have.
 const DEPTH_MAX: usize = 16;
 
@@ -15,7 +17,7 @@ pub enum NameError {
     /// The name of an app or a stage has other characters than it may have, or none.
     #[error(
         "`{name}` cannot name {what}: it has to begin with a letter or a digit and may have letters, digits, `-` and `_` after it, \
-         at most {PART_MAX} in all"
+         at most {STACK_PART_MAX} in all"
     )]
     Stack {
         /// What the name is for: an app or a stage.
@@ -50,7 +52,7 @@ impl Stack {
         for (what, name) in [("an app", app), ("a stage", stage)] {
             let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
             let begins = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-            if !begins || name.len() > PART_MAX || !name.bytes().all(legal) {
+            if !begins || name.len() > STACK_PART_MAX || !name.bytes().all(legal) {
                 return Err(NameError::Stack { what, name: name.into() });
             }
         }
@@ -86,7 +88,7 @@ impl Fqn {
     /// The name `text`.
     ///
     /// # Errors
-    /// When a part of it is empty, longer than 64 bytes, or has control characters, or when it has more than 16 parts.
+    /// When a part of it is empty, longer than 128 bytes, or has control characters, or when it has more than 16 parts.
     pub fn new(text: impl Into<String>) -> Result<Self, NameError> {
         let name = text.into();
         let legal = |part: &str| !part.is_empty() && part.len() <= PART_MAX && !part.chars().any(char::is_control);
@@ -145,7 +147,7 @@ mod tests {
             assert!(Stack::new(stage, "dev").is_err(), "{stage}");
         }
         assert_eq!(Stack::new("my-app", "dev_sam").unwrap().to_string(), "my-app/dev_sam");
-        for name in ["", "/", "a//b", "a/", "/a", "a\nb", &"x".repeat(65), &["x"; 17].join("/")] {
+        for name in ["", "/", "a//b", "a/", "/a", "a\nb", &"x".repeat(129), &["x"; 17].join("/")] {
             assert!(Fqn::new(name).is_err(), "{name}");
             assert!(serde_json::from_value::<Fqn>(name.into()).is_err(), "{name}");
         }

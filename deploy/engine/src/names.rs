@@ -15,7 +15,8 @@ const MARK_LENGTH: usize = 8;
 pub struct Name {
     /// The name.
     pub text: String,
-    /// Whether the program chose it. A name that it did not choose proves that the resource is ours.
+    /// Whether the program chose it. A name that it did not choose is made of the stack and the resource, so
+    /// it is taken for a sign that the resource is ours.
     pub pinned: bool,
 }
 

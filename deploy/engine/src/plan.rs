@@ -247,14 +247,14 @@ pub enum PlanError {
     #[error(transparent)]
     Program(#[from] ProgramError),
     /// Somebody else's resource has the name.
-    #[error("a {title} called `{name}` exists and is not known to be ours, and `{fqn}` would take it over")]
+    #[error("{}", foreign(fqn, title, name.as_deref()))]
     Foreign {
         /// The resource.
         fqn: Fqn,
         /// What people call its kind.
         title: &'static str,
-        /// Its name at Cloudflare.
-        name: String,
+        /// Its name at Cloudflare, unless it has none and belongs to another resource.
+        name: Option<String>,
     },
     /// Two resources have one name at Cloudflare.
     #[error("`{first}` and `{second}` would both be the {title} `{name}`; rename one of them")]
@@ -297,6 +297,15 @@ pub enum PlanError {
         /// Why.
         error: DataError,
     },
+}
+
+fn foreign(fqn: &Fqn, title: &str, name: Option<&str>) -> String {
+    match name {
+        Some(name) => {
+            format!("a {title} called `{name}` exists and is not known to be ours, and `{fqn}` would take it over")
+        }
+        None => format!("`{fqn}` ({title}) exists, and is not known to be ours"),
+    }
 }
 
 pub(crate) fn list(names: &[Fqn]) -> String {
@@ -408,7 +417,8 @@ impl Planner<'_> {
             }
             _ => None,
         };
-        let foreign = || PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: name.text.clone() };
+        let called = resource.parent.is_none().then(|| name.text.clone());
+        let foreign = || PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: called.clone() };
         let adopted = self.allowed.adopt.contains(fqn);
         let choice = match (row, found) {
             // Ours is gone, and somebody else has made another one of its name.

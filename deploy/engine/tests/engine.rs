@@ -9,9 +9,9 @@ mod cloud;
 
 use cloud::{Cloud, Dying, Props, Reaper, TestClock};
 use realgar_engine::{
-    Allowed, ApplyError, ApplyOptions, Event, Fence, FileStore, Fqn, Holder, MemoryStore, Observed, Outcome, Output,
-    Plan, PlanError, Policy, Program, Reason, Reference, Resource, Risk, Row, Stack, Status, Store, StoreError, Verb,
-    apply, observe, plan,
+    Allowed, ApplyError, ApplyOptions, Event, Fence, FileStore, Fqn, Holder, MemoryStore, Observed, Origin, Outcome,
+    Output, Plan, PlanError, Policy, Program, ProgramError, Reason, Reference, Resource, Risk, Row, Stack, Status,
+    Store, StoreError, Verb, apply, observe, plan,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -303,13 +303,62 @@ fn law_05_a_changed_edge_is_stored() {
 }
 
 #[test]
+fn a_part_of_a_program_leaves_the_rest_and_may_refer_to_it() {
+    let machine = Machine::new();
+    machine.deploy(&program(&twelve()));
+    let snapshot = machine.store.read(&stack()).unwrap();
+    // `web` uses `api`, which is not here, and `left` has lost what belonged to it.
+    let part = [
+        resource("service", "web", &Props { size: Some(7), ..uses(&["api"]) }),
+        resource("service", "left", &named(&["right"])),
+    ];
+    let part = program(&part).partial(&snapshot);
+    let plan = machine.plan(&part).unwrap();
+    let verbs: Vec<(&str, Verb)> = plan.changes().map(|action| (action.fqn.as_str(), action.verb)).collect();
+    assert_eq!(verbs, [("left/address", Verb::Delete), ("web", Verb::Update)]);
+    machine.deploy(&part);
+    assert!(
+        machine.store.read(&stack()).unwrap().rows[&fqn("web")].needs.contains(&fqn("api")),
+        "it is still deleted first"
+    );
+    let whole = twelve().into_iter().filter(|own| own.fqn != fqn("web") && own.fqn != fqn("left/address"));
+    let missing = program(&[resource("service", "web", &uses(&["nothing"]))]).partial(&snapshot);
+    assert!(matches!(machine.plan(&missing), Err(PlanError::Program(ProgramError::Missing { .. }))));
+    machine.deploy(&program(&whole.collect::<Vec<_>>()));
+    assert_eq!(machine.cloud.names().len(), 7);
+}
+
+#[test]
+fn another_resource_under_the_name_of_ours_is_ours_only_if_the_user_says_so() {
+    let mut machine = Machine::new();
+    let all = program(&[resource("store", "a", &sized(1)), resource("service", "api", &uses(&["a"]))]);
+    machine.deploy(&all);
+    let id = {
+        let mut inner = machine.cloud.inner();
+        let (_, object) = inner.objects.iter_mut().find(|((kind, _), _)| *kind == "store").unwrap();
+        object.id = "other".into();
+        object.id.clone()
+    };
+    assert!(matches!(machine.plan(&all), Err(PlanError::Foreign { .. })));
+    machine.allowed.adopt.insert(fqn("a"));
+    machine.deploy(&all);
+    let rows = machine.store.read(&stack()).unwrap().rows;
+    assert_eq!(rows[&fqn("a")].attributes["id"], *id);
+    assert_eq!(rows[&fqn("api")].desired["uses"][0], *id, "what uses it uses the one that is there");
+    assert_eq!(rows[&fqn("a")].origin, Origin::Adopted);
+    // What is somebody else's stays.
+    machine.deploy(&program(&[]));
+    assert_eq!(machine.cloud.names().len(), 1);
+}
+
+#[test]
 fn law_06_a_renamed_id_does_not_take_the_name_of_the_old_one() {
     let mut machine = Machine::new();
     let pinned = |id: &str| Resource { pinned: Some("precious".into()), ..resource("store", id, &sized(1)) };
     machine.deploy(&program(&[pinned("old")]));
     // Under the new id, the name belongs to something that this resource has not made.
     let renamed = program(&[pinned("new")]);
-    assert!(matches!(machine.plan(&renamed), Err(PlanError::Foreign { name, .. }) if name == "precious"));
+    assert!(matches!(machine.plan(&renamed), Err(PlanError::Foreign { name: Some(name), .. }) if name == "precious"));
     machine.allowed.adopt.insert(fqn("new"));
     let refused = machine.plan(&renamed);
     assert!(matches!(refused, Err(PlanError::OneName { .. })), "nothing that is taken over is deleted: {refused:?}");
