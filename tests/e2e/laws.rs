@@ -6,16 +6,12 @@ use crate::{
     machine::{Ended, Machine, Web, request, verbs},
     project::{Project, worker},
 };
-use realgar_test::Random;
 use serde_json::{Value, json};
 use std::process::{Child, Stdio};
 
 const PHOTOS: [&str; 1] = ["examples/photos"];
 /// The resources of the photos, but for the settings of the Worker.
 const ALL_DATA: &str = "photos,d1/INDEX,queues/uploads,r2/photos";
-
-/// How many points of a kill a short run tries.
-const SAMPLE: usize = 5;
 
 /// Starts a deployment that the test kills.
 fn start(machine: &Machine, paths: &[&str]) -> Child {
@@ -474,37 +470,4 @@ fn law_29_when_cloudflare_is_busy_everybody_waits() {
     machine.deploy(&PHOTOS, &[]).expect(0);
     assert_eq!(machine.calls().iter().filter(|call| call.ends_with(" 429")).count(), 3);
     assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
-}
-
-/// Kills the process right before a changing call takes effect, and right after. A run of all tests tries some of the points, and a long
-/// one (`REALGAR_LONG=1`) all of them.
-#[test]
-fn law_12_killed_at_any_call_the_next_run_converges() {
-    let whole = Machine::new("kill-whole");
-    whole.deploy(&PHOTOS, &[]).expect(0);
-    let count = changing(&whole).len();
-    drop(whole);
-    let mut points: Vec<(usize, &str)> = (0..count).flat_map(|nth| [(nth, "hold"), (nth, "hold_after")]).collect();
-    println!("{} points", points.len());
-    let mut random = Random::new();
-    if std::env::var_os("REALGAR_LONG").is_none() {
-        points = (0..SAMPLE).map(|_| *random.choose(&points)).collect();
-    }
-    for (nth, fault) in points {
-        let machine = Machine::new("kill");
-        machine.faults(&json!({ "rules": [{ "path": "/accounts/", "change": true, "skip": nth, "do": fault }] }));
-        let mut killed = start(&machine, &PHOTOS);
-        eventually("a call is held", || machine.calls().iter().any(|call| call.ends_with(" 0")));
-        killed.kill().unwrap();
-        killed.wait().unwrap();
-        machine.faults(&json!({}));
-        let when = format!("at call {nth}, {fault}");
-        let again = machine.deploy(&PHOTOS, &[]);
-        assert_eq!(again.code, Some(0), "{when}: {again:?}");
-        assert!(verbs(&machine.plan(&PHOTOS)).is_empty(), "{when}");
-        let tables = machine.tables();
-        for table in ["scripts", "databases", "buckets", "queues", "consumers"] {
-            assert_eq!(tables[table].as_object().unwrap().len(), 1, "{when}: {table}");
-        }
-    }
 }

@@ -216,15 +216,20 @@ pub(crate) struct Web(PathBuf);
 impl Web {
     /// Answers `one`, and has `settings` in its `wrangler.toml`.
     pub(crate) fn new(machine: &Machine, settings: &str) -> Self {
-        let web = Self(machine.data.join("web"));
-        fs::create_dir_all(&web.0).unwrap();
+        let web = Self::named(machine, "web");
         web.set(settings);
         web.write("index.js", "export default { fetch: () => new Response(\"one\") };");
         web
     }
 
+    /// One with this name, whose files are still to be written.
+    pub(crate) fn named(machine: &Machine, name: &str) -> Self {
+        Self(machine.data.join(name))
+    }
+
     pub(crate) fn set(&self, settings: &str) {
-        let head = "name = \"web\"\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n";
+        let name = self.0.file_name().unwrap().to_str().unwrap();
+        let head = format!("name = \"{name}\"\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n");
         self.write("wrangler.toml", &format!("{head}{settings}"));
     }
 

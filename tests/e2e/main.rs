@@ -13,6 +13,7 @@ mod dev;
 mod examples;
 mod faults;
 mod hostile;
+mod kills;
 mod laws;
 mod library;
 mod machine;

@@ -16,6 +16,7 @@ mod kind;
 mod memory;
 mod names;
 mod observe;
+mod order;
 mod plan;
 mod program;
 mod row;

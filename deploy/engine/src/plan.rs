@@ -3,8 +3,8 @@
 
 use crate::{
     AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Name, Observation, Observed, Policy, Program,
-    ProgramError, Reference, Resource, Row, Snapshot, Stack, changes, data, graph::Graph, observe::name_of,
-    program::Ordered, row::Origin,
+    ProgramError, Reference, Resource, Row, Snapshot, Stack, changes, data, observe::name_of, program::Ordered,
+    row::Origin,
 };
 use serde::Serialize;
 use std::{
@@ -51,7 +51,7 @@ pub struct StepId {
 }
 
 impl StepId {
-    fn of(fqn: &Fqn) -> Self {
+    pub(crate) fn of(fqn: &Fqn) -> Self {
         Self { fqn: fqn.clone(), step: 1 }
     }
 }
@@ -359,20 +359,20 @@ pub fn plan(
     })
 }
 
-struct Planner<'a> {
-    program: &'a Program,
-    snapshot: &'a Snapshot,
-    observed: &'a Observed,
-    kinds: &'a Kinds,
-    allowed: &'a Allowed,
+pub(crate) struct Planner<'a> {
+    pub(crate) program: &'a Program,
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) observed: &'a Observed,
+    pub(crate) kinds: &'a Kinds,
+    pub(crate) allowed: &'a Allowed,
     /// The action that makes each resource what the program says.
-    actions: BTreeMap<Fqn, Action>,
+    pub(crate) actions: BTreeMap<Fqn, Action>,
     /// The first actions of resources that have two.
-    first: BTreeMap<Fqn, Action>,
+    pub(crate) first: BTreeMap<Fqn, Action>,
     /// The last actions, of those that were replaced.
-    last: BTreeMap<Fqn, Action>,
+    pub(crate) last: BTreeMap<Fqn, Action>,
     /// Waits without which something would be taken away that is still in use.
-    strict: BTreeSet<(StepId, StepId)>,
+    pub(crate) strict: BTreeSet<(StepId, StepId)>,
 }
 
 /// What was decided about a resource that the program has.
@@ -631,201 +631,6 @@ impl Planner<'_> {
             notes: Vec::new(),
             waits: BTreeSet::new(),
         }
-    }
-
-    /// Lets each deletion wait for all that was made from the resource, and lets what vanishes with its container wait for that.
-    fn order_deletions(&mut self) {
-        let leaving = |action: &Action| matches!(action.verb, Verb::Delete | Verb::Forget);
-        let deleted: BTreeSet<Fqn> = self
-            .actions
-            .values()
-            .filter(|action| action.verb == Verb::Delete)
-            .map(|action| action.fqn.clone())
-            .collect();
-        let with_parent = |action: &Action, kinds: &Kinds| {
-            let dies = kinds.get(&action.kind).is_some_and(|kind| kind.facts().dies_with_parent);
-            action.parent.clone().filter(|parent| dies && action.verb == Verb::Delete && deleted.contains(parent))
-        };
-        let mut edges: Vec<(Fqn, Fqn)> = Vec::new();
-        for action in self.actions.values_mut() {
-            if let Some(parent) = with_parent(action, self.kinds) {
-                edges.push((action.fqn.clone(), parent.clone()));
-                action.reason = Reason::WithParent(parent);
-            }
-        }
-        // What is about to be taken away from a resource must not be in use any more.
-        for row in self.snapshot.rows.values() {
-            let changes = |fqn: &Fqn| self.actions.get(fqn).is_some_and(|action| action.verb == Verb::Update);
-            let loses = |fqn: &Fqn| self.actions.get(fqn).is_some_and(|action| action.risk == Risk::DataLoss);
-            let losing = row.all_needs().into_iter().filter(|need| changes(need) && loses(need) && changes(&row.fqn));
-            edges.extend(losing.map(|need| (need.clone(), row.fqn.clone())));
-        }
-        for row in self.snapshot.rows.values() {
-            let vanishes =
-                matches!(self.actions.get(&row.fqn).map(|action| &action.reason), Some(Reason::WithParent(_)));
-            for need in row.all_needs().into_iter().filter(|need| self.actions.get(need).is_some_and(leaving)) {
-                if !vanishes || row.parent.as_ref() != Some(need) {
-                    edges.push((need.clone(), row.fqn.clone()));
-                }
-            }
-        }
-        for (waiting, first) in edges {
-            if let Some(action) = self.actions.get_mut(&waiting) {
-                action.waits.insert(StepId::of(&first));
-                self.strict.insert((StepId::of(&waiting), StepId::of(&first)));
-            }
-        }
-    }
-
-    /// Deletes what was replaced, or is to be, once nobody uses it any more.
-    fn discard(&mut self) {
-        let all: Vec<Action> = self.actions.values().cloned().collect();
-        for action in all {
-            let row = self.snapshot.rows.get(&action.fqn);
-            let supersedes = action.verb == Verb::Supersede;
-            let Some(row) = row.filter(|row| supersedes || !row.replaced.is_empty()) else { continue };
-            let kind = self.kinds.get(&action.kind);
-            let holds = |props: &Data| kind.is_some_and(|kind| (kind.facts().holds_data)(props));
-            let loses = supersedes && holds(&row.desired) || row.replaced.iter().any(|old| holds(&old.desired));
-            let users = self.actions.values().filter(|user| {
-                let used = self.snapshot.rows.get(&user.fqn).is_some_and(|row| row.all_needs().contains(&action.fqn));
-                used || user.needs.contains(&action.fqn)
-            });
-            let mut waits: BTreeSet<StepId> = users.map(Action::id).collect();
-            if action.verb == Verb::Delete {
-                if let Some(own) = self.actions.get_mut(&action.fqn) {
-                    own.waits.insert(StepId { step: 2, ..action.id() });
-                }
-            } else {
-                waits.insert(action.id());
-            }
-            let last = Action {
-                step: 2,
-                verb: Verb::Discard,
-                reason: Reason::Superseded,
-                risk: if loses { Risk::DataLoss } else { Risk::None },
-                name: row.name.clone(),
-                differences: Vec::new(),
-                props: Data::Null,
-                found: None,
-                notes: Vec::new(),
-                waits,
-                ..action
-            };
-            self.last.insert(last.fqn.clone(), last);
-        }
-    }
-
-    /// Makes sure that no actions wait for each other.
-    fn break_cycles(&mut self) -> Result<(), PlanError> {
-        loop {
-            let mut graph = Graph::default();
-            for (id, waits) in open(self.actions.values().chain(self.first.values()).chain(self.last.values())) {
-                graph.add(id, waits);
-            }
-            graph.take_ready();
-            let Some(cycle) = graph.cycle() else { return Ok(()) };
-            if !self.drop_wait(&cycle) && !self.split(&cycle) {
-                return Err(PlanError::Cycle(cycle.into_iter().map(|id| id.fqn).collect()));
-            }
-        }
-    }
-
-    /// Lets one of the actions in `cycle` not wait for the next, if the resource of that exists already, is there to stay, and all is
-    /// known that is made from it.
-    fn drop_wait(&mut self, cycle: &[StepId]) -> bool {
-        let verb = |id: &StepId| self.actions.get(&id.fqn).map(|action| action.verb);
-        // One with a first action is only being made.
-        let is_there = |id: &StepId| id.step == 1 && !self.first.contains_key(&id.fqn);
-        let stays = |id: &StepId| is_there(id) && matches!(verb(id), Some(Verb::Update | Verb::Adopt | Verb::Note));
-        let knows = |id: &StepId, next: &StepId| {
-            let unknown = self.actions.get(&id.fqn).map(|action| data::references(&action.props));
-            matches!(unknown, Some(Ok(unknown)) if !unknown.iter().any(|reference| reference.of == next.fqn))
-        };
-        // What begins to use something needs it as it will be.
-        let begins = |id: &StepId, next: &StepId| {
-            let (own, other) = (self.actions.get(&id.fqn), self.actions.get(&next.fqn));
-            let name = other.map(|other| other.name.text.as_str()).unwrap_or_default();
-            let after =
-                own.into_iter().flat_map(|own| &own.differences).filter_map(|difference| difference.after.as_ref());
-            after.map(ToString::to_string).any(|text| text.contains(&format!("\"{name}\"")))
-        };
-        let pairs = cycle.iter().zip(cycle.iter().cycle().skip(1));
-        let pairs = pairs.filter(|(id, next)| !self.strict.contains(&((*id).clone(), (*next).clone())));
-        let dropped =
-            pairs.filter(|(id, next)| stays(next) && knows(id, next)).min_by_key(|(id, next)| (begins(id, next), *id));
-        let Some((waiting, next)) = dropped else { return false };
-        let steps = if waiting.step == 0 { &mut self.first } else { &mut self.actions };
-        steps.get_mut(&waiting.fqn).is_some_and(|action| action.waits.remove(next))
-    }
-
-    /// Gives one of the resources in `cycle` a first action, in which it is made, or changed, without the others.
-    fn split(&mut self, cycle: &[StepId]) -> bool {
-        let mut members: Vec<&Fqn> = cycle.iter().map(|id| &id.fqn).collect();
-        members.sort();
-        let chosen = members.iter().find_map(|fqn| {
-            let action = self.actions.get(*fqn).filter(|_| !self.first.contains_key(*fqn))?;
-            let others: BTreeMap<Fqn, Name> = action
-                .needs
-                .iter()
-                .filter(|other| self.waits_for(other, fqn) && self.waits_for(fqn, other))
-                .filter_map(|other| Some((other.clone(), self.actions.get(other)?.name.clone())))
-                .collect();
-            let props = self.kinds.get(&action.kind)?.without(&action.props, &others)?;
-            Some((action.clone(), props, others))
-        });
-        let Some((action, props, others)) = chosen else { return false };
-        let id = action.id();
-        let mutual = |other: &&Fqn| self.waits_for(other, &action.fqn) && self.waits_for(&action.fqn, other);
-        let partners: Vec<Fqn> = self.actions.keys().filter(mutual).cloned().collect();
-        let first = StepId { step: 0, ..id.clone() };
-        let names: Vec<Fqn> = others.keys().cloned().collect();
-        let deleted = action.verb == Verb::Delete;
-        // To let go of the others, nothing has to be there first.
-        let waits = action.waits.iter().filter(|other| !deleted && !others.contains_key(&other.fqn)).cloned();
-        let before = Action {
-            step: 0,
-            verb: if deleted { Verb::Update } else { action.verb },
-            reason: if deleted { Reason::Mutual(names.clone()) } else { action.reason.clone() },
-            risk: if deleted { Risk::Restarts } else { action.risk },
-            props,
-            needs: action.needs.iter().filter(|need| !others.contains_key(need)).cloned().collect(),
-            waits: waits.collect(),
-            ..action.clone()
-        };
-        self.first.insert(action.fqn.clone(), before);
-        if let Some(own) = self.actions.get_mut(&action.fqn) {
-            own.waits.insert(first.clone());
-            if !deleted {
-                (own.verb, own.reason, own.found) = (Verb::Update, Reason::Mutual(names), None);
-            }
-        }
-        for other in partners.iter().filter(|other| **other != action.fqn) {
-            let steps = [self.actions.get_mut(other), self.first.get_mut(other)];
-            for step in steps.into_iter().flatten() {
-                if step.waits.remove(&id) {
-                    step.waits.insert(first.clone());
-                }
-            }
-        }
-        true
-    }
-
-    /// Whether the actions of `fqn` wait for those of `other`, directly or not.
-    fn waits_for(&self, fqn: &Fqn, other: &Fqn) -> bool {
-        let (mut open, mut seen) = (vec![fqn], BTreeSet::from([fqn]));
-        while let Some(next) = open.pop() {
-            let steps = [self.actions.get(next), self.first.get(next)].into_iter().flatten();
-            for wait in steps.flat_map(|action| &action.waits).map(|id| &id.fqn) {
-                if wait == other {
-                    return true;
-                }
-                if seen.insert(wait) {
-                    open.push(wait);
-                }
-            }
-        }
-        false
     }
 
     /// All actions, in the order of their ids.

@@ -2,8 +2,7 @@
 //!
 //! They are set with `PUT /realgar/faults`: `{"rules": [{"method", "change", "path", "skip", "times", "do"}], "lag": {"kind":
 //! milliseconds}}`. A rule is about the calls whose method is `method` and whose path contains `path`; with `change`, about those that
-//! change something. It passes over the first `skip` of them, and holds
-//! for the next `times`. `do` is one of `refuse` (with `status`, `code` and, if wanted, `retry_after`), `lose` (the call takes effect,
+//! may change something. It passes over the first `skip` of them, and holds for the next `times`. `do` is one of `refuse` (with `status`, `code` and, if wanted, `retry_after`), `lose` (the call takes effect,
 //! and the connection ends without an answer), `hold` (nothing happens, and no answer comes) and `hold_after` (the call takes effect,
 //! and no answer comes).
 
@@ -27,7 +26,7 @@ pub(super) struct Faults {
 struct Rule {
     #[serde(default)]
     method: Option<String>,
-    /// Whether it is about changing calls only: neither `GET` nor a query.
+    /// Whether it is about calls only that may change something: all but `GET`.
     #[serde(default)]
     change: bool,
     path: String,
@@ -79,9 +78,8 @@ impl Faults {
     /// What is to be done with a call.
     pub(super) fn fate(&mut self, method: &str, path: &str) -> Fate {
         let is_about = |rule: &&mut Rule| {
-            let changes = method != "GET" && !path.ends_with("/query");
             rule.method.as_ref().is_none_or(|own| own == method)
-                && (changes || !rule.change)
+                && (method != "GET" || !rule.change)
                 && path.contains(&rule.path)
                 && rule.times > 0
         };

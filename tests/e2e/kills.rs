@@ -1,0 +1,245 @@
+//! Deployments whose process dies: right before a call takes effect, right after, and while it is stopped. Two Workers that use each
+//! other, with everything that a Worker can bind, through a whole life: made, changed, with a class under another name, destroyed.
+
+use crate::{
+    common::eventually,
+    machine::{Machine, Web, request, verbs},
+};
+use realgar_test::Random;
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+/// How many points of a kill a short run tries.
+const SAMPLE: usize = 10;
+/// What may be deleted, because the life says so.
+const ALL_DATA: &str = "left,right,d1/data,kv/cache,r2/files,r2/more,queues/jobs,queues/dead,queues/later";
+
+/// The file that changes with every change of the state.
+const STATE: &str = "local-state/realgar-cli/dev_ada/.stack.json";
+
+/// The two Workers, as they are at some moment.
+struct Pair {
+    left: Web,
+    right: Web,
+}
+
+const LEFT: &str = "import { DurableObject } from \"cloudflare:workers\";\n\
+    export class CLASS extends DurableObject { async fetch() { const n = (await this.ctx.storage.get(\"n\") ?? 0) + 1; \
+    await this.ctx.storage.put(\"n\", n); return new Response(String(n)); } }\n\
+    export default { fetch: (request, env) => env.OWN.get(env.OWN.idFromName(\"a\")).fetch(request), queue() {}, scheduled() {} };\n";
+const RIGHT: &str = "import { DurableObject } from \"cloudflare:workers\";\nexport class Shelf extends DurableObject {}\n\
+    export default { fetch: (request, env) => env.THEIRS.get(env.THEIRS.idFromName(\"a\")).fetch(request) };\n";
+
+impl Pair {
+    fn new(machine: &Machine) -> Self {
+        Self { left: Web::named(machine, "left"), right: Web::named(machine, "right") }
+    }
+
+    fn write(&self, stage: Stage) {
+        let class = if stage < Stage::Renamed { "Box" } else { "Crate" };
+        let mut left = "[[d1_databases]]\nbinding = \"DB\"\ndatabase_name = \"data\"\nmigrations_dir = \"migrations\"\n\
+             [[kv_namespaces]]\nbinding = \"KV\"\nid = \"cache\"\n[[r2_buckets]]\nbinding = \"FILES\"\nbucket_name = \"files\"\n\
+             [[services]]\nbinding = \"RIGHT\"\nservice = \"right\"\n\
+             [[queues.producers]]\nbinding = \"JOBS\"\nqueue = \"jobs\"\n"
+            .to_string();
+        let object = |name: &str, class: &str, script: &str| {
+            let script = if script.is_empty() { String::new() } else { format!("script_name = \"{script}\"\n") };
+            format!("[[durable_objects.bindings]]\nname = \"{name}\"\nclass_name = \"{class}\"\n{script}")
+        };
+        left += &object("OWN", class, "");
+        left += &format!("[exports.{class}]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n");
+        if stage == Stage::Renamed {
+            left += "[exports.Box]\ntype = \"durable-object\"\nstate = \"renamed\"\nrenamed_to = \"Crate\"\n";
+        }
+        self.left.write("migrations/0001_a.sql", "CREATE TABLE a (v TEXT);");
+        if stage == Stage::Made {
+            left += "[triggers]\ncrons = [\"1 * * * *\"]\n[[queues.consumers]]\nqueue = \"jobs\"\nmax_batch_size = 5\n";
+        } else {
+            // A setting, a queue in the place of another one, a bucket more, a migration more, and a variable.
+            left += "[triggers]\ncrons = [\"2 * * * *\", \"3 * * * *\"]\n\
+                 [[queues.consumers]]\nqueue = \"later\"\ndead_letter_queue = \"dead\"\n\
+                 [[r2_buckets]]\nbinding = \"MORE\"\nbucket_name = \"more\"\n[vars]\nMODE = \"new\"\n";
+            self.left.write("migrations/0002_b.sql", "CREATE TABLE b (v TEXT);");
+        }
+        self.left.set(&left);
+        self.left.write("index.js", &LEFT.replace("CLASS", class));
+        self.right.set(&format!(
+            "[[services]]\nbinding = \"LEFT\"\nservice = \"left\"\n{}{}[exports.Shelf]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n",
+            object("THEIRS", class, "left"),
+            object("SHELVES", "Shelf", ""),
+        ));
+        self.right.write("index.js", RIGHT);
+    }
+
+    fn paths(&self) -> [&str; 2] {
+        [self.left.path(), self.right.path()]
+    }
+}
+
+/// The moments of a life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Made,
+    Changed,
+    Renamed,
+    Gone,
+}
+
+const STAGES: [Stage; 4] = [Stage::Made, Stage::Changed, Stage::Renamed, Stage::Gone];
+
+/// The command that leads to a stage.
+fn command(machine: &Machine, pair: &Pair, stage: Stage) -> Command {
+    let what = if stage == Stage::Gone { "destroy" } else { "deploy" };
+    let mut command = machine.command(&[what, "--local", "--yes", "--allow-data-loss", ALL_DATA]);
+    if stage == Stage::Gone {
+        command.arg(pair.left.path());
+    } else {
+        pair.write(stage);
+        command.args(pair.paths());
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+#[track_caller]
+fn go(machine: &Machine, pair: &Pair, stage: Stage, when: &str) {
+    let output = command(machine, pair, stage).output().unwrap();
+    assert!(output.status.success(), "{when}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// How many calls were made that change something, or may: a query does not say.
+fn changing(machine: &Machine) -> usize {
+    machine.calls().iter().filter(|call| !call.starts_with("GET")).count()
+}
+
+/// What exists, without what differs from run to run: ids, times and versions.
+fn shape(machine: &Machine) -> Value {
+    let tables = machine.tables();
+    let names = |table: &str| {
+        let all = tables[table].as_object().unwrap().values();
+        let mut names: Vec<String> = all.map(|own| own["name"].as_str().unwrap().into()).collect();
+        names.sort();
+        names
+    };
+    let script = |(name, row): (&String, &Value)| {
+        let bindings = row["metadata"]["bindings"].as_array().unwrap().iter();
+        let bindings = bindings.map(|own| format!("{} {} {}", own["type"], own["name"], own["class_name"]));
+        let classes: Vec<&String> = row["classes"].as_object().unwrap().keys().collect();
+        json!([name, bindings.collect::<Vec<_>>(), classes, row["crons"], row["subdomain"]])
+    };
+    let consumer = |own: &Value| json!([own["script"], own["settings"], own["dead_letter_queue"]]);
+    let named = ["databases", "namespaces", "queues"].map(names);
+    json!({
+        "named": named,
+        "buckets": tables["buckets"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        "consumers": tables["consumers"].as_object().unwrap().values().map(consumer).collect::<Vec<_>>(),
+        "scripts": tables["scripts"].as_object().unwrap().iter().map(script).collect::<Vec<_>>(),
+    })
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap();
+    assert!(status.success());
+}
+
+/// A whole life without a kill: the folder before each stage, how many changing calls that makes, and what there is then.
+fn whole_life() -> Vec<(Stage, PathBuf, usize, Value)> {
+    let mut machine = Machine::new("kill-whole");
+    // An edge on which nothing is left ends, and its record of calls with it.
+    assert_eq!(machine.rest("POST", "/storage/kv/namespaces", &json!({ "title": "another one" })).0, 200);
+    let pair = Pair::new(&machine);
+    let mut life = Vec::new();
+    for stage in STAGES {
+        machine.kill_edge();
+        let before = machine.data.with_file_name(format!("machine-kill-before-{stage:?}"));
+        let _ = fs::remove_dir_all(&before);
+        copy(&machine.data, &before);
+        machine.start_edge();
+        go(&machine, &pair, stage, "without a kill");
+        life.push((stage, before, changing(&machine), shape(&machine)));
+    }
+    life
+}
+
+/// Kills the process right before a changing call takes effect, and right after. A run of all tests tries some of the points, and a long
+/// one (`REALGAR_LONG=1`) all of them.
+#[test]
+fn law_12_killed_at_any_call_the_next_run_converges() {
+    let life = whole_life();
+    let points_of = |(index, (_, _, calls, _)): (usize, &(Stage, PathBuf, usize, Value))| {
+        (0..*calls).flat_map(move |nth| [(index, nth, "hold"), (index, nth, "hold_after")])
+    };
+    let mut points: Vec<(usize, usize, &str)> = life.iter().enumerate().flat_map(points_of).collect();
+    println!(
+        "{} points: {:?}",
+        points.len(),
+        life.iter().map(|(stage, _, calls, _)| (stage, calls)).collect::<Vec<_>>()
+    );
+    let mut random = Random::new();
+    if std::env::var_os("REALGAR_LONG").is_none() {
+        points = (0..SAMPLE).map(|_| *random.choose(&points)).collect();
+    }
+    for (index, nth, fault) in points {
+        let (stage, before, _, expected) = &life[index];
+        let when = format!("{stage:?}, at call {nth}, {fault}");
+        let mut machine = Machine::without_edge("kill");
+        copy(before, &machine.data);
+        machine.start_edge();
+        let pair = Pair::new(&machine);
+        machine.faults(&json!({ "rules": [{ "path": "/accounts/", "change": true, "skip": nth, "do": fault }] }));
+        let mut killed = command(&machine, &pair, *stage).spawn().unwrap();
+        eventually("a call is held", || machine.calls().iter().any(|call| call.ends_with(" 0")));
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        machine.faults(&json!({}));
+        go(&machine, &pair, *stage, &when);
+        assert_eq!(shape(&machine), *expected, "{when}");
+        if *stage != Stage::Gone {
+            let state = || fs::read(machine.data.join(STATE)).unwrap();
+            let before = (machine.tables(), state());
+            go(&machine, &pair, *stage, &when);
+            assert_eq!((machine.tables(), state()), before, "{when}: nothing is left to do");
+        }
+    }
+}
+
+#[test]
+fn the_data_of_objects_lives_through_it_all() {
+    let machine = Machine::new("kill-data");
+    let pair = Pair::new(&machine);
+    for (stage, answer) in [(Stage::Made, "1"), (Stage::Changed, "2"), (Stage::Renamed, "3")] {
+        pair.write(stage);
+        let deployed = machine.deploy(&pair.paths(), &["--allow-data-loss", ALL_DATA]).expect(0);
+        assert_eq!(request("GET", &deployed.url("right")).1, answer, "{stage:?}");
+        assert!(verbs(&machine.plan(&pair.paths())).is_empty());
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// A process that was stopped for longer than its lease changes nothing when it goes on. A lease is a minute, so only a long run tries it.
+#[test]
+#[ignore = "takes more than a minute; REALGAR_LONG=1 with --include-ignored"]
+fn law_18_a_process_that_was_stopped_past_its_lease_writes_nothing() {
+    let machine = Machine::new("kill-stopped");
+    let pair = Pair::new(&machine);
+    machine.faults(&json!({ "rules": [{ "path": "/accounts/", "change": true, "skip": 3, "do": "hold" }] }));
+    let stopped = command(&machine, &pair, Stage::Made).spawn().unwrap();
+    eventually("a call is held", || machine.calls().iter().any(|call| call.ends_with(" 0")));
+    signal(&stopped, "-STOP");
+    machine.faults(&json!({}));
+    go(&machine, &pair, Stage::Made, "after the lease has ended");
+    let state = || fs::read(machine.data.join(STATE)).unwrap();
+    let before = (changing(&machine), shape(&machine), state());
+    signal(&stopped, "-CONT");
+    let ended = stopped.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{}", String::from_utf8_lossy(&ended.stderr));
+    assert_eq!((changing(&machine), shape(&machine), state()), before);
+    assert!(verbs(&machine.plan(&pair.paths())).is_empty());
+}
