@@ -471,3 +471,25 @@ fn law_29_when_cloudflare_is_busy_everybody_waits() {
     assert_eq!(machine.calls().iter().filter(|call| call.ends_with(" 429")).count(), 3);
     assert!(verbs(&machine.plan(&PHOTOS)).is_empty());
 }
+
+/// Cloudflare blocks a token for five minutes after 1,200 calls in five.
+#[test]
+fn law_29_a_plan_of_a_thousand_resources_makes_few_calls() {
+    let machine = Machine::new("law-29-many");
+    let web = |number: u32| {
+        let web = Web::named(&machine, &format!("web{number}"));
+        let bind = |own: u32| format!("[[kv_namespaces]]\nbinding = \"K{own}\"\nid = \"k{number}-{own}\"\n");
+        web.set(&(0..98).map(bind).collect::<String>());
+        web.write("index.js", "export default { fetch: () => new Response(\"one\") };");
+        web
+    };
+    let all: Vec<Web> = (0..10).map(web).collect();
+    let paths: Vec<&str> = all.iter().map(Web::path).collect();
+    machine.deploy(&paths, &[]).expect(0);
+    let before = machine.calls().len();
+    let plan = machine.plan(&paths);
+    assert_eq!((plan["actions"].as_array().unwrap().len(), verbs(&plan).len()), (1000, 0));
+    let calls = machine.calls().len() - before;
+    println!("{calls} calls");
+    assert!(calls < 60, "{calls}");
+}
