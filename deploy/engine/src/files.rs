@@ -275,7 +275,8 @@ fn read_journal(path: &Path) -> Result<Vec<Line>, StoreError> {
     Ok(lines)
 }
 
-/// The name of the file of a row. Nothing in an FQN leads out of the folder, and two FQNs have two files.
+/// The name of the file of a row. Nothing in an FQN leads out of the folder, and two FQNs have two files, also where the file system
+/// does not tell capitals from small letters.
 fn file_name(fqn: &Fqn) -> String {
     let mut name = String::new();
     for (index, byte) in fqn.as_str().bytes().enumerate() {
@@ -285,7 +286,7 @@ fn file_name(fqn: &Fqn) -> String {
             _ => name.push_str(&format!("%{byte:02X}")),
         }
     }
-    if name.len() > FILE_NAME_MAX {
+    if name.len() > FILE_NAME_MAX || fqn.as_str().bytes().any(|byte| byte.is_ascii_uppercase()) {
         let digest = Sha256::digest(fqn.as_str());
         let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         name.truncate(FILE_NAME_MAX - digest.len() - 1);

@@ -35,4 +35,4 @@ pub use plan::{Action, Allowed, Plan, PlanError, Reason, Risk, StepId, Verb, pla
 pub use program::{Policy, Program, ProgramError, Resource};
 pub use row::{Event, Intent, Origin, Pending, ROW_SCHEMA, Replaced, Row, RowError, Status};
 pub use secret::{FingerprintKey, Secret};
-pub use store::{Clock, Fence, Holder, Lease, Recording, Snapshot, Store, StoreError, SystemClock};
+pub use store::{Clock, Fence, Holder, LEASE_MS, Lease, Recording, Snapshot, Store, StoreError, SystemClock};

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// How long a lease lasts if it is not renewed, in milliseconds.
-pub(crate) const LEASE_MS: u64 = 60_000;
+pub const LEASE_MS: u64 = 60_000;
 /// How often a run renews its lease.
 pub(crate) const RENEWAL: Duration = Duration::from_secs(10);
 
@@ -50,8 +50,11 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Takes an event in.
-    pub(crate) fn record(&mut self, event: &Event) -> Result<(), RowError> {
+    /// Takes an event in. Stores call this for each event, and decide nothing about rows themselves.
+    ///
+    /// # Errors
+    /// When the event cannot follow what is there. Then nothing changes.
+    pub fn record(&mut self, event: &Event) -> Result<(), RowError> {
         let fqn = event.fqn();
         let serial = self.serial + 1;
         match Row::next(self.rows.get(fqn).cloned(), event, serial)? {
@@ -130,7 +133,8 @@ impl Fence {
     }
 }
 
-/// A place for the state of stacks.
+/// A place for the state of stacks. `tests/stores/one_file.rs` of this crate is an example of one, and `tests/stores/main.rs` what every
+/// store has to pass.
 pub trait Store: Send + Sync {
     /// Reads the state of `stack`, with what a run that was cut off has left in the journal. A stack without state has no rows.
     ///
