@@ -6,6 +6,9 @@ use realgar_edge::EdgeError;
 use realgar_engine::{ApplyError, Failure, Fqn, NameError, PlanError, StoreError};
 use std::{error::Error, fmt};
 
+#[cfg(test)]
+mod tests;
+
 /// Exit code: done, or nothing to do. Ctrl-C also ends a `dev` that serves with it.
 pub const EXIT_DONE: u8 = 0;
 /// Exit code: something failed or was declined; standard error says what.
@@ -114,6 +117,9 @@ impl From<DeclareError> for CommandError {
             DeclareError::NoValue { binding, .. } => Some(format!(
                 "set `{binding}` in the environment; with `--local`, `{binding}=..` in the `.dev.vars` of the Worker does it too"
             )),
+            DeclareError::NotYet { .. } => {
+                Some("`wrangler deploy` in the folder of the bundle does it; `realgar build` prints that folder".into())
+            }
             _ => None,
         };
         hint.into_iter().fold(Self::user(error), Self::hint)
@@ -125,6 +131,9 @@ impl From<NameError> for CommandError {
         Self::usage(error)
     }
 }
+
+const UNREADABLE: &str = "nothing was changed; restore the file as it was, or use the version that wrote it";
+const AGAIN: &str = "run the command again: it goes on from where this one stopped";
 
 /// The flag `--name` with all of `fqns`.
 fn flag(name: &str, fqns: &[Fqn]) -> String {
@@ -139,6 +148,7 @@ impl From<PlanError> for CommandError {
                 "{} takes it over; it then stays when the stack is destroyed",
                 flag("adopt", std::slice::from_ref(fqn))
             )),
+            PlanError::Row { .. } => Some(UNREADABLE.into()),
             _ => None,
         };
         hint.into_iter().fold(Self::user(error), Self::hint)
@@ -154,7 +164,20 @@ impl From<Failure> for CommandError {
 
 impl From<StoreError> for CommandError {
     fn from(error: StoreError) -> Self {
-        Self::user(error)
+        let hint = store_hint(&error);
+        hint.into_iter().fold(Self::user(error), Self::hint)
+    }
+}
+
+/// What to do about an error of a store, if it is known.
+fn store_hint(error: &StoreError) -> Option<&'static str> {
+    match error {
+        StoreError::Held(_) => Some("wait until that run has ended"),
+        StoreError::Fenced(_) => Some(AGAIN),
+        StoreError::Unreadable { .. } => Some(UNREADABLE),
+        StoreError::Row(_) => Some("files of two states were mixed; restore the folder of the stack as it was"),
+        StoreError::Locked { .. } => Some("let that process go on, or end it; `fuser` names it"),
+        _ => None,
     }
 }
 
@@ -162,7 +185,8 @@ impl From<ApplyError> for CommandError {
     fn from(error: ApplyError) -> Self {
         let hint = match &error {
             ApplyError::DataLoss(fqns) => format!("{} allows that", flag("allow-data-loss", fqns)),
-            _ => "run the command again: it goes on from where this one stopped".into(),
+            ApplyError::Store(error) => store_hint(error).unwrap_or(AGAIN).into(),
+            _ => AGAIN.into(),
         };
         Self::user(error).hint(hint)
     }

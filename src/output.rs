@@ -30,15 +30,21 @@ pub(crate) fn exit(outcome: Outcome) -> ExitCode {
 
 /// Shows an error with its causes, and what to do about it.
 pub(crate) fn show_error(error: &CommandError) {
-    print_message(format_args!("{}: {error}", paint("error", "1;31")));
+    show_text(&describe(error));
+}
+
+/// An error with its causes, and what to do about it.
+pub(crate) fn describe(error: &CommandError) -> String {
+    let mut text = format!("{}: {error}\n", paint("error", "1;31"));
     let mut cause: Option<&(dyn Error + 'static)> = error.error.source();
     while let Some(error) = cause {
-        print_message(format_args!("  because: {error}"));
+        text += &format!("  because: {error}\n");
         cause = error.source();
     }
     for hint in &error.hints {
-        print_message(format_args!("{}: {hint}", paint("hint", "1;36")));
+        text += &format!("{}: {hint}\n", paint("hint", "1;36"));
     }
+    text
 }
 
 /// Shows what a build is doing.

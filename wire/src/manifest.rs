@@ -49,13 +49,13 @@ pub struct Manifest {
 #[non_exhaustive]
 pub enum ManifestError {
     /// Another version of the tool wrote it.
-    #[error("it has the schema {found}, and this version knows {MANIFEST_SCHEMA}; build again")]
+    #[error("it has the schema {found}, and this version knows {MANIFEST_SCHEMA}")]
     Schema {
         /// The schema it has, as JSON.
         found: String,
     },
     /// The text is not a manifest of this version's format.
-    #[error("it cannot be read: {0}")]
+    #[error("it cannot be read")]
     Malformed(#[from] serde_json::Error),
 }
 

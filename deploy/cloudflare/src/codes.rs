@@ -40,6 +40,11 @@ pub(crate) fn is_unseen(code: u32) -> bool {
     UNSEEN.contains(&code)
 }
 
+/// The codes that are known, with what to do about each.
+pub fn remedies() -> impl Iterator<Item = (u32, &'static str)> {
+    CODES.into_iter()
+}
+
 /// What to do about an error with this code, if it is known.
 pub(crate) fn remedy(code: u32) -> Option<&'static str> {
     CODES

@@ -10,5 +10,6 @@ mod declare;
 mod kinds;
 
 pub use client::{ApiFailure, Client, CredentialsError, Settings, Token};
+pub use codes::remedies;
 pub use declare::{DeclareError, Worker, declare};
 pub use kinds::{Files, kinds};

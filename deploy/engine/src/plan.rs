@@ -287,7 +287,10 @@ pub enum PlanError {
         reason: String,
     },
     /// Resources are made from each other, and none of them can exist without the others.
-    #[error("these are made from each other, and none of them can be made first: {}", list(.0))]
+    #[error(
+        "these are made from each other, and none of them can be made first: {}; remove what leads from one of them to another",
+        list(.0)
+    )]
     Cycle(Vec<Fqn>),
     /// What the state has of a resource cannot be used.
     #[error("the state of `{fqn}`: {error}")]

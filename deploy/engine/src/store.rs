@@ -202,7 +202,7 @@ pub enum StoreError {
     #[error(transparent)]
     Row(#[from] RowError),
     /// A file cannot be read or written.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`", path.display())]
     Io {
         /// What was to be done.
         action: &'static str,
