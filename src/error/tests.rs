@@ -166,7 +166,7 @@ fn all() -> BTreeMap<String, CommandError> {
         ("DataError::Malformed", data(DataError::Malformed(text("[]")))),
         ("DataError::Unknown", data(DataError::Unknown(reference))),
         ("NameError::Stack", Stack::new("a b", "prod").unwrap_err().into()),
-        ("NameError::Resource", NameError::from(Fqn::new("a//b").unwrap_err()).into()),
+        ("NameError::Resource", Fqn::new("a//b").unwrap_err().into()),
         ("HistoryError::Occupied", history(HistoryError::Occupied { tag: tag(), class: class() })),
         ("HistoryError::Missing", history(HistoryError::Missing { tag: tag(), class: class() })),
         ("HistoryError::TagTwice", history(HistoryError::TagTwice { tag: tag() })),
