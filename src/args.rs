@@ -84,6 +84,9 @@ pub(crate) struct AllowArguments {
     /// A resource whose data may be lost. Several are separated by commas.
     #[arg(long, value_name = "FQN", value_delimiter = ',')]
     pub(crate) allow_data_loss: Vec<String>,
+    /// A resource whose change may make others fail. Several are separated by commas.
+    #[arg(long, value_name = "FQN", value_delimiter = ',')]
+    pub(crate) allow_breaking: Vec<String>,
     /// A resource that exists and becomes ours. Several are separated by commas.
     #[arg(long, value_name = "FQN", value_delimiter = ',')]
     pub(crate) adopt: Vec<String>,
@@ -129,6 +132,9 @@ pub(crate) struct DeployArguments {
     /// Ask nothing.
     #[arg(long, short)]
     pub(crate) yes: bool,
+    /// Print the plan, what became of it and the addresses as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What `realgar destroy` takes.

@@ -185,6 +185,9 @@ impl From<ApplyError> for CommandError {
     fn from(error: ApplyError) -> Self {
         let hint = match &error {
             ApplyError::DataLoss(fqns) => format!("{} allows that", flag("allow-data-loss", fqns)),
+            ApplyError::Breaking(fqns) => {
+                format!("deploy those that use it at the same time, or allow it: {}", flag("allow-breaking", fqns))
+            }
             ApplyError::Store(error) => store_hint(error).unwrap_or(AGAIN).into(),
             _ => AGAIN.into(),
         };

@@ -40,7 +40,8 @@ pub(crate) fn folder() -> Result<PathBuf, String> {
     Ok(folder.into())
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+/// Runs a command to its end.
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if output.status.success() {
         return Ok(());

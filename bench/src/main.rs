@@ -7,6 +7,7 @@ mod broadcast;
 mod cold;
 mod isolation;
 mod memory;
+mod plan;
 mod rounds;
 mod rpc;
 mod scheduler;
@@ -47,6 +48,10 @@ enum Suite {
     Broadcast,
     /// The size of a bundle.
     Size,
+    /// From the first line of a program of many resources to its plan, in which nothing is to be done.
+    Plan,
+    /// The same as a whole run, and a deployment to an edge that is far away.
+    Deploy,
 }
 
 /// One comparison. A ratio is ours over the other's: less is better.
@@ -77,6 +82,8 @@ fn main() -> ExitCode {
         Suite::Isolation => ("isolation", isolation::run()),
         Suite::Broadcast => ("broadcast", broadcast::run()),
         Suite::Size => ("size", size::run()),
+        Suite::Plan => ("plan", plan::plan()),
+        Suite::Deploy => ("deploy", plan::deploy()),
     };
     match rows {
         Ok(rows) => {

@@ -7,7 +7,9 @@ use crate::{
     output,
     stack::{Place, Target, confirm},
 };
-use realgar_engine::{ApplyError, Outcome as Applied, Plan};
+use realgar_engine::{Fqn, Outcome as Applied, Plan};
+use serde_json::json;
+use std::collections::BTreeMap;
 
 pub(crate) fn run(arguments: &DeployArguments) -> Outcome {
     let interrupt = Interrupt::catch()?;
@@ -16,9 +18,18 @@ pub(crate) fn run(arguments: &DeployArguments) -> Outcome {
     let target = Target::new(place, &arguments.stack, &arguments.paths, profile(arguments.dev), &interrupt.cancel)?;
     let plan = target.plan(&arguments.allow)?;
     output::show_text(&target.show(&plan));
-    apply(&target, &plan, "Deploy?", arguments.yes, &interrupt)?;
-    for (worker, url) in target.addresses()? {
-        output::show_address(&worker, &url);
+    let applied = apply(&target, &plan, "Deploy?", arguments.yes, &interrupt)?;
+    let addresses = target.addresses()?;
+    if arguments.json {
+        let failed: BTreeMap<&Fqn, &str> =
+            applied.failed.iter().map(|(fqn, failure)| (fqn, failure.message.as_str())).collect();
+        output::show_json(&json!({
+            "plan": plan, "done": applied.done, "failed": failed, "skipped": applied.skipped, "addresses": addresses,
+        }))?;
+    }
+    conclude(applied, &interrupt)?;
+    for (worker, url) in addresses.iter().filter(|_| !arguments.json) {
+        output::show_address(worker, url);
     }
     if let Some(local) = &target.local {
         output::note(&format!("The local edge goes on; its log is {}", local.data().join("log").display()));
@@ -28,15 +39,25 @@ pub(crate) fn run(arguments: &DeployArguments) -> Outcome {
 }
 
 /// Does what `plan` says, after asking.
-pub(super) fn apply(target: &Target, plan: &Plan, question: &str, yes: bool, interrupt: &Interrupt) -> Outcome {
+pub(super) fn apply(
+    target: &Target,
+    plan: &Plan,
+    question: &str,
+    yes: bool,
+    interrupt: &Interrupt,
+) -> Result<Applied, CommandError> {
     if plan.is_empty() {
-        return Ok(());
+        return Ok(Applied::default());
     }
-    if !plan.data_loss.is_empty() {
-        return Err(ApplyError::DataLoss(plan.data_loss.clone()).into());
+    if let Some(refusal) = plan.refusal() {
+        return Err(refusal.into());
     }
     confirm(question, yes, interrupt)?;
-    let outcome = target.apply(plan, interrupt.flag())?;
+    target.apply(plan, interrupt.flag())
+}
+
+/// How a command ends that did what a plan says.
+pub(super) fn conclude(outcome: Applied, interrupt: &Interrupt) -> Outcome {
     if outcome.is_complete() {
         return Ok(());
     }

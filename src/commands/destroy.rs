@@ -1,6 +1,9 @@
 //! `realgar destroy`.
 
-use super::{Interrupt, deploy::apply};
+use super::{
+    Interrupt,
+    deploy::{apply, conclude},
+};
 use crate::{
     args::DestroyArguments,
     error::Outcome,
@@ -15,7 +18,8 @@ pub(crate) fn run(arguments: &DestroyArguments) -> Outcome {
     let target = Target::new(place, &arguments.stack, &[], Profile::Release, &interrupt.cancel)?;
     let plan = target.plan(&arguments.allow)?;
     output::show_text(&target.show(&plan));
-    apply(&target, &plan, "Destroy?", arguments.yes, &interrupt)?;
+    let applied = apply(&target, &plan, "Destroy?", arguments.yes, &interrupt)?;
+    conclude(applied, &interrupt)?;
     if let Some(local) = &target.local
         && local.stop_if_empty()
     {

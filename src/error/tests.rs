@@ -7,8 +7,8 @@ use realgar_bundle::BuildError;
 use realgar_cloudflare::{CredentialsError, DeclareError, remedies};
 use realgar_edge::EdgeError;
 use realgar_engine::{
-    ApplyError, DataError, Event, Failure, FailureKind, Fqn, Holder, Lease, NameError, PlanError, ProgramError,
-    Reference, Row, RowError, Stack, StoreError,
+    ApplyError, DataError, Event, Failure, FailureKind, Fqn, Holder, Lease, PlanError, ProgramError, Reference, Row,
+    RowError, Stack, StoreError,
 };
 use realgar_wire::{DeclarationError, HistoryError, ManifestError};
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
@@ -139,6 +139,7 @@ fn all() -> BTreeMap<String, CommandError> {
         PlanError::Row { fqn: fqn("shop"), error: DataError::Malformed(text("[]")) };
         ApplyError::Stale;
         ApplyError::DataLoss(vec![fqn("d1/Events"), fqn("shop")]);
+        ApplyError::Breaking(vec![fqn("shop")]);
         ApplyError::Store(StoreError::Fenced(holder()));
         ApplyError::Data { fqn: fqn("shop"), error: DataError::Malformed(text("[]")) };
         StoreError::Held(Lease { token: 1, holder: holder(), since_ms: 0, until_ms: 60_000 });

@@ -31,8 +31,9 @@ use std::{
     time::Duration,
 };
 
-/// How many calls run at once.
-const CONCURRENCY: usize = 8;
+/// How many calls run at once. Cloudflare counts the calls of five minutes, not those of a moment, and when it says that there are too
+/// many, all wait.
+const CONCURRENCY: usize = 64;
 /// How often a run that waits for another one looks whether that is over.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -156,7 +157,11 @@ impl Target {
     /// What is to be done.
     pub(crate) fn plan(&self, arguments: &AllowArguments) -> Result<Plan, CommandError> {
         let fqns = |texts: &[String]| texts.iter().map(Fqn::new).collect::<Result<_, _>>();
-        let allowed = Allowed { data_loss: fqns(&arguments.allow_data_loss)?, adopt: fqns(&arguments.adopt)? };
+        let allowed = Allowed {
+            data_loss: fqns(&arguments.allow_data_loss)?,
+            adopt: fqns(&arguments.adopt)?,
+            breaking: fqns(&arguments.allow_breaking)?,
+        };
         let observed =
             if arguments.refresh { observe(&self.program, &self.snapshot, &self.kinds)? } else { Observed::default() };
         Ok(plan(&self.program, &self.snapshot, &observed, &self.kinds, &allowed)?)

@@ -1,6 +1,6 @@
 //! Plans as text.
 
-use realgar_engine::{Action, Data, Difference, Fqn, Kinds, OUTPUT, Plan, Reason, Risk, Verb};
+use realgar_engine::{Action, Break, Data, Difference, Fqn, Kinds, OUTPUT, Plan, PlannedBreak, Reason, Risk, Verb};
 use std::fmt::Write;
 
 /// The longest value that is shown, in characters.
@@ -36,6 +36,12 @@ pub(crate) fn plan(plan: &Plan, kinds: &Kinds, base: &str) -> String {
         for child in plan.changes().filter(|child| child.parent.as_ref() == Some(&action.fqn)) {
             resource(&mut text, child, kinds, "    ");
         }
+    }
+    if !plan.breaks.is_empty() {
+        text.push_str("\nFor those who use what changes:\n");
+    }
+    for PlannedBreak { what: Break { what, outcome, fails }, .. } in &plan.breaks {
+        let _ = writeln!(text, "  {} {what}: {outcome}", if *fails { "[outage]" } else { "-" });
     }
     if !plan.data_loss.is_empty() {
         let fqns: Vec<&str> = plan.data_loss.iter().map(Fqn::as_str).collect();
@@ -84,7 +90,9 @@ fn resource(text: &mut String, action: &Action, kinds: &Kinds, indent: &str) {
     for note in &action.notes {
         let _ = writeln!(text, "{indent}    ({note})");
     }
-    for Difference { path, before, after } in &action.differences {
+    // What a contract means for others is said below, in words.
+    let told = action.differences.iter().filter(|difference| !difference.path.starts_with("contracts."));
+    for Difference { path, before, after } in told {
         let _ = writeln!(text, "{indent}    {path}: {} -> {}", value(before.as_ref()), value(after.as_ref()));
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     project::{Project, worker},
 };
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::Value;
 use std::{
     fs,
     io::{Read, Write},
@@ -89,7 +90,7 @@ fn a_host_comes_before_its_consumer_and_a_missing_one_is_named() {
     }
     let tables = machine.tables();
     let script = tables["scripts"].as_object().unwrap().keys().find(|name| name.contains("worker-b")).unwrap();
-    assert_eq!(machine.rest("DELETE", &format!("/workers/scripts/{script}"), &serde_json::Value::Null).0, 200);
+    assert_eq!(machine.rest("DELETE", &format!("/workers/scripts/{script}"), &Value::Null).0, 200);
     let b = machine.deploy(&[consumer], &[]).expect(0).url("worker-b");
     assert_eq!(request("GET", &format!("{b}/foo")), (200, r#"{"value":1}"#.into()));
     machine.destroy(host);
@@ -125,6 +126,9 @@ fn static_files_go_up_with_the_worker_and_only_those_that_changed() {
     let page = fs::read_to_string("examples/chat/public/index.html").unwrap();
     assert_eq!(request("GET", &url), (200, page));
     assert!(verbs(&machine.plan(&chat)).is_empty());
+    let told: Value = serde_json::from_str(&machine.deploy(&chat, &["--json"]).expect(0).out).unwrap();
+    assert_eq!(told["addresses"]["chat"], *url);
+    assert_eq!((&told["done"], &told["failed"]), (&serde_json::json!([]), &serde_json::json!({})));
     machine.destroy(chat[0]);
 }
 
@@ -284,6 +288,57 @@ fn a_renamed_class_stays_bound_and_its_data_survives_a_kill_of_the_edge() {
     assert_eq!(request("GET", &url).1, "3");
     machine.destroy(both[0]);
     assert!(!machine.data.join("edge/objects").read_dir().unwrap().any(|entry| entry.unwrap().path().is_dir()));
+}
+
+/// What a plan says of callers that stay, and what they then get.
+#[test]
+fn a_plan_says_what_a_new_version_breaks_for_those_who_stay() {
+    let machine = Machine::new("skew");
+    let worker = |name: &str| format!("tests/workers/contract-{name}");
+    let all = [worker("host"), worker("branch"), worker("client")];
+    let url = machine.deploy(&all.each_ref().map(String::as_str), &[]).expect(0).url("client");
+    let ask = |path: &str| request("GET", &format!("{url}/{path}")).1;
+    assert_eq!((ask("add/ada"), ask("motto")), ("Ok(1)".into(), "safe and sound".into()));
+    let breaks = |plan: &Value| -> Vec<(String, String, bool)> {
+        let text = |value: &Value| value.as_str().unwrap().to_string();
+        let all = plan["breaks"].as_array().unwrap().iter();
+        all.map(|own| (text(&own["user"]), text(&own["what"]), own["fails"].as_bool().unwrap())).collect()
+    };
+    // A field more, which serde fills in: calls go on as plain values.
+    let added = worker("host-added");
+    let found = breaks(&machine.plan(&[&added]));
+    let of_client = |method: &str| {
+        let what = format!("`client` calls `Ledger::{method}` of `bank`, which exchanges other types now");
+        ("client".to_string(), what, false)
+    };
+    for method in ["add", "each", "entries"] {
+        assert!(found.contains(&of_client(method)), "{found:?}");
+    }
+    // The bank calls its own ledgers, of which some go on with the old code.
+    let what = "objects of `Ledger` go on with the old code for up to 5 minutes, and `entries` exchanges other types there than `bank` means";
+    assert!(found.contains(&("bank".into(), what.into(), false)), "{found:?}");
+    let shown = machine.deploy(&[&added], &[]).expect(0).err;
+    assert!(shown.contains("For those who use what changes:") && shown.contains("made as plain values"), "{shown}");
+    assert_eq!(ask("add/ada"), "Ok(1)", "as plain values; ledgers are in memory only");
+    // A field of another type, which serde cannot bridge: the same words, and the other outcome that they name.
+    let changed = worker("host-changed");
+    machine.deploy(&[&changed], &[]).expect(0);
+    assert!(ask("add/ada").contains("VersionSkew"), "{}", ask("add/ada"));
+    // A method that is gone: the plan is not applied unless that is allowed.
+    machine.deploy(&[&all[0]], &[]).expect(0);
+    let fewer = worker("host-fewer");
+    let gone = ("client".to_string(), "`client` calls `default::motto` of `bank`, which is gone".to_string(), true);
+    let plan = machine.plan(&[&fewer]);
+    assert_eq!((breaks(&plan), &plan["breaking"]), (vec![gone], &serde_json::json!(["bank"])));
+    let refused = machine.deploy(&[&fewer], &[]).expect(1);
+    assert!(
+        refused.err.contains("would make others fail") && refused.err.contains("`--allow-breaking=bank`"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(ask("motto"), "safe and sound");
+    machine.deploy(&[&fewer], &["--allow-breaking=bank"]).expect(0);
+    assert_ne!(request("GET", &format!("{url}/motto")).0, 200);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::{Binding, ClassChange, Consumer, Entrypoint, MigrationStep, Object, WorkerClass};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version of the manifest's own format, in its field `schema`. A reader refuses a version it does not know.
 pub const MANIFEST_SCHEMA: u32 = 1;
@@ -42,6 +43,33 @@ pub struct Manifest {
     /// The history of its classes, for a Worker that has migration tags. `class_changes` then says what the history amounts to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub migrations: Vec<MigrationStep>,
+    /// What its methods exchange with callers, and what the methods exchange that it calls.
+    #[serde(default, skip_serializing_if = "Contracts::is_empty")]
+    pub contracts: Contracts,
+}
+
+/// Methods, each with the hash of what it exchanges: see [`Contracts`].
+pub type MethodContracts = BTreeMap<String, String>;
+
+/// The contracts of methods on both sides. Two builds with the same hash for a method mean the same by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contracts {
+    /// The methods of each class that the Worker hosts, of its entrypoints, and, as `default`, its own. Empty for a Worker whose
+    /// contracts nobody knows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub offers: BTreeMap<String, MethodContracts>,
+    /// The methods that the Worker may call, by the binding that leads to them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calls: BTreeMap<String, MethodContracts>,
+}
+
+impl Contracts {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offers.is_empty() && self.calls.is_empty()
+    }
 }
 
 /// Why a `manifest.json` cannot be used.

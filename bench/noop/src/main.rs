@@ -1,13 +1,14 @@
-//! A program of many resources, all of them recorded and unchanged. `prepare COUNT FOLDER` writes their state, `run COUNT FOLDER` reads
-//! it, plans, and prints how long the plan took, in milliseconds.
+//! A program of many resources, all of them recorded and unchanged. `prepare COUNT FOLDER` writes their state. `run COUNT FOLDER` reads
+//! it, plans, and prints three numbers: how long the plan took and how long all of it, in milliseconds, and the memory in kilobytes.
+//! With `secrets` as the last argument, every tenth resource has a secret.
 //!
 //! Each resource has seven properties, some 0.4 KB, and each tenth one is used by the nine after it. Nothing asks a cloud.
 #![expect(clippy::print_stdout, reason = "a program whose output is its purpose")]
 
 use realgar_engine::{
-    Allowed, Data, Facts, Failure, FileStore, Found, Fqn, Kind, Kinds, Name, NameRule, Observed, Origin, Output,
-    Policy, Program, ROW_SCHEMA, Recorded, Recovery, Reference, Resource, Row, Stack, Status, Store, SystemClock,
-    Wanted, plan,
+    Allowed, Data, Facts, Failure, FileStore, FingerprintKey, Found, Fqn, Kind, Kinds, Name, NameRule, Observed,
+    Origin, Output, Policy, Program, ROW_SCHEMA, Recorded, Recovery, Reference, Resource, Row, Secret, Stack, Status,
+    Store, SystemClock, Wanted, plan,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, env, error::Error, fs, path::Path, sync::Arc, time::Instant};
@@ -16,11 +17,14 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome<()> {
     let arguments: Vec<String> = env::args().collect();
-    let [_, what, count, folder] = arguments.as_slice() else { return Err("prepare|run COUNT FOLDER".into()) };
+    let [_, what, count, folder, more @ ..] = arguments.as_slice() else {
+        return Err("prepare|run COUNT FOLDER [secrets]".into());
+    };
     let (count, folder) = (count.parse()?, Path::new(folder));
+    let key = more.first().map(|_| FingerprintKey::new(&[7; 32]));
     match what.as_str() {
-        "prepare" => prepare(count, folder),
-        "run" => run(count, folder),
+        "prepare" => prepare(count, folder, key.as_ref()),
+        "run" => run(count, folder, key.as_ref()),
         other => Err(format!("`{other}` is neither `prepare` nor `run`").into()),
     }
 }
@@ -35,6 +39,9 @@ struct Props {
     labels: Vec<String>,
     ratio: f64,
     hub: Option<Output<String>>,
+    /// The fingerprint of a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -50,7 +57,8 @@ fn hub(index: usize) -> usize {
     index - index % 10
 }
 
-fn props(index: usize, hub: Option<Output<String>>) -> Outcome<Data> {
+fn props(index: usize, hub: Option<Output<String>>, key: Option<&FingerprintKey>) -> Outcome<Data> {
+    let key = key.filter(|_| index.is_multiple_of(10));
     Ok(serde_json::to_value(Props {
         title: format!("resource number {index}"),
         description: "some text that says at length what this is good for, and for whom ".repeat(3),
@@ -59,10 +67,11 @@ fn props(index: usize, hub: Option<Output<String>>) -> Outcome<Data> {
         labels: ["one", "two", "three"].map(|label| format!("{label}-{index}")).into(),
         ratio: 0.25,
         hub,
+        secret: key.map(|key| key.fingerprint(&format!("bench/dev/{index}"), &Secret::new(format!("secret {index}")))),
     })?)
 }
 
-fn program(count: usize) -> Outcome<Program> {
+fn program(count: usize, key: Option<&FingerprintKey>) -> Outcome<Program> {
     let mut program = Program::new(Stack::new("bench", "dev")?);
     for index in 0..count {
         let hub = match index % 10 {
@@ -72,7 +81,7 @@ fn program(count: usize) -> Outcome<Program> {
         program.declare(Resource {
             fqn: fqn(index)?,
             kind: "thing",
-            props: props(index, hub)?,
+            props: props(index, hub, key)?,
             after: BTreeSet::new(),
             parent: None,
             pinned: None,
@@ -83,7 +92,7 @@ fn program(count: usize) -> Outcome<Program> {
 }
 
 /// Writes the rows as a run would have.
-fn prepare(count: usize, folder: &Path) -> Outcome<()> {
+fn prepare(count: usize, folder: &Path, key: Option<&FingerprintKey>) -> Outcome<()> {
     let folder = folder.join("bench/dev");
     fs::create_dir_all(&folder)?;
     for index in 0..count {
@@ -98,7 +107,7 @@ fn prepare(count: usize, folder: &Path) -> Outcome<()> {
             name: Name { text: format!("bench-{fqn}-dev"), pinned: false },
             status: Status::Created,
             origin: Origin::Created,
-            desired: props(index, known)?,
+            desired: props(index, known, key)?,
             pending: None,
             effective: serde_json::json!({}),
             attributes: serde_json::json!({ "id": format!("id-{index}") }),
@@ -115,17 +124,21 @@ fn prepare(count: usize, folder: &Path) -> Outcome<()> {
     Ok(())
 }
 
-fn run(count: usize, folder: &Path) -> Outcome<()> {
-    let program = program(count)?;
+fn run(count: usize, folder: &Path, key: Option<&FingerprintKey>) -> Outcome<()> {
+    let began = Instant::now();
+    let program = program(count, key)?;
     let kinds = Kinds::default().with(Thing);
     let snapshot = FileStore::new(folder.into(), Arc::new(SystemClock)).read(program.stack())?;
     let started = Instant::now();
     let plan = plan(&program, &snapshot, &Observed::default(), &kinds, &Allowed::default())?;
     let took = started.elapsed().as_secs_f64() * 1e3;
+    let whole = began.elapsed().as_secs_f64() * 1e3;
     if !plan.is_empty() || plan.actions.len() != count {
         return Err("the plan is not empty".into());
     }
-    println!("{took}");
+    let status = fs::read_to_string("/proc/self/status")?;
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    println!("{took} {whole} {}", memory.trim().trim_end_matches(" kB"));
     Ok(())
 }
 
@@ -151,6 +164,7 @@ impl Kind for Thing {
             holds_data: |_| false,
             dies_with_parent: false,
             restarts: false,
+            has_users: false,
         }
     }
 

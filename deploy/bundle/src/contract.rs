@@ -6,9 +6,13 @@
 
 use crate::{BuildError, Cancel, Progress, Warning, cargo::Package, describe, typescript};
 use realgar_wire::{
-    Body, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, Shape, TypeContract, fingerprint,
+    Body, Contracts, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, Shape, TypeContract,
+    fingerprint,
 };
 use std::{collections::HashMap, fmt::Write, path::Path};
+
+/// The name of the Worker itself among the classes of its script.
+const DEFAULT: &str = "default";
 
 /// The facts about a program from which its entry module is generated.
 pub(crate) struct Program {
@@ -20,6 +24,8 @@ pub(crate) struct Program {
     pub(crate) entrypoints: Vec<Hashes>,
     /// For each bound class with methods that take bytes: the binding, and the hash of each such method.
     pub(crate) known: Vec<(String, Vec<(String, String)>)>,
+    /// The contracts of all methods, for the deployment.
+    pub(crate) contracts: Contracts,
     /// The TypeScript declarations.
     pub(crate) types: String,
 }
@@ -73,8 +79,34 @@ pub(crate) fn program(
         Some((binding.clone(), hashes.clone()))
     });
     let known = known.collect();
+    let of = |rust: &String| {
+        let hashes: &[(String, String)] = settled.get(rust).map_or(&[], Vec::as_slice);
+        let hash = |method: &MethodContract| {
+            let bytes = hashes.iter().find(|(own, _)| *own == method.name).map(|(_, hash)| hash.clone());
+            (method.name.clone(), bytes.unwrap_or_else(|| plain_hash(method)))
+        };
+        interfaces.get(rust.as_str()).map(|interface| interface.methods.iter().map(hash).collect()).unwrap_or_default()
+    };
+    let own_offers = hosted.iter().map(|(class, rust)| (class.clone(), of(rust)));
+    let entries = entrypoints.iter().zip(&description.entrypoints).map(|(rust, own)| (own.class.clone(), of(rust)));
+    let contracts = Contracts {
+        offers: own_offers.chain(entries).chain([(DEFAULT.to_string(), of(worker))]).collect(),
+        calls: bound.iter().map(|(binding, rust)| (binding.clone(), of(rust))).collect(),
+    };
     let types = typescript::render(&description, &described.interfaces);
-    Ok(Program { hosted: objects, worker: own, entrypoints: named, known, types, description })
+    Ok(Program { hosted: objects, worker: own, entrypoints: named, known, contracts, types, description })
+}
+
+/// What a method exchanges that sends plain values, as a hash.
+fn plain_hash(method: &MethodContract) -> String {
+    let mut text = Text::default();
+    text.put("plain");
+    for (_, kind, ty) in types(method) {
+        text.put(kind);
+        // A form that bytes could not have is no obstacle here.
+        text.form(&ty.native.root, &ty.native);
+    }
+    format!("{:016x}", fingerprint(&text.out))
 }
 
 /// The methods of an interface that exchange bytes, with their hashes.

@@ -37,7 +37,7 @@ pub use tools::{Tools, node_tools};
 pub use worker_build::worker_build;
 
 use realgar_wire::{
-    COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, Description, MANIFEST_SCHEMA, Manifest, Module, ModuleKind,
+    COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, Contracts, Description, MANIFEST_SCHEMA, Manifest, Module, ModuleKind,
 };
 use std::path::{Path, PathBuf};
 
@@ -167,7 +167,7 @@ pub fn build(options: &BuildOptions, progress: &mut dyn FnMut(Progress)) -> Resu
         stage.write(module)?;
     }
     stage.write_types(&program.types)?;
-    let mut manifest = manifest(program.description, &modules, &package)?;
+    let mut manifest = manifest(program.description, program.contracts, &modules, &package)?;
     files::collect(&package, &mut manifest, stage.path())?;
     stage.write_manifest(&manifest)?;
     stage.write_wrangler(&wrangler::render(&manifest, &package, options))?;
@@ -234,6 +234,7 @@ fn glue_of(
 /// The deployment metadata, from the description that the program gave of itself and from the files of the bundle.
 fn manifest(
     description: Description,
+    contracts: Contracts,
     files: &[output::File],
     package: &cargo::Package,
 ) -> Result<Manifest, BuildError> {
@@ -254,6 +255,7 @@ fn manifest(
         consumers,
         class_changes,
         migrations,
+        contracts,
     })
 }
 

@@ -3,8 +3,8 @@
 
 use crate::{BuildError, Bundle, Progress, error::io, kind_of, node_tools, process};
 use realgar_wire::{
-    Binding, BindingKind, ClassChange, ClassStorage, Consumer, History, MANIFEST_SCHEMA, Manifest, MigrationStep,
-    Module, Object, WorkerClass,
+    Binding, BindingKind, ClassChange, ClassStorage, Consumer, Contracts, History, MANIFEST_SCHEMA, Manifest,
+    MigrationStep, Module, Object, WorkerClass,
 };
 use serde::Deserialize;
 use std::{
@@ -261,6 +261,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
             class_changes,
             // The history is applied already: its outcome is in `objects` and `class_changes`.
             migrations: Vec::new(),
+            contracts: Contracts::default(),
         },
     })
 }

@@ -238,7 +238,7 @@ fn text(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use realgar_wire::{MANIFEST_SCHEMA, WorkerClass};
+    use realgar_wire::{Contracts, MANIFEST_SCHEMA, WorkerClass};
 
     fn manifest(bindings: Vec<Binding>) -> Manifest {
         let worker =
@@ -257,6 +257,7 @@ mod tests {
             consumers: Vec::new(),
             class_changes: Vec::new(),
             migrations: Vec::new(),
+            contracts: Contracts::default(),
         }
     }
 

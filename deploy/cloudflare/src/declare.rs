@@ -150,6 +150,7 @@ impl Declaring<'_> {
             bindings,
             exports: exports(manifest),
             assets: self.assets()?,
+            contracts: manifest.contracts.clone(),
         };
         self.program.declare(resource(self.fqn.clone(), SCRIPT, &props, None))?;
         let address = Subdomain { script: self.script() };

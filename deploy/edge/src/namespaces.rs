@@ -258,7 +258,7 @@ fn from_folders(folder: &Path) -> Result<Record, EdgeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use realgar_wire::{ClassStorage, MANIFEST_SCHEMA, Manifest, Object, WorkerClass};
+    use realgar_wire::{ClassStorage, Contracts, MANIFEST_SCHEMA, Manifest, Object, WorkerClass};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     /// A data folder that is removed when the test ends.
@@ -316,6 +316,7 @@ mod tests {
             consumers: vec![],
             class_changes: changes.to_vec(),
             migrations: vec![],
+            contracts: Contracts::default(),
         };
         Script { folder: PathBuf::new(), manifest, values: BTreeMap::new() }
     }

@@ -77,6 +77,9 @@ pub enum ApplyError {
     /// Data would be lost.
     #[error("the data of {} would be lost", plan::list(.0))]
     DataLoss(Vec<Fqn>),
+    /// Others would fail.
+    #[error("the change of {} would make others fail", plan::list(.0))]
+    Breaking(Vec<Fqn>),
     /// The state cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,9 +104,9 @@ pub fn apply(
     options: &ApplyOptions<'_>,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<Outcome, ApplyError> {
-    if !plan.data_loss.is_empty() {
+    if let Some(refusal) = plan.refusal() {
         recording.finish()?;
-        return Err(ApplyError::DataLoss(plan.data_loss.clone()));
+        return Err(refusal);
     }
     let Snapshot { birth, serial, .. } = recording.snapshot();
     let is_same_stack = *birth == plan.birth || plan.birth.is_empty();
@@ -131,6 +134,16 @@ pub fn apply(
 }
 
 impl Plan {
+    /// Why it is not applied, if it is not: the user has to allow what it costs.
+    #[must_use]
+    pub fn refusal(&self) -> Option<ApplyError> {
+        match (self.data_loss.as_slice(), self.breaking.as_slice()) {
+            ([], []) => None,
+            ([], breaking) => Some(ApplyError::Breaking(breaking.to_vec())),
+            (lost, _) => Some(ApplyError::DataLoss(lost.to_vec())),
+        }
+    }
+
     /// The action with this id.
     fn action(&self, id: &StepId) -> Option<&Action> {
         let found = self.actions.binary_search_by(|action| (&action.fqn, action.step).cmp(&(&id.fqn, id.step)));

@@ -25,6 +25,8 @@ pub struct Facts {
     pub dies_with_parent: bool,
     /// Whether what runs is interrupted when it is changed.
     pub restarts: bool,
+    /// Whether others of the kind rely on its properties: see [`Kind::breaks`].
+    pub has_users: bool,
 }
 
 /// How a resource is found of which only the intent is known, because the answer to the call that made it was lost.
@@ -99,6 +101,30 @@ pub struct Recorded<Props, Attributes> {
     pub adopted: bool,
 }
 
+/// A resource before a plan and after it.
+#[derive(Debug)]
+pub struct Change<'a, Props> {
+    /// The resource.
+    pub fqn: &'a Fqn,
+    /// Its name at Cloudflare.
+    pub name: &'a Name,
+    /// Its properties as the state has them, if it exists.
+    pub old: Option<&'a Props>,
+    /// Its properties once the plan is done, unless it is gone then. Attributes that are not known yet are in their places.
+    pub new: Option<&'a Props>,
+}
+
+/// Something that does not work as before for those who use a resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Break {
+    /// What it is.
+    pub what: String,
+    /// What happens when it is used.
+    pub outcome: String,
+    /// Whether it fails until the user changes too. Then the plan is applied only if that is allowed.
+    pub fails: bool,
+}
+
 /// A kind of resources. Each call has one effect. Each may be repeated: after a run that was cut off, the next run makes it again.
 pub trait Kind: Send + Sync + 'static {
     /// What a program says about a resource of the kind. In JSON this is an object.
@@ -161,6 +187,13 @@ pub trait Kind: Send + Sync + 'static {
     fn loses_data(&self, old: Option<&Self::Props>, new: &Self::Props) -> bool {
         let _ = (old, new);
         false
+    }
+
+    /// What the change of `of` breaks for `user`, which is of the same kind and made from it, or is the same resource. It is asked
+    /// for kinds only whose facts say that they have users.
+    fn breaks(&self, of: &Change<'_, Self::Props>, user: &Change<'_, Self::Props>) -> Vec<Break> {
+        let _ = (of, user);
+        Vec::new()
     }
 }
 
@@ -234,6 +267,8 @@ pub trait AnyKind: Send + Sync {
     fn refusal(&self, old: &Data, new: &Data, effective: Option<&Data>) -> Option<String>;
     /// As [`Kind::loses_data`].
     fn loses_data(&self, old: Option<&Data>, new: &Data) -> bool;
+    /// As [`Kind::breaks`]. Properties that cannot be read are taken for unknown.
+    fn breaks(&self, of: &Change<'_, Data>, user: &Change<'_, Data>) -> Vec<Break>;
 }
 
 impl<K: Kind> AnyKind for K {
@@ -274,6 +309,14 @@ impl<K: Kind> AnyKind for K {
     fn loses_data(&self, old: Option<&Data>, new: &Data) -> bool {
         let Some(new) = props::<K>(new) else { return false };
         Kind::loses_data(self, old.and_then(props::<K>).as_ref(), &new)
+    }
+
+    fn breaks(&self, of: &Change<'_, Data>, user: &Change<'_, Data>) -> Vec<Break> {
+        let typed = |change: &Change<'_, Data>| (change.old.and_then(props::<K>), change.new.and_then(props::<K>));
+        let ((of_old, of_new), (user_old, user_new)) = (typed(of), typed(user));
+        let of = Change { fqn: of.fqn, name: of.name, old: of_old.as_ref(), new: of_new.as_ref() };
+        let user = Change { fqn: user.fqn, name: user.name, old: user_old.as_ref(), new: user_new.as_ref() };
+        Kind::breaks(self, &of, &user)
     }
 }
 

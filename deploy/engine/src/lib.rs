@@ -7,6 +7,7 @@
 //! Nothing here speaks HTTP, prints, or reads a clock: the caller passes the [`Clock`] in and receives [`Progress`].
 
 mod apply;
+mod breaks;
 mod call;
 mod data;
 mod files;
@@ -24,10 +25,11 @@ mod secret;
 mod store;
 
 pub use apply::{ApplyError, ApplyOptions, Outcome, Progress, apply};
+pub use breaks::PlannedBreak;
 pub use data::{Data, DataError, Difference, OUTPUT, Output, Reference, changes};
 pub use files::FileStore;
 pub use fqn::{Fqn, NameError, Stack};
-pub use kind::{AnyKind, Facts, Failure, FailureKind, Found, Kind, Kinds, Recorded, Recovery, Wanted};
+pub use kind::{AnyKind, Break, Change, Facts, Failure, FailureKind, Found, Kind, Kinds, Recorded, Recovery, Wanted};
 pub use memory::MemoryStore;
 pub use names::{Name, NameRule};
 pub use observe::{Observation, Observed, observe};

@@ -2,9 +2,9 @@
 //! [`apply()`](crate::apply()).
 
 use crate::{
-    AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Name, Observation, Observed, Policy, Program,
-    ProgramError, Reference, Resource, Row, Snapshot, Stack, changes, data, observe::name_of, program::Ordered,
-    row::Origin,
+    AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Name, Observation, Observed, PlannedBreak, Policy,
+    Program, ProgramError, Reference, Resource, Row, Snapshot, Stack, breaks, changes, data, observe::name_of,
+    program::Ordered, row::Origin,
 };
 use serde::Serialize;
 use std::{
@@ -213,6 +213,10 @@ pub struct Plan {
     pub observed: bool,
     /// The resources whose data would be lost, and that the user has not named. As long as there are any, the plan is not applied.
     pub data_loss: Vec<Fqn>,
+    /// What does not work as before for those who use what is changed.
+    pub breaks: Vec<PlannedBreak>,
+    /// The resources whose change makes others fail, and that the user has not named. As `data_loss`.
+    pub breaking: Vec<Fqn>,
     /// The actions, in the order of the names of their resources. Each resource has one, or two: see [`StepId`].
     pub actions: Vec<Action>,
 }
@@ -237,6 +241,8 @@ pub struct Allowed {
     pub data_loss: BTreeSet<Fqn>,
     /// The resources that exist and become ours.
     pub adopt: BTreeSet<Fqn>,
+    /// The resources whose change may make others fail.
+    pub breaking: BTreeSet<Fqn>,
 }
 
 /// Why there is no plan.
@@ -352,8 +358,14 @@ pub fn plan(
     planner.break_cycles()?;
     planner.check()?;
     let data_loss = planner.data_loss();
+    let breaks = planner.breaks();
+    for of in breaks.iter().filter(|found| found.what.fails).map(|found| &found.of) {
+        planner.actions.get_mut(of).into_iter().for_each(Action::breaks_others);
+    }
     Ok(Plan {
         data_loss,
+        breaking: breaks::not_allowed(&breaks, allowed),
+        breaks,
         stack: program.stack().clone(),
         birth: snapshot.birth.clone(),
         serial: snapshot.serial,

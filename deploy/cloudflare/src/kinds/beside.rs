@@ -22,6 +22,7 @@ pub(super) fn facts(title: &'static str, stable: &'static [&'static str]) -> Fac
         holds_data: |_: &Data| false,
         dies_with_parent: true,
         restarts: false,
+        has_users: false,
     }
 }
 

@@ -12,6 +12,7 @@ mod migrations;
 mod named;
 mod schedules;
 mod script;
+mod skew;
 mod subdomain;
 
 use crate::Client;

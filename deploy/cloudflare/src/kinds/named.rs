@@ -136,6 +136,7 @@ impl Kind for Named {
             holds_data: |_: &Data| true,
             dies_with_parent: false,
             restarts: false,
+            has_users: false,
         }
     }
 

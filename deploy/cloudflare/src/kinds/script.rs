@@ -5,12 +5,14 @@ use super::{
     assets::{self, Asset},
     beside::{gone, props_of, unreadable},
     form::Form,
+    skew,
 };
 use crate::{Client, client::Body};
 use realgar_engine::{
-    Data, Facts, Failure, FailureKind, Found, Fqn, Kind, Name, NameRule, OUTPUT, Recorded, Recovery, Stack, Wanted,
+    Break, Change, Data, Facts, Failure, FailureKind, Found, Fqn, Kind, Name, NameRule, OUTPUT, Recorded, Recovery,
+    Stack, Wanted,
 };
-use realgar_wire::{ModuleKind, limits::SCRIPT_NAME_LENGTH_MAX};
+use realgar_wire::{Contracts, ModuleKind, limits::SCRIPT_NAME_LENGTH_MAX};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -42,6 +44,9 @@ pub(crate) struct ScriptProps {
     /// The static files, by path. `None` for a Worker that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) assets: Option<BTreeMap<String, Asset>>,
+    /// The contracts of its methods, and of those that it calls.
+    #[serde(default, skip_serializing_if = "Contracts::is_empty")]
+    pub(crate) contracts: Contracts,
 }
 
 impl ScriptProps {
@@ -305,6 +310,7 @@ impl Kind for Scripts {
             },
             dies_with_parent: false,
             restarts: true,
+            has_users: true,
         }
     }
 
@@ -377,6 +383,10 @@ impl Kind for Scripts {
             // Nobody knows which classes it had, so each statement counts.
             None => new.exports.keys().any(|class| deletes(class)),
         }
+    }
+
+    fn breaks(&self, of: &Change<'_, ScriptProps>, user: &Change<'_, ScriptProps>) -> Vec<Break> {
+        skew::breaks(of, user)
     }
 
     fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data> {

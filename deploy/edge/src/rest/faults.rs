@@ -1,10 +1,10 @@
 //! Faults on demand, for tests of what deploys: calls that are refused, lost or held, and resources that others do not see at once.
 //!
 //! They are set with `PUT /realgar/faults`: `{"rules": [{"method", "change", "path", "skip", "times", "do"}], "lag": {"kind":
-//! milliseconds}}`. A rule is about the calls whose method is `method` and whose path contains `path`; with `change`, about those that
-//! may change something. It passes over the first `skip` of them, and holds for the next `times`. `do` is one of `refuse` (with `status`, `code` and, if wanted, `retry_after`), `lose` (the call takes effect,
-//! and the connection ends without an answer), `hold` (nothing happens, and no answer comes) and `hold_after` (the call takes effect,
-//! and no answer comes).
+//! milliseconds}, "delay_ms": milliseconds}`. A rule is about the calls whose method is `method` and whose path contains `path`; with
+//! `change`, about those that may change something. It passes over the first `skip` of them, and holds for the next `times`. `do` is
+//! one of `refuse` (with `status`, `code` and, if wanted, `retry_after`), `lose` (the call takes effect, and the connection ends without
+//! an answer), `hold` (nothing happens, and no answer comes) and `hold_after` (the call takes effect, and no answer comes).
 
 use super::answer::ApiError;
 use serde::Deserialize;
@@ -19,6 +19,9 @@ pub(super) struct Faults {
     /// How long after it was made a resource of a kind is unknown to the upload of scripts, in milliseconds.
     #[serde(default)]
     lag: BTreeMap<String, u64>,
+    /// How long each answer is held back, in milliseconds.
+    #[serde(default)]
+    pub(super) delay_ms: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]

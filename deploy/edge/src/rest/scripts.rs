@@ -11,7 +11,8 @@ use super::{
 use crate::{EdgeError, Script, private};
 use hyper::Method;
 use realgar_wire::{
-    Binding, BindingKind, ClassStorage, MANIFEST_SCHEMA, Manifest, Module, ModuleKind, Object, WorkerClass, names,
+    Binding, BindingKind, ClassStorage, Contracts, MANIFEST_SCHEMA, Manifest, Module, ModuleKind, Object, WorkerClass,
+    names,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, error::Error as _, fs, path::Path};
@@ -410,6 +411,7 @@ pub(super) fn script(data: &Path, tables: &Tables, name: &str, row: &ScriptRow) 
         consumers: consumers.map(|(queue, own)| consumers::consumer(tables, queue, own)).collect::<Result<_, _>>()?,
         class_changes: metadata.get("exports").map(exports::changes).transpose()?.unwrap_or_default(),
         migrations: Vec::new(),
+        contracts: Contracts::default(),
     };
     Ok(Script { folder: tables::modules(data, name, &row.version), manifest, values: row.secrets.clone() })
 }

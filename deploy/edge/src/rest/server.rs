@@ -26,6 +26,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 use tokio::{net::TcpListener, runtime::Runtime, task::spawn_blocking};
 
@@ -122,7 +123,7 @@ impl Rest {
             tables.write(&data)?;
         }
         let mut builder = tokio::runtime::Builder::new_multi_thread();
-        let runtime = builder.worker_threads(1).enable_io().build().map_err(io("start the API for", &data))?;
+        let runtime = builder.worker_threads(1).enable_all().build().map_err(io("start the API for", &data))?;
         let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or(0)));
         let failed = |source| EdgeError::Listen { address: wanted, source };
         let listener = runtime.block_on(TcpListener::bind(wanted)).map_err(failed)?;
@@ -307,6 +308,10 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
     let record = |status, code| shared.record(Call { method: method.to_string(), path: path.clone(), status, code });
     let mut wait = None;
     let allowed = allow(&shared, &request);
+    let delay = lock(&shared.faults).delay_ms;
+    if delay > 0 {
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+    }
     let fate = if allowed.is_ok() { lock(&shared.faults).fate(method.as_str(), &path) } else { Fate::Answer };
     let answer = match (allowed, &fate) {
         (Err(error), _) => Err(error),

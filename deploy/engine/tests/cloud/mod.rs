@@ -168,6 +168,7 @@ impl Kind for Simulated {
             holds_data: |props: &Data| !props["place"].is_null(),
             dies_with_parent: true,
             restarts: false,
+            has_users: false,
         }
     }
 

@@ -30,6 +30,7 @@ impl BankRpc for BankLive {
         Ok(self.ledgers.get_by_name(&account).entries().await?)
     }
 
+    #[cfg(not(feature = "fewer"))]
     async fn motto(&self) -> String {
         "safe and sound".into()
     }

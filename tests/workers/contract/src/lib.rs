@@ -57,6 +57,7 @@ pub trait BankRpc {
     async fn statement(&self, account: String) -> Result<Vec<Entry>>;
 
     /// The motto.
+    #[cfg(not(feature = "fewer"))]
     async fn motto(&self) -> String;
 }
 
