@@ -61,7 +61,7 @@ impl Pair {
         } else {
             // A setting, a queue in the place of another one, a bucket more, a migration more, and a variable.
             left += "[triggers]\ncrons = [\"2 * * * *\", \"3 * * * *\"]\n\
-                 [[queues.consumers]]\nqueue = \"later\"\ndead_letter_queue = \"dead\"\n\
+                 [[queues.consumers]]\nqueue = \"later\"\nmax_retries = 7\ndead_letter_queue = \"dead\"\n\
                  [[r2_buckets]]\nbinding = \"MORE\"\nbucket_name = \"more\"\n[vars]\nMODE = \"new\"\n";
             self.left.write("migrations/0002_b.sql", "CREATE TABLE b (v TEXT);");
         }
@@ -217,6 +217,36 @@ fn the_data_of_objects_lives_through_it_all() {
         assert_eq!(request("GET", &deployed.url("right")).1, answer, "{stage:?}");
         assert!(verbs(&machine.plan(&pair.paths())).is_empty());
     }
+}
+
+/// Cloudflare may answer in other forms than those that were sent; a change by somebody else is seen all the same. A run of all tests
+/// tries some seeds, and a long one 100.
+#[test]
+fn law_02_other_forms_of_an_answer_are_no_difference_and_a_real_one_is_seen() {
+    let machine = Machine::new("forms");
+    let pair = Pair::new(&machine);
+    machine.faults(&json!({ "normalise": 0 }));
+    for stage in [Stage::Made, Stage::Changed] {
+        go(&machine, &pair, stage, "with answers in other forms");
+    }
+    let seeds = if std::env::var_os("REALGAR_LONG").is_some() { 100 } else { 10 };
+    for seed in 1..=seeds {
+        machine.faults(&json!({ "normalise": seed }));
+        let plan = machine.plan(&pair.paths());
+        assert!(verbs(&plan).is_empty(), "seed {seed}: {:?}", verbs(&plan));
+    }
+    let tables = machine.tables();
+    let left = tables["scripts"].as_object().unwrap().keys().find(|name| name.contains("-left-")).unwrap();
+    let (queue, consumer) = tables["consumers"].as_object().unwrap().iter().next().unwrap();
+    let path = format!("/queues/{queue}/consumers/{}", consumer["id"].as_str().unwrap());
+    let other = json!({ "type": "worker", "script_name": left, "settings": {}, "dead_letter_queue": "" });
+    assert_eq!(machine.rest("PUT", &path, &other).0, 200);
+    assert_eq!(
+        machine.rest("PUT", &format!("/workers/scripts/{left}/schedules"), &json!([{ "cron": "9 * * * *" }])).0,
+        200
+    );
+    let seen: Vec<String> = verbs(&machine.plan(&pair.paths())).into_iter().map(|(fqn, _)| fqn).collect();
+    assert_eq!(seen, ["left/consumer of later", "left/crons"]);
 }
 
 fn signal(child: &Child, name: &str) {

@@ -63,6 +63,20 @@ pub(super) fn find<P: Beside, A>(
     wanted.iter().map(look).collect()
 }
 
+/// What an answer has in the place of `declared`, in the form that the program has: without fields that it does not have, and with
+/// numbers as numbers. Cloudflare adds fields, and writes some numbers as text.
+pub(super) fn alike(declared: &Value, there: &Value) -> Value {
+    match (declared, there) {
+        (Value::Object(declared), Value::Object(there)) => {
+            let own =
+                declared.iter().map(|(key, own)| (key.clone(), alike(own, there.get(key).unwrap_or(&Value::Null))));
+            Value::Object(own.collect())
+        }
+        (Value::Number(_), Value::String(text)) => serde_json::from_str(text).unwrap_or_else(|_| there.clone()),
+        _ => there.clone(),
+    }
+}
+
 /// Whether a call of ours has made the resource, or may have.
 pub(super) fn is_known<P, A>(wanted: &Wanted<P, A>) -> bool {
     wanted.adopted || !wanted.instance.is_empty()

@@ -1,6 +1,6 @@
 //! A Worker as the consumer of a queue. A queue has at most one.
 
-use super::beside::{self, Beside, gone, known, props_of, script_of, unreadable};
+use super::beside::{self, Beside, alike, gone, known, props_of, script_of, unreadable};
 use crate::{Client, client::Body};
 use realgar_engine::{Facts, Failure, Found, Kind, Output, Recorded, Wanted};
 use serde::{Deserialize, Serialize};
@@ -67,7 +67,7 @@ fn read(props: &Consumer, entry: &Value) -> Result<Found<Id>, Failure> {
     let id = entry["consumer_id"].as_str().ok_or_else(|| unreadable("the consumer of a queue", entry))?.to_string();
     let script = entry["script_name"].as_str().or_else(|| entry["script"].as_str());
     let ours = script == Some(script_of(props)?);
-    let own = props.settings.keys().map(|key| (key.clone(), entry["settings"][key].clone()));
+    let own = props.settings.iter().map(|(key, own)| (key.clone(), alike(own, &entry["settings"][key])));
     let mut effective = json!({ "script": script, "settings": own.collect::<Map<_, _>>() });
     if props.dead_letter_queue.is_some() {
         effective["dead_letter_queue"] = entry["dead_letter_queue"].clone();

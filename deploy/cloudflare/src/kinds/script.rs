@@ -3,7 +3,7 @@
 use super::{
     Files,
     assets::{self, Asset},
-    beside::{gone, props_of, unreadable},
+    beside::{alike, gone, props_of, unreadable},
     form::Form,
     skew,
 };
@@ -264,7 +264,11 @@ fn effective(settings: &Value, props: &ScriptProps, script: &Script) -> Data {
         .collect();
     let bindings = props.bindings.iter().filter_map(|declared| {
         let there = there.get(declared.get("name")?.as_str()?)?;
-        let own = declared.keys().filter_map(|key| Some((key.clone(), there.get(key)?.clone())));
+        let own = declared.iter().filter_map(|(key, own)| {
+            // What a user writes as JSON is compared as it is.
+            let there = there.get(key)?;
+            Some((key.clone(), if key == "json" { there.clone() } else { alike(own, there) }))
+        });
         Some(Value::Object(own.collect()))
     });
     let flags = settings["compatibility_flags"].as_array().into_iter().flatten();

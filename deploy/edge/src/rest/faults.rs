@@ -1,7 +1,7 @@
 //! Faults on demand, for tests of what deploys: calls that are refused, lost or held, and resources that others do not see at once.
 //!
 //! They are set with `PUT /realgar/faults`: `{"rules": [{"method", "change", "path", "skip", "times", "do"}], "lag": {"kind":
-//! milliseconds}, "delay_ms": milliseconds}`. A rule is about the calls whose method is `method` and whose path contains `path`; with
+//! milliseconds}, "delay_ms": milliseconds, "normalise": seed}`. A rule is about the calls whose method is `method` and whose path contains `path`; with
 //! `change`, about those that may change something. It passes over the first `skip` of them, and holds for the next `times`. `do` is
 //! one of `refuse` (with `status`, `code` and, if wanted, `retry_after`), `lose` (the call takes effect, and the connection ends without
 //! an answer), `hold` (nothing happens, and no answer comes) and `hold_after` (the call takes effect, and no answer comes).
@@ -22,6 +22,9 @@ pub(super) struct Faults {
     /// How long each answer is held back, in milliseconds.
     #[serde(default)]
     pub(super) delay_ms: u64,
+    /// The seed of other forms of answers: see `normalise.rs`.
+    #[serde(default)]
+    pub(super) normalise: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

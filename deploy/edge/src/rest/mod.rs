@@ -12,6 +12,7 @@ mod consumers;
 mod databases;
 mod exports;
 mod faults;
+mod normalise;
 mod resources;
 mod scripts;
 mod server;

@@ -4,7 +4,7 @@ use super::{
     answer::{self, Answer, ApiError, Reply},
     assets, databases,
     faults::{Fate, Faults},
-    resources, scripts,
+    normalise, resources, scripts,
     tables::{self, ScriptRow, Tables},
     upload,
 };
@@ -325,6 +325,11 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Resp
         }
         (Ok(()), _) => answer(shared.clone(), request).await,
     };
+    let form = lock(&shared.faults).normalise;
+    let answer = answer.map(|reply| match form {
+        Some(seed) => normalise::another_form(reply, seed, &path),
+        None => reply,
+    });
     match fate {
         Fate::Lose => {
             record(HELD, None);
