@@ -3,7 +3,7 @@
 use crate::{
     classes::host,
     common::{eventually, npm_ci},
-    machine::{Machine, request},
+    machine::{Machine, Web, request},
     project::Project,
 };
 use realgar_test::{Bundle, Profile, bundle};
@@ -368,4 +368,86 @@ fn wrangler_deploys_everything_to_the_edge_twice_and_its_commands_work() {
     assert_eq!(machine.tables()["scripts"]["tiny"]["crons"], json!(["*/5 * * * *"]));
     wrangler(&["delete", "--force"]);
     assert_eq!(machine.tables()["scripts"], json!({}));
+}
+
+/// The same plain Worker, as both tools read it. What is made first by us is named by its ids in wrangler's.
+fn same(of: &dyn Fn(&str, &str) -> String) -> String {
+    format!(
+        "compatibility_flags = [\"nodejs_compat\"]\n\
+         [durable_objects]\nbindings = [{{ name = \"COUNTER\", class_name = \"Counter\" }}]\n\
+         [exports.Counter]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n\
+         [[r2_buckets]]\nbinding = \"BUCKET\"\nbucket_name = \"{}\"\n\
+         [[kv_namespaces]]\nbinding = \"KV\"\nid = \"{}\"\n\
+         [[d1_databases]]\nbinding = \"DB\"\ndatabase_name = \"data\"\ndatabase_id = \"{}\"\n\
+         [[queues.producers]]\nbinding = \"Q\"\nqueue = \"{}\"\n\
+         [[queues.consumers]]\nqueue = \"{}\"\nmax_batch_size = 5\nmax_batch_timeout = 2\nmax_retries = 3\n\
+         [vars]\nMODE = \"on\"\nLIST = [1, 2]\n[triggers]\ncrons = [\"*/5 * * * *\"]\n",
+        of("buckets", "r2"),
+        of("namespaces", "kv"),
+        of("databases", "d1"),
+        of("queues", "jobs"),
+        of("queues", "later"),
+    )
+}
+
+/// Where our uploads say something else than wrangler's, and why.
+const DIFFERENT: [(&str, &str); 3] = [
+    ("code_update_strategy", "wrangler says in words what is Cloudflare's default"),
+    ("tags", "ours say whose a Worker is"),
+    (
+        "keep_bindings",
+        "what somebody else has bound stays because each is inherited by name; ours keep no type as a whole",
+    ),
+];
+
+/// The calls that a tool made are compared by what they leave behind: the metadata of the upload, the consumer, the triggers.
+#[test]
+fn what_we_upload_is_what_wrangler_uploads() {
+    let machine = Machine::new("same-upload");
+    let (ours, theirs) = (Web::named(&machine, "ours"), Web::named(&machine, "theirs"));
+    ours.set(&same(&|_, name| name.into()));
+    for web in [&ours, &theirs] {
+        web.write("index.js", EVERYTHING);
+    }
+    machine.deploy(&[ours.path()], &[]).expect(0);
+    let made = machine.tables();
+    let id = |table: &str, name: &str| {
+        let all = made[table].as_object().unwrap();
+        let (id, own) = all.iter().find(|(_, own)| own["name"].as_str().unwrap().contains(name)).unwrap();
+        let by_name = ["queues", "buckets"].contains(&table);
+        if by_name { own["name"].as_str().unwrap().to_string() } else { id.clone() }
+    };
+    // A queue has one consumer, so theirs takes the place of ours.
+    let consumer =
+        |machine: &Machine| machine.tables()["consumers"].as_object().unwrap().values().next().unwrap().clone();
+    let our_consumer = consumer(&machine);
+    let queue = made["consumers"].as_object().unwrap().keys().next().unwrap().clone();
+    let path = format!("/queues/{queue}/consumers/{}", our_consumer["id"].as_str().unwrap());
+    assert_eq!(machine.rest("DELETE", &path, &Value::Null).0, 200);
+    theirs.set(&same(&|table, name| id(table, name)));
+    on_edge(&machine, Path::new(theirs.path()), &["deploy"]);
+    let tables = machine.tables();
+    let script = |name: &str| {
+        let (_, row) = tables["scripts"].as_object().unwrap().iter().find(|(own, _)| own.contains(name)).unwrap();
+        let mut metadata = row["metadata"].clone();
+        metadata["bindings"].as_array_mut().unwrap().sort_by_key(|own| own["name"].as_str().unwrap().to_string());
+        (metadata, row["crons"].clone(), row["subdomain"].clone(), row["modules"].clone())
+    };
+    let ((mut own, crons, subdomain, modules), (mut other, their_crons, their_subdomain, their_modules)) =
+        (script("ours"), script("theirs"));
+    for (field, why) in DIFFERENT {
+        let both = [&mut own, &mut other].map(|metadata| metadata.as_object_mut().unwrap().remove(field));
+        assert_ne!(both[0], both[1], "`{field}` is the same now: {why}");
+    }
+    assert_eq!(own, other);
+    assert_eq!((crons, subdomain), (their_crons, their_subdomain));
+    // wrangler bundles, so it has a source map too.
+    let kinds = |modules: &Value| -> Vec<Value> {
+        modules.as_object().unwrap().values().filter(|kind| **kind != "application/source-map").cloned().collect()
+    };
+    assert_eq!(kinds(&modules), kinds(&their_modules));
+    let their_consumer = consumer(&machine);
+    for field in ["settings", "dead_letter_queue"] {
+        assert_eq!(our_consumer[field], their_consumer[field], "{field}");
+    }
 }
