@@ -451,3 +451,39 @@ fn what_we_upload_is_what_wrangler_uploads() {
         assert_eq!(our_consumer[field], their_consumer[field], "{field}");
     }
 }
+
+/// A Worker with the older `migrations`: the first deployment and a renamed class are uploads, what lies between is a version.
+#[test]
+fn wrangler_deploys_a_worker_with_migration_tags_to_the_edge() {
+    let machine = Machine::new("wrangler-tags");
+    let folder = machine.data.join("project");
+    fs::create_dir_all(&folder).unwrap();
+    let write = |class: &str, text: &str, steps: &str| {
+        let source = format!(
+            "import {{ DurableObject }} from \"cloudflare:workers\";\nexport class {class} extends DurableObject {{\n  add() {{\n    \
+             const n = (this.ctx.storage.kv.get(\"n\") ?? 0) + 1;\n    this.ctx.storage.kv.put(\"n\", n);\n    return n;\n  }}\n}}\n\
+             export default {{ fetch: async (_, env) => new Response(`{text} ${{await env.OWN.getByName(\"a\").add()}}`) }};\n"
+        );
+        fs::write(folder.join("index.js"), source).unwrap();
+        let configuration = format!(
+            r#"{{ "name": "tagged", "main": "index.js", "compatibility_date": "2026-04-01",
+               "durable_objects": {{ "bindings": [{{ "name": "OWN", "class_name": "{class}" }}] }}, "migrations": [{steps}] }}"#
+        );
+        fs::write(folder.join("wrangler.json"), configuration).unwrap();
+    };
+    let first = r#"{ "tag": "v1", "new_sqlite_classes": ["Old"] }"#;
+    let second = format!(r#"{first}, {{ "tag": "v2", "renamed_classes": [{{ "from": "Old", "to": "New" }}] }}"#);
+    write("Old", "one", first);
+    on_edge(&machine, &folder, &["deploy"]);
+    let url = format!("http://127.0.0.1:{}", machine.tables()["scripts"]["tagged"]["port"]);
+    let ask = || request("GET", &url).1;
+    assert_eq!(ask(), "one 1");
+    write("Old", "two", first);
+    on_edge(&machine, &folder, &["deploy"]);
+    assert!(machine.calls().iter().any(|call| call.starts_with("POST") && call.contains("/versions ")));
+    assert_eq!(ask(), "two 2");
+    write("New", "three", &second);
+    on_edge(&machine, &folder, &["deploy"]);
+    assert_eq!(ask(), "three 3", "the data has moved with the class");
+    assert_eq!(machine.tables()["scripts"]["tagged"]["migration_tag"], "v2");
+}

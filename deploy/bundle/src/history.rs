@@ -1,5 +1,6 @@
 //! Reads the history of classes with migration tags, from the file that `#[worker(migrations = "file.toml")]` names. It is for a
-//! Worker that was first deployed with wrangler's `[[migrations]]`: Cloudflare takes no declarative `exports` of such a Worker.
+//! Worker that goes on with wrangler's `[[migrations]]`, which a configuration has instead of `exports`. Cloudflare lets a Worker change to
+//! `exports` later, and its data stays.
 
 use crate::{BuildError, cargo::Package, error::io};
 use realgar_wire::{ClassChange, ClassStorage, Description, History, MigrationStep};

@@ -15,12 +15,16 @@ use std::collections::BTreeMap;
 const NOT_RECONCILED: u32 = 100_402;
 
 /// What an upload makes of the classes of a Worker.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Reconciled {
     /// The classes that it has then.
     pub(super) classes: BTreeMap<String, Class>,
     /// The classes that have another name then.
     pub(super) renamed: BTreeMap<String, String>,
+    /// What becomes of the data of classes.
+    pub(super) changes: Vec<ClassChange>,
+    /// The tag of the last step, if the upload had steps.
+    pub(super) tag: Option<String>,
     /// What was done, for the answer.
     pub(super) report: Value,
 }
@@ -146,11 +150,11 @@ pub(super) fn reconcile(
         "created": created, "updated": [], "deleted": deleted, "renamed": moved, "transferred": [], "transfer_pending": [],
         "warnings": [], "removable_entries": removable, "info": info,
     });
-    Ok(Reconciled { classes, renamed, report })
+    Ok(Reconciled { classes, renamed, changes: changes(exports)?, tag: None, report })
 }
 
 /// The statements as the rest of the edge takes them.
-pub(super) fn changes(exports: &Value) -> Result<Vec<ClassChange>, ApiError> {
+fn changes(exports: &Value) -> Result<Vec<ClassChange>, ApiError> {
     let statements = statements(exports)?.into_iter().filter_map(|(class, statement)| match statement {
         Statement::Live { .. } => None,
         Statement::Deleted => Some(ClassChange::Deleted { class: class.into() }),
@@ -184,6 +188,8 @@ mod tests {
             classes: classes.iter().map(class).collect(),
             subdomain: true,
             crons: vec![],
+            migration_tag: None,
+            changes: vec![],
             port: 0,
             created_ms: 0,
             modified_ms: 0,

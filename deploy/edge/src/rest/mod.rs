@@ -17,6 +17,7 @@ mod resources;
 mod scripts;
 mod server;
 mod services;
+mod steps;
 mod tables;
 mod upload;
 mod values;

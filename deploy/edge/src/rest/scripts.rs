@@ -3,8 +3,8 @@
 use super::{
     answer::{Answer, ApiError, Reply},
     assets, consumers, exports,
-    server::{Asked, Content, Shared},
-    services,
+    server::{Asked, Content, Shared, State},
+    services, steps,
     tables::{self, Named, ScriptRow, Tables, now_ms, time},
     upload,
 };
@@ -15,7 +15,12 @@ use realgar_wire::{
     names,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, error::Error as _, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The folder of the static files of a script, beside its modules.
 const ASSETS: &str = "static-assets";
@@ -50,6 +55,8 @@ pub(super) fn route(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -
         (&Method::DELETE, ["services", name]) => delete(shared, name, asked),
         (_, ["services", name]) => services::service(shared, path, name, asked),
         (_, ["workers", name]) => services::worker(shared, path, name, asked),
+        (&Method::POST, ["scripts", name, "versions"]) => add_version(shared, name, asked),
+        (&Method::POST, ["scripts", name, "deployments"]) => deploy_version(shared, name, asked),
         (_, ["scripts", name, "deployments"]) => services::deployments(shared, path, name, asked),
         (_, ["scripts", name, "script-settings"]) => services::script_settings(shared, path, name, asked),
         (_, ["scripts", name, "secrets-bulk"]) => services::secrets(shared, path, name, &["bulk"], asked),
@@ -78,7 +85,7 @@ fn describe(name: &str, row: &ScriptRow) -> Value {
         "id": name, "tag": row.tag, "tags": metadata["tags"], "etag": row.version, "deployment_id": row.version,
         "created_on": time(row.created_ms), "modified_on": time(row.modified_ms), "usage_model": "standard",
         "compatibility_date": metadata["compatibility_date"], "compatibility_flags": metadata["compatibility_flags"],
-        "has_modules": true, "has_assets": !metadata["assets"].is_null(), "logpush": false, "handlers": ["fetch"],
+        "migration_tag": row.migration_tag, "has_modules": true, "has_assets": !metadata["assets"].is_null(), "logpush": false, "handlers": ["fetch"],
     })
 }
 
@@ -93,8 +100,72 @@ fn settings(row: &ScriptRow) -> Value {
     })
 }
 
-/// An upload: the Worker is new, or it gets a new version. Either all of it takes effect or nothing.
+/// A version that was uploaded, and does not serve yet.
+#[derive(Clone, Debug)]
+pub(super) struct Prepared {
+    row: ScriptRow,
+    folder: PathBuf,
+    reconciled: exports::Reconciled,
+}
+
+/// An upload: the Worker is new, or it gets a new version, which serves at once. Either all of it takes effect or nothing.
 fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
+    let mut state = shared.state();
+    let prepared = prepare(shared, &state.tables, name, asked)?;
+    let mut answer = describe(name, &prepared.row);
+    answer["exports_reconciliation"] = prepared.reconciled.report.clone();
+    answer["startup_time_ms"] = json!(1);
+    serve(shared, &mut state, name, prepared)?;
+    Ok(Reply::One(answer))
+}
+
+/// Uploads a version that does not serve before it is deployed. It cannot say anything about classes.
+fn add_version(shared: &Shared, name: &str, asked: &Asked) -> Answer {
+    let mut state = shared.state();
+    row(&state.tables, name)?;
+    let prepared = prepare(shared, &state.tables, name, asked)?;
+    let changed = prepared.reconciled.classes != row(&state.tables, name)?.classes || prepared.reconciled.tag.is_some();
+    if changed {
+        let message = "a version cannot change the Durable Object classes of a Worker; upload it with `PUT`";
+        return Err(ApiError::new(400, 10211, message));
+    }
+    let (id, metadata) = (services::version_id(&prepared.row), &prepared.row.metadata);
+    let resources = json!({
+        "bindings": metadata["bindings"], "script": { "etag": prepared.row.version, "handlers": ["fetch"] },
+        "script_runtime": {
+            "compatibility_date": metadata["compatibility_date"], "compatibility_flags": metadata["compatibility_flags"],
+            "usage_model": "standard",
+        },
+    });
+    state.versions.insert((name.into(), id.clone()), prepared);
+    let number = state.versions.len();
+    Ok(Reply::One(json!({ "id": id, "number": number, "startup_time_ms": 1, "metadata": {}, "resources": resources })))
+}
+
+/// Lets a version serve that was uploaded before.
+fn deploy_version(shared: &Shared, name: &str, asked: &Asked) -> Answer {
+    let body = asked.json()?;
+    let [version] = body["versions"].as_array().map(Vec::as_slice).unwrap_or_default() else {
+        return Err(ApiError::new(501, 10021, "this edge deploys one version at a time"));
+    };
+    if version["percentage"].as_f64() != Some(100.0) {
+        return Err(ApiError::new(501, 10021, "this edge deploys a version to all requests only"));
+    }
+    let id = version["version_id"].as_str().unwrap_or_default();
+    let mut state = shared.state();
+    if services::version_id(row(&state.tables, name)?) != id {
+        let missing = || ApiError::new(404, 10222, format!("there is no version `{id}` that does not serve yet"));
+        let mut prepared = state.versions.remove(&(name.into(), id.into())).ok_or_else(missing)?;
+        // What was set beside the Worker meanwhile stays.
+        let now = row(&state.tables, name)?;
+        (prepared.row.crons, prepared.row.subdomain, prepared.row.port) = (now.crons.clone(), now.subdomain, now.port);
+        serve(shared, &mut state, name, prepared)?;
+    }
+    Ok(Reply::One(services::deployment(row(&state.tables, name)?)))
+}
+
+/// Reads an upload, and writes its files to a folder of its own.
+fn prepare(shared: &Shared, tables: &Tables, name: &str, asked: &Asked) -> Result<Prepared, ApiError> {
     let Content::Parts(parts) = &asked.content else {
         return Err(ApiError::bad_body("an upload is a form with the parts `metadata` and the modules"));
     };
@@ -102,24 +173,25 @@ fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
         return Err(ApiError::new(400, 10016, format!("`{name}` cannot be the name of a Worker")));
     }
     let (mut metadata, modules) = upload::script(parts)?;
-    let mut state = shared.state();
-    let old = state.tables.scripts.get(name).cloned();
+    let old = tables.scripts.get(name).cloned();
     let main = metadata["main_module"].as_str().unwrap_or_default();
     if !modules.iter().any(|module| module.name == main) {
         let message = format!("no module has the name `{main}`, which `main_module` in the metadata says");
         return Err(ApiError::new(400, 10021, message));
     }
-    if metadata.get("migrations").is_some() {
-        return Err(ApiError::new(501, 10021, "this edge does not take `migrations` yet; upload `exports`"));
-    }
-    let bound = |class: &str| users_of(&state.tables, name, class);
-    let reconciled = match metadata.get("exports") {
-        Some(exports) => exports::reconcile(exports, old.as_ref(), &bound)?,
-        None => exports::Reconciled {
+    let bound = |class: &str| users_of(tables, name, class);
+    let reconciled = match (metadata.get("exports"), metadata.get("migrations")) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::new(400, 10021, "`exports` and `migrations` exclude each other"));
+        }
+        (Some(exports), None) => exports::reconcile(exports, old.as_ref(), &bound)?,
+        (None, Some(migrations)) => steps::apply(migrations, old.as_ref(), &bound, &own_classes(&metadata))?,
+        (None, None) => exports::Reconciled {
             classes: old.as_ref().map(|row| row.classes.clone()).unwrap_or_default(),
             ..exports::Reconciled::default()
         },
     };
+    metadata.as_object_mut().map(|metadata| metadata.remove("migrations"));
     inherit(&mut metadata, old.as_ref())?;
     let mut secrets = kept_secrets(&mut metadata, old.as_ref());
     secrets.extend(take_secrets(&mut metadata));
@@ -130,14 +202,16 @@ fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
         metadata,
         modules: modules.iter().map(|module| (module.name.clone(), module.kind.clone())).collect(),
         secrets,
-        classes: reconciled.classes,
+        classes: reconciled.classes.clone(),
+        migration_tag: reconciled.tag.clone().or_else(|| old.as_ref()?.migration_tag.clone()),
+        changes: reconciled.changes.clone(),
         subdomain: old.as_ref().is_some_and(|old| old.subdomain),
         crons: old.as_ref().map(|old| old.crons.clone()).unwrap_or_default(),
         port: old.as_ref().map_or(0, |old| old.port),
         created_ms: old.as_ref().map_or(now, |old| old.created_ms),
         modified_ms: now,
     };
-    check_bindings(shared, &state.tables, name, &row)?;
+    check_bindings(shared, tables, name, &row)?;
     let folder = tables::modules(&shared.data, name, &row.version);
     let written = write(&folder, &modules);
     let written = written.and_then(|()| assets::write(shared, name, &row.metadata, &folder.join(ASSETS)));
@@ -145,18 +219,21 @@ fn put(shared: &Shared, name: &str, asked: &Asked) -> Answer {
         let _ = private::remove_folder(&folder);
         written?;
     }
-    let mut answer = describe(name, &row);
-    answer["exports_reconciliation"] = reconciled.report;
-    answer["startup_time_ms"] = json!(1);
+    Ok(Prepared { row, folder, reconciled })
+}
+
+/// Lets a version serve. If it does not start, nothing changes.
+fn serve(shared: &Shared, state: &mut State, name: &str, prepared: Prepared) -> Result<(), ApiError> {
+    let Prepared { row, folder, reconciled } = prepared;
     let mut tables = state.tables.clone();
-    tables.scripts.insert(name.into(), row);
+    let old = tables.scripts.insert(name.into(), row);
     follow(&mut tables, name, &reconciled.renamed);
     let outcome = state.run(&shared.data, tables);
     let unused =
         if outcome.is_ok() { old.map(|old| tables::modules(&shared.data, name, &old.version)) } else { Some(folder) };
     // A folder that stays is removed with the Worker.
     unused.map(|folder| private::remove_folder(&folder));
-    outcome.map(|()| Reply::One(answer))
+    outcome
 }
 
 /// Changes the settings of a Worker, and leaves its code as it is. Bindings that only say their type and name stay what they are.
@@ -279,6 +356,14 @@ fn kept_secrets(metadata: &mut Value, old: Option<&ScriptRow>) -> BTreeMap<Strin
         bindings.extend(missing.map(|name| json!({ "type": "secret_text", "name": name })));
     }
     kept
+}
+
+/// The classes of its own that an upload binds.
+fn own_classes(metadata: &Value) -> Vec<&str> {
+    let bindings = metadata["bindings"].as_array().into_iter().flatten();
+    let own =
+        bindings.filter(|binding| binding["type"] == "durable_object_namespace" && binding["script_name"].is_null());
+    own.filter_map(|binding| binding["class_name"].as_str()).collect()
 }
 
 /// Lets the bindings of other scripts follow the classes of `host` that have another name now: what is bound is the namespace, and
@@ -409,7 +494,7 @@ pub(super) fn script(data: &Path, tables: &Tables, name: &str, row: &ScriptRow) 
         bindings,
         crons: row.crons.clone(),
         consumers: consumers.map(|(queue, own)| consumers::consumer(tables, queue, own)).collect::<Result<_, _>>()?,
-        class_changes: metadata.get("exports").map(exports::changes).transpose()?.unwrap_or_default(),
+        class_changes: row.changes.clone(),
         migrations: Vec::new(),
         contracts: Contracts::default(),
     };

@@ -101,6 +101,8 @@ impl fmt::Debug for Shared {
 pub(super) struct State {
     edge: Edge,
     pub(super) tables: Tables,
+    /// Versions that were uploaded and do not serve yet, by Worker and id. They do not outlive the process.
+    pub(super) versions: BTreeMap<(String, String), scripts::Prepared>,
 }
 
 impl Rest {
@@ -128,7 +130,7 @@ impl Rest {
         let failed = |source| EdgeError::Listen { address: wanted, source };
         let listener = runtime.block_on(TcpListener::bind(wanted)).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let state = Mutex::new(State { edge, tables });
+        let state = Mutex::new(State { edge, tables, versions: BTreeMap::new() });
         let shared = Arc::new(Shared {
             token,
             stop,

@@ -20,7 +20,7 @@ pub(super) fn service(shared: &Shared, path: &str, name: &str, asked: &Asked) ->
     let row = state.tables.scripts.get(name).ok_or_else(missing)?;
     let script = json!({
         "id": name, "tag": row.tag, "tags": row.metadata["tags"], "etag": row.version, "created_on": time(row.created_ms),
-        "modified_on": time(row.modified_ms), "last_deployed_from": "api", "usage_model": "standard",
+        "modified_on": time(row.modified_ms), "migration_tag": row.migration_tag, "last_deployed_from": "api", "usage_model": "standard",
     });
     let environment = json!({ "environment": "production", "created_on": time(row.created_ms), "script": script });
     Ok(Reply::One(json!({ "id": name, "default_environment": environment, "created_on": time(row.created_ms) })))
@@ -48,16 +48,20 @@ pub(super) fn deployments(shared: &Shared, path: &str, name: &str, asked: &Asked
     }
     let state = shared.state();
     let row = row(&state.tables, name)?;
+    Ok(Reply::One(json!({ "deployments": [deployment(row)] })))
+}
+
+/// The deployment of the version that serves.
+pub(super) fn deployment(row: &ScriptRow) -> Value {
     let version = json!({ "version_id": version_id(row), "percentage": 100 });
-    let deployment = json!({
+    json!({
         "id": version_id(row), "source": "api", "strategy": "percentage", "author_email": "", "created_on": time(row.modified_ms),
         "versions": [version], "annotations": {},
-    });
-    Ok(Reply::One(json!({ "deployments": [deployment] })))
+    })
 }
 
 /// The id of the version that serves, as a UUID.
-fn version_id(row: &ScriptRow) -> String {
+pub(super) fn version_id(row: &ScriptRow) -> String {
     let id = &row.version;
     [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-")
 }

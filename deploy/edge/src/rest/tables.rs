@@ -2,6 +2,7 @@
 
 use super::answer::ApiError;
 use crate::{EdgeError, error::io, private};
+use realgar_wire::ClassChange;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
@@ -73,6 +74,12 @@ pub(super) struct ScriptRow {
     pub(super) secrets: BTreeMap<String, String>,
     /// The classes that it hosts.
     pub(super) classes: BTreeMap<String, Class>,
+    /// The tag of the last step of `migrations` that was applied.
+    #[serde(default)]
+    pub(super) migration_tag: Option<String>,
+    /// What the last upload said of classes that it has no more.
+    #[serde(default)]
+    pub(super) changes: Vec<ClassChange>,
     /// Whether it has an address below `workers.dev`.
     pub(super) subdomain: bool,
     /// Its cron triggers.

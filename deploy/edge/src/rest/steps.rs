@@ -1,0 +1,165 @@
+//! The older way to say what becomes of the Durable Object classes of a Worker: `migrations`, steps that are applied one after the other,
+//! each under a tag. Cloudflare keeps the last tag, and takes an upload only if it goes on from there.
+
+use super::{
+    answer::ApiError,
+    exports::Reconciled,
+    tables::{self, Class, ScriptRow},
+};
+use realgar_wire::{ClassChange, MigrationStep, RenamedClass};
+use serde_json::Value;
+
+/// The code of an upload that goes on from another tag than the one that is there.
+const TAG_DIFFERS: u32 = 10079;
+
+/// Applies the `migrations` of an upload. `bound` says which scripts other than this one are bound to a class, and `own` which classes of
+/// its own this upload binds.
+pub(super) fn apply(
+    migrations: &Value,
+    now: Option<&ScriptRow>,
+    bound: &dyn Fn(&str) -> Vec<String>,
+    own: &[&str],
+) -> Result<Reconciled, ApiError> {
+    let text = |key: &str| migrations[key].as_str().map(str::to_string);
+    let current = now.and_then(|row| row.migration_tag.clone());
+    if text("old_tag") != current {
+        let current = current.map_or("not set".into(), |tag| format!("'{tag}'"));
+        return Err(ApiError::new(
+            412,
+            TAG_DIFFERS,
+            format!("Migration tag precondition failed; current tag is {current}"),
+        ));
+    }
+    let mut applied = Reconciled {
+        classes: now.map(|row| row.classes.clone()).unwrap_or_default(),
+        tag: Some(text("new_tag").ok_or_else(|| ApiError::bad_body("`migrations` need a `new_tag`"))?),
+        ..Reconciled::default()
+    };
+    // One step may stand beside the tags.
+    let alone = [migrations.clone()];
+    let steps = migrations["steps"].as_array().map_or(alone.as_slice(), Vec::as_slice);
+    for step in steps {
+        one(&mut applied, read(step)?, bound, own)?;
+    }
+    let renames = applied.renamed.iter().map(|(from, to)| ClassChange::Renamed { from: from.clone(), to: to.clone() });
+    applied.changes.extend(renames);
+    Ok(applied)
+}
+
+fn read(step: &Value) -> Result<MigrationStep, ApiError> {
+    let mut step = step.clone();
+    let fields = step.as_object_mut().ok_or_else(|| ApiError::bad_body("a step of `migrations` is an object"))?;
+    fields.retain(|key, _| key != "old_tag" && key != "new_tag");
+    fields.insert("tag".into(), String::new().into());
+    serde_json::from_value(step).map_err(|error| ApiError::bad_body(format!("a step of `migrations`: {error}")))
+}
+
+fn one(
+    applied: &mut Reconciled,
+    step: MigrationStep,
+    bound: &dyn Fn(&str) -> Vec<String>,
+    own: &[&str],
+) -> Result<(), ApiError> {
+    let Reconciled { classes, renamed, changes, .. } = applied;
+    let refused = |code, message: String| Err(ApiError::new(400, code, message));
+    if !step.transferred_classes.is_empty() {
+        return Err(ApiError::new(501, 10021, "this edge does not transfer classes yet"));
+    }
+    let sqlite = step.new_sqlite_classes.iter().map(|class| (class, true));
+    for (class, sqlite) in sqlite.chain(step.new_classes.iter().map(|class| (class, false))) {
+        if classes.insert(class.clone(), Class { id: tables::new_id()?, sqlite }).is_some() {
+            let kind = if sqlite { "new-sqlite-class" } else { "new-class" };
+            return refused(
+                10074,
+                format!(
+                    "Cannot apply --{kind} migration to class '{class}' that is already depended on by existing Durable Objects"
+                ),
+            );
+        }
+    }
+    for RenamedClass { from, to } in step.renamed_classes {
+        let Some(moved) = classes.remove(&from) else {
+            return refused(
+                10070,
+                format!("Cannot apply --rename-class migration to class '{from}' that does not exist"),
+            );
+        };
+        if classes.insert(to.clone(), moved).is_some() {
+            return refused(10074, format!("Cannot rename '{from}' to '{to}', which has Durable Objects of its own"));
+        }
+        for earlier in renamed.values_mut().filter(|earlier| **earlier == from) {
+            earlier.clone_from(&to);
+        }
+        renamed.insert(from, to);
+    }
+    for class in step.deleted_classes {
+        if own.contains(&class.as_str()) || !bound(&class).is_empty() {
+            return refused(
+                10061,
+                format!(
+                    "Cannot apply --delete-class migration to class '{class}' without also removing the binding that references it"
+                ),
+            );
+        }
+        if classes.remove(&class).is_none() {
+            return refused(
+                10070,
+                format!("Cannot apply --delete-class migration to class '{class}' that does not exist"),
+            );
+        }
+        changes.push(ClassChange::Deleted { class });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn row(tag: Option<&str>, classes: &[&str]) -> ScriptRow {
+        let classes: serde_json::Map<_, _> =
+            classes.iter().map(|class| ((*class).to_string(), json!({ "id": class, "sqlite": true }))).collect();
+        serde_json::from_value(json!({
+            "tag": "", "version": "", "metadata": {}, "modules": {}, "secrets": {}, "classes": classes, "migration_tag": tag,
+            "subdomain": true, "crons": [], "port": 0, "created_ms": 0, "modified_ms": 0,
+        }))
+        .unwrap()
+    }
+
+    fn code(migrations: &Value, now: Option<&ScriptRow>, users: &[&str], own: &[&str]) -> u32 {
+        let users: Vec<String> = users.iter().map(ToString::to_string).collect();
+        apply(migrations, now, &|_| users.clone(), own).map_or_else(|error| error.code, |_| 0)
+    }
+
+    #[test]
+    fn steps_go_on_from_the_tag_that_is_there() {
+        let first = json!({ "new_tag": "v1", "steps": [{ "new_sqlite_classes": ["A"] }] });
+        assert_eq!(code(&first, None, &[], &[]), 0);
+        let now = row(Some("v1"), &["A"]);
+        assert_eq!(code(&first, Some(&now), &[], &[]), TAG_DIFFERS);
+        let next = json!({ "old_tag": "v1", "new_tag": "v3", "steps": [
+            { "renamed_classes": [{ "from": "A", "to": "B" }] }, { "renamed_classes": [{ "from": "B", "to": "C" }] },
+        ] });
+        let applied = apply(&next, Some(&now), &|_| vec![], &[]).unwrap();
+        assert_eq!((applied.classes["C"].id.as_str(), applied.tag.as_deref()), ("A", Some("v3")));
+        let last = |from: &str| ClassChange::Renamed { from: from.into(), to: "C".into() };
+        assert_eq!(applied.changes, [last("A"), last("B")]);
+        assert_eq!(code(&next, Some(&row(Some("v2"), &["A"])), &[], &[]), TAG_DIFFERS);
+    }
+
+    #[test]
+    fn a_step_that_does_not_fit_is_refused() {
+        let now = row(Some("v1"), &["A", "B"]);
+        let step = |step: Value| json!({ "old_tag": "v1", "new_tag": "v2", "steps": [step] });
+        assert_eq!(code(&step(json!({ "new_sqlite_classes": ["A"] })), Some(&now), &[], &[]), 10074);
+        let renamed = |from: &str, to: &str| step(json!({ "renamed_classes": [{ "from": from, "to": to }] }));
+        assert_eq!(code(&renamed("Z", "C"), Some(&now), &[], &[]), 10070);
+        assert_eq!(code(&renamed("A", "B"), Some(&now), &[], &[]), 10074);
+        let deleted = step(json!({ "deleted_classes": ["A"] }));
+        assert_eq!(code(&deleted, Some(&now), &[], &["A"]), 10061, "it is bound in the same upload");
+        assert_eq!(code(&deleted, Some(&now), &["web"], &[]), 10061, "another Worker is bound to it");
+        assert_eq!(code(&deleted, Some(&now), &[], &[]), 0);
+        assert_eq!(code(&step(json!({ "deleted": ["A"] })), Some(&now), &[], &[]), 10001);
+    }
+}
