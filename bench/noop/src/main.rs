@@ -108,7 +108,7 @@ fn prepare(count: usize, folder: &Path, key: Option<&FingerprintKey>) -> Outcome
             status: Status::Created,
             origin: Origin::Created,
             desired: props(index, known, key)?,
-            pending: None,
+            pending: Vec::new(),
             effective: serde_json::json!({}),
             attributes: serde_json::json!({ "id": format!("id-{index}") }),
             needs: if index % 10 == 0 { BTreeSet::new() } else { [self::fqn(hub(index))?].into() },

@@ -279,21 +279,15 @@ impl<'a> Run<'a> {
     }
 
     /// As [`Run::begin`], for a resource that exists.
-    fn begin_update(&mut self, action: &Action, mut row: Option<Row>) -> Result<Call, ApplyError> {
+    fn begin_update(&mut self, action: &Action, row: Option<Row>) -> Result<Call, ApplyError> {
         let fqn = &action.fqn;
-        if let (Some(found), true) = (&action.found, row.as_ref().is_some_and(Row::is_unborn)) {
-            // The call that made it was not answered. What was seen is the answer.
-            let (attributes, effective) = (found.attributes.clone(), found.effective.clone());
-            self.recording.append(&Event::Effected { fqn: fqn.clone(), attributes, effective })?;
-            row = self.recording.snapshot().rows.get(fqn).cloned();
-        }
         let found = action.found.as_ref().map(|found| found.attributes.clone());
         let (instance, props, pending, attributes) = match row {
             Some(row) => {
-                let pending = row.pending.map(|pending| pending.desired);
+                let pending = row.pending.into_iter().map(|pending| pending.desired).collect();
                 (row.instance, row.desired, pending, found.unwrap_or(row.attributes))
             }
-            None => (self.new_instance(fqn), Data::Null, None, found.unwrap_or_default()),
+            None => (self.new_instance(fqn), Data::Null, Vec::new(), found.unwrap_or_default()),
         };
         let Wanted { fqn, instance, name, props: wanted, .. } = self.intend(action, instance, false)?;
         let wanted = wanted.unwrap_or_default();
@@ -428,7 +422,7 @@ fn deletion_of(wanted: Wanted<Data, Data>, attributes: Data) -> Call {
     }
     let Wanted { fqn, instance, name, props, adopted, .. } = wanted;
     let props = props.unwrap_or_default();
-    Call::Delete(Recorded { fqn, instance, name, props, pending: None, attributes, intact: false, adopted })
+    Call::Delete(Recorded { fqn, instance, name, props, pending: Vec::new(), attributes, intact: false, adopted })
 }
 
 fn no_kind(action: &Action) -> Failure {

@@ -46,10 +46,7 @@ fn make_once(kind: &dyn AnyKind, call: &Call) -> Result<Option<Found<Data>>, Fai
         Call::Create(wanted) => create(kind, wanted).map(Some),
         Call::CreateUnlessThere(wanted) => match find_own(kind, wanted)? {
             // It may have been made from other properties than it is to have now.
-            Some(found) => {
-                let recorded = unsure(wanted, found);
-                repeat(|| kind.update(&recorded, &recorded.props)).map(Some)
-            }
+            Some(found) => complete(kind, wanted, found).map(Some),
             None => create(kind, wanted).map(Some),
         },
         Call::Update(recorded, props) => repeat(|| kind.update(recorded, props)).map(Some),
@@ -71,14 +68,14 @@ fn create(kind: &dyn AnyKind, wanted: &Wanted<Data, Data>) -> Result<Found<Data>
             Err(failure) if failure.kind == FailureKind::Unanswered => {
                 lost = true;
                 made = match find_own(kind, wanted)? {
-                    Some(found) => Ok(found),
+                    // What is there may be a part of what was to be made.
+                    Some(found) => return complete(kind, wanted, found),
                     None => kind.create(wanted),
                 };
             }
             // The name is taken, it says: by what the lost call has made, if that is visible by now.
             Err(failure) if failure.kind == FailureKind::Refused && lost => {
-                made = find_own(kind, wanted)?.ok_or(failure);
-                break;
+                return find_own(kind, wanted)?.map_or(Err(failure), |found| complete(kind, wanted, found));
             }
             made => return made,
         }
@@ -86,11 +83,17 @@ fn create(kind: &dyn AnyKind, wanted: &Wanted<Data, Data>) -> Result<Found<Data>
     made
 }
 
+/// Makes of a resource that was found what is wanted: it may have been made from other properties, or not be whole.
+fn complete(kind: &dyn AnyKind, wanted: &Wanted<Data, Data>, found: Found<Data>) -> Result<Found<Data>, Failure> {
+    let recorded = unsure(wanted, found);
+    repeat(|| kind.update(&recorded, &recorded.props))
+}
+
 /// What is known of a resource that was found, and of which nobody knows what it was made from.
 fn unsure(wanted: &Wanted<Data, Data>, found: Found<Data>) -> Recorded<Data, Data> {
     let Wanted { fqn, instance, name, props, adopted, .. } = wanted.clone();
     let props = props.unwrap_or_default();
-    Recorded { fqn, instance, name, props, pending: None, attributes: found.attributes, intact: false, adopted }
+    Recorded { fqn, instance, name, props, pending: Vec::new(), attributes: found.attributes, intact: false, adopted }
 }
 
 /// As [`find`]. Somebody else's resource is an error.

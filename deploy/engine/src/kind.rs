@@ -91,8 +91,8 @@ pub struct Recorded<Props, Attributes> {
     pub name: Name,
     /// Its properties, as the last call had them that was answered.
     pub props: Props,
-    /// The properties of a call that was not answered: it may have them.
-    pub pending: Option<Props>,
+    /// The properties of calls that were not answered, oldest first: it may have them.
+    pub pending: Vec<Props>,
     /// What became known when it was made.
     pub attributes: Attributes,
     /// Whether it is known to be as the last call left it. If not, a call must not rely on any of its properties.
@@ -350,7 +350,7 @@ fn typed_recorded<P: DeserializeOwned, A: DeserializeOwned>(
         instance: instance.clone(),
         name: name.clone(),
         props: decode(fqn, "properties", props)?,
-        pending: pending.as_ref().map(|props| decode(fqn, "properties", props)).transpose()?,
+        pending: pending.iter().map(|props| decode(fqn, "properties", props)).collect::<Result<_, _>>()?,
         attributes: decode(fqn, "attributes", attributes)?,
         intact: *intact,
         adopted: *adopted,

@@ -506,9 +506,8 @@ impl Planner<'_> {
 
     /// Whether data is lost on the way to `props`. What a call that was not answered may have made counts too.
     fn loses_data(&self, kind: &dyn AnyKind, row: &Row, props: &Data) -> bool {
-        let old = Some(&row.desired).filter(|old| !old.is_null());
-        kind.loses_data(old, props)
-            || row.pending.as_ref().is_some_and(|pending| kind.loses_data(Some(&pending.desired), props))
+        let unknown = row.desired.is_null() && row.origin == Origin::Adopted;
+        row.possible_props().any(|old| kind.loses_data(Some(old), props)) || unknown && kind.loses_data(None, props)
     }
 
     /// The choice for a resource that the program and the state have.
@@ -694,7 +693,7 @@ fn is_unknown(difference: &Difference) -> bool {
 fn deletion_risk(kind: &dyn AnyKind, row: &Row) -> Risk {
     let facts = kind.facts();
     let holds = |props: &Data| (facts.holds_data)(props);
-    if holds(&row.desired) || holds(row.intended_props()) {
+    if row.possible_props().any(holds) {
         return Risk::DataLoss;
     }
     if facts.restarts { Risk::Outage } else { Risk::None }

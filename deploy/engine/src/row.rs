@@ -34,10 +34,10 @@ pub struct Row {
     pub origin: Origin,
     /// The properties that the last call which was answered had, with every output in its place.
     pub desired: Data,
-    /// What the call under way is to make of it, or the one that was cut off. Until it is answered, nobody knows which of the two
-    /// holds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pending: Option<Pending>,
+    /// What the calls were to make of it that were not answered, the one under way included, oldest first. Until a later call is
+    /// answered, nobody knows which of them took effect.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending: Vec<Pending>,
     /// The properties as Cloudflare answered them, with its defaults.
     pub effective: Data,
     /// What became known when it was made: ids, addresses.
@@ -267,26 +267,30 @@ impl Row {
                     Status::Updating => Status::Replaced,
                     Status::Created | Status::Updated | Status::Replaced | Status::Deleting => return Err(refused()),
                 };
-                let Pending { desired, needs } = row.pending.take().ok_or_else(refused)?;
+                let Pending { desired, needs } = row.pending.pop().ok_or_else(refused)?;
                 (row.desired, row.needs) = (desired, needs);
+                row.pending.clear();
                 row.attributes.clone_from(attributes);
                 row.effective.clone_from(effective);
                 row.failure = None;
             }
             Event::Leaving { .. } => row.status = Status::Deleting,
             Event::Gone { .. } => return Ok(None),
-            // Nothing was made.
-            Event::Refused { .. } if row.status == Status::Creating => return Ok(None),
             Event::Refused { message, .. } => {
-                if row.status == Status::Replacing {
-                    row = row.restored().ok_or_else(refused)?;
+                if row.status != Status::Deleting {
+                    row.pending.pop();
+                }
+                match row.status {
+                    // What an earlier call made that was not answered may be there.
+                    _ if !row.pending.is_empty() && row.is_unborn() => {}
+                    // Nothing was made.
+                    Status::Creating => return Ok(None),
+                    Status::Replacing => row = row.restored().ok_or_else(refused)?.settled(),
+                    // Of one that was never seen, nobody knows whether it exists.
+                    _ if row.attributes.is_null() => {}
+                    _ => row = row.settled(),
                 }
                 row.failure = Some(message.clone());
-                row.pending = None;
-                // Of one that was never seen, nobody knows whether it exists.
-                if !row.attributes.is_null() {
-                    row.status = if row.replaced.is_empty() { Status::Updated } else { Status::Replaced };
-                }
             }
             Event::Discarding { instance, .. } => {
                 if !row.replaced.iter().any(|old| old.instance == *instance) {
@@ -322,9 +326,10 @@ impl Row {
             Some(status @ (Status::Creating | Status::Replacing)) => status,
             Some(_) => Status::Updating,
         };
-        let pending = Some(Pending { desired, needs });
-        let (desired, needs, effective, attributes) =
-            same.map_or_else(Default::default, |row| (row.desired, row.needs, row.effective, row.attributes));
+        let next = Pending { desired, needs };
+        let (desired, needs, effective, attributes, mut pending) = same
+            .map_or_else(Default::default, |row| (row.desired, row.needs, row.effective, row.attributes, row.pending));
+        pending.push(next);
         Self {
             schema: ROW_SCHEMA,
             fqn: fqn.clone(),
@@ -364,6 +369,16 @@ impl Row {
         Some(Self { instance, generation, name, desired, attributes, effective: Data::Null, ..self })
     }
 
+    /// The row after a call that had no effect: as settled as the calls before it left it.
+    fn settled(mut self) -> Self {
+        self.status = match (self.pending.is_empty(), self.replaced.is_empty()) {
+            (false, _) => Status::Updating,
+            (true, true) => Status::Updated,
+            (true, false) => Status::Replaced,
+        };
+        self
+    }
+
     /// Whether the call that makes it was not answered.
     #[must_use]
     pub fn is_unborn(&self) -> bool {
@@ -377,7 +392,13 @@ impl Row {
 
     /// The properties that it is to have, as far as a call has said so.
     pub(crate) fn intended_props(&self) -> &Data {
-        self.pending.as_ref().map_or(&self.desired, |pending| &pending.desired)
+        self.pending.last().map_or(&self.desired, |pending| &pending.desired)
+    }
+
+    /// The properties that it may have: those of the last call that was answered, if there was one, and those of all since then.
+    pub(crate) fn possible_props(&self) -> impl Iterator<Item = &Data> {
+        let answered = Some(&self.desired).filter(|desired| !desired.is_null());
+        answered.into_iter().chain(self.pending.iter().map(|pending| &pending.desired))
     }
 
     /// Whether the last call for this resource was answered.
@@ -447,7 +468,7 @@ mod tests {
         let refused = || Event::Refused { fqn: fqn(), message: "no".into() };
         assert_eq!(after(&[intended("i", json!(1)), refused()]).unwrap(), None);
         let row = after(&[intended("i", json!(1)), effected(), intended("i", json!(2)), refused()]).unwrap().unwrap();
-        assert_eq!((row.desired, row.pending, row.failure), (json!(1), None, Some("no".into())));
+        assert_eq!((row.desired, row.pending, row.failure), (json!(1), vec![], Some("no".into())));
     }
 
     #[test]
@@ -470,5 +491,31 @@ mod tests {
     fn another_instance_begins_anew() {
         let row = after(&[intended("i", json!(1)), effected(), intended("k", json!(2))]).unwrap().unwrap();
         assert_eq!((row.status, row.attributes), (Status::Creating, Data::Null));
+    }
+
+    #[test]
+    fn a_refused_call_leaves_what_an_earlier_one_may_have_done() {
+        let refused = || Event::Refused { fqn: fqn(), message: "no".into() };
+        let leaving = || Event::Leaving { fqn: fqn() };
+        let known = [intended("1", json!(1)), effected()];
+        // The second call was not answered, so what it said may hold.
+        let cut_off = [&known[..], &[intended("1", json!(2))]].concat();
+        for last in [vec![intended("1", json!(3)), refused()], vec![leaving(), refused()]] {
+            let row = after(&[cut_off.clone(), last].concat()).unwrap().unwrap();
+            assert_eq!(row.possible_props().collect::<Vec<_>>(), [&json!(1), &json!(2)]);
+            assert!(!row.is_settled());
+        }
+        let answered = after(&[cut_off, vec![intended("1", json!(3)), effected()]].concat()).unwrap().unwrap();
+        assert_eq!((answered.desired, answered.pending), (json!(3), vec![]));
+        // So does what was to be made.
+        let unborn = [intended("1", json!(1)), intended("1", json!(2)), refused()];
+        assert_eq!(after(&unborn).unwrap().unwrap().status, Status::Creating);
+        assert_eq!(
+            after(&[&unborn[..], &[intended("1", json!(2)), refused(), intended("1", json!(2)), effected()]].concat())
+                .unwrap()
+                .unwrap()
+                .status,
+            Status::Created
+        );
     }
 }
