@@ -148,6 +148,7 @@ impl From<PlanError> for CommandError {
                 "{} takes it over; it then stays when the stack is destroyed",
                 flag("adopt", std::slice::from_ref(fqn))
             )),
+            PlanError::NotDeployed { .. } => Some("name its folder too, or deploy it first".into()),
             PlanError::Row { .. } => Some(UNREADABLE.into()),
             _ => None,
         };

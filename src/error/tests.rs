@@ -133,6 +133,7 @@ fn all() -> BTreeMap<String, CommandError> {
         PlanError::Program(ProgramError::Missing { fqn: fqn("shop"), missing: fqn("d1/Events") });
         PlanError::Foreign { fqn: fqn("shop"), title: "Worker", name: Some(text("app-shop-prod")) };
         PlanError::OneName { first: fqn("old"), second: fqn("new"), title: "Worker", name: text("precious") };
+        PlanError::NotDeployed { fqn: fqn("client"), of: fqn("bank") };
         PlanError::OtherKind { fqn: fqn("shop"), was: text("worker"), is: text("queue") };
         PlanError::Refused { fqn: fqn("d1/Events/migrations"), reason: text("the migration `0001_a.sql` was changed after it ran") };
         PlanError::Cycle(vec![fqn("left"), fqn("right")]);

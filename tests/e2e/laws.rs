@@ -493,3 +493,110 @@ fn law_29_a_plan_of_a_thousand_resources_makes_few_calls() {
     println!("{calls} calls");
     assert!(calls < 60, "{calls}");
 }
+
+const DATABASE: &str =
+    "[[d1_databases]]\nbinding = \"DB\"\ndatabase_name = \"data\"\nmigrations_dir = \"migrations\"\n";
+
+/// A migration whose answer is lost is not the last one that runs.
+#[test]
+fn law_28_a_lost_answer_among_migrations_leaves_none_out() {
+    let machine = Machine::new("law-28-lost");
+    let web = Web::new(&machine, DATABASE);
+    for (file, sql) in [
+        ("0001_a.sql", "CREATE TABLE a (v TEXT)"),
+        ("0002_b.sql", "CREATE TABLE b (v TEXT)"),
+        ("0003_c.sql", "CREATE TABLE c (v TEXT)"),
+    ] {
+        web.write(&format!("migrations/{file}"), sql);
+    }
+    // The calls are: what is there, the first migration, the second.
+    machine.faults(&json!({ "rules": [{ "path": "/query", "skip": 2, "do": "refuse", "status": 503, "code": 0 }] }));
+    machine.deploy(&[web.path()], &[]).expect(0);
+    let query = format!("/d1/database/{}/query", only(&machine, "databases"));
+    let ran = machine.rest("POST", &query, &json!({ "sql": "SELECT name FROM d1_migrations ORDER BY id" })).1;
+    let names = json!([{ "name": "0001_a.sql" }, { "name": "0002_b.sql" }, { "name": "0003_c.sql" }]);
+    assert_eq!(ran["result"][0]["results"], names);
+    assert!(verbs(&machine.plan(&[web.path()])).is_empty());
+}
+
+/// A call of which nobody knows whether it took effect, and then one that is refused: the row does not say that all is well.
+#[test]
+fn law_13_what_an_unanswered_call_left_is_made_whole_after_a_refusal() {
+    let machine = Machine::new("law-13-refused");
+    let web = Web::new(&machine, "vars = { MODE = \"one\" }\n");
+    machine.deploy(&[web.path()], &[]).expect(0);
+    let mode = |machine: &Machine| machine.bindings()[0]["text"].clone();
+    // A change takes effect, and the process is killed before it knows.
+    web.set("vars = { MODE = \"two\" }\n");
+    machine.faults(&json!({ "rules": [{ "change": true, "path": "/workers/scripts/", "do": "hold_after" }] }));
+    let mut killed = start(&machine, &[web.path()]);
+    eventually("a call is held", || machine.calls().iter().any(|call| call.ends_with(" 0")));
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    assert_eq!(mode(&machine), "two");
+    // The next one is refused, and then the user goes back.
+    machine.faults(&json!({ "rules": [{ "change": true, "path": "/workers/scripts/", "do": "refuse", "status": 403, "code": 10000 }] }));
+    machine.deploy(&[web.path()], &[]).expect(1);
+    machine.faults(&json!({}));
+    web.set("vars = { MODE = \"one\" }\n");
+    machine.deploy(&[web.path()], &[]).expect(0);
+    assert_eq!(mode(&machine), "one");
+    assert!(verbs(&machine.plan(&[web.path()])).is_empty());
+}
+
+/// Ours was deleted, and somebody made another Worker under its name, with cron triggers of its own.
+#[test]
+fn law_16_what_belongs_to_somebody_elses_worker_is_left_alone() {
+    let machine = Machine::new("law-16-children");
+    let web = Web::new(&machine, "[triggers]\ncrons = [\"1 * * * *\"]\n");
+    machine.deploy(&[web.path()], &[]).expect(0);
+    let script = only(&machine, "scripts");
+    // The same table, with the id of another Worker.
+    let mut tables = machine.tables();
+    tables["scripts"][&script]["tag"] = "ffffffffffffffffffffffffffffffff".into();
+    tables["scripts"][&script]["crons"] = json!(["9 * * * *"]);
+    let mut machine = machine;
+    machine.kill_edge();
+    std::fs::write(machine.data.join("edge/api.json"), tables.to_string()).unwrap();
+    machine.start_edge();
+    machine.run(&["destroy", "--local", "--yes", web.path()]).expect(0);
+    let left = &machine.tables()["scripts"][&script];
+    assert_eq!((&left["crons"], &left["subdomain"]), (&json!(["9 * * * *"]), &json!(true)));
+}
+
+/// The messages of a queue go to another Worker now. A queue has one consumer, so the first makes room.
+#[test]
+fn law_24_a_consumer_that_moves_makes_room_first() {
+    let machine = Machine::new("law-24-moves");
+    let (one, other) = (Web::named(&machine, "one"), Web::named(&machine, "other"));
+    let consumes = "[[queues.consumers]]\nqueue = \"jobs\"\n";
+    for web in [&one, &other] {
+        web.write("index.js", "export default { fetch: () => new Response(\"one\"), queue() {} };");
+    }
+    for (first, second) in [(consumes, ""), ("", consumes)] {
+        one.set(first);
+        other.set(second);
+        machine.deploy(&[one.path(), other.path()], &[]).expect(0);
+        assert!(verbs(&machine.plan(&[one.path(), other.path()])).is_empty());
+    }
+    let tables = machine.tables();
+    let consumer = tables["consumers"].as_object().unwrap().values().next().unwrap();
+    assert!(consumer["script"].as_str().unwrap().contains("-other-"), "{consumer}");
+}
+
+/// Of a folder in which objects store data, and whose tables are gone, nothing is deleted.
+#[test]
+fn an_edge_without_its_tables_does_not_start_and_deletes_nothing() {
+    let mut machine = Machine::new("edge-tables");
+    let url = machine.deploy(&["examples/counter"], &[]).expect(0).url("counter");
+    assert_eq!(request("POST", &format!("{url}/ada")).1, r#"{"value":1}"#);
+    machine.kill_edge();
+    let tables = machine.data.join("edge/api.json");
+    std::fs::rename(&tables, tables.with_extension("away")).unwrap();
+    let folder = machine.data.join("edge");
+    let refused = machine.run(&["edge", "--data", folder.to_str().unwrap()]).expect(1);
+    assert!(refused.err.contains("api.json` cannot be read: it is missing"), "{}", refused.err);
+    std::fs::rename(tables.with_extension("away"), &tables).unwrap();
+    machine.start_edge();
+    assert_eq!(request("POST", &format!("{url}/ada")).1, r#"{"value":2}"#);
+}

@@ -165,6 +165,7 @@ impl Kind for Thing {
             dies_with_parent: false,
             restarts: false,
             has_users: false,
+            is_shared: false,
         }
     }
 

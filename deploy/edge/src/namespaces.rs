@@ -72,6 +72,11 @@ impl Namespaces {
         self.write()
     }
 
+    /// Whether classes are known.
+    pub(crate) fn has_classes(&self) -> bool {
+        self.record.scripts.values().any(|classes| !classes.is_empty())
+    }
+
     /// Drops the classes of all scripts but these: the others were deleted. Their data goes with the next [`Namespaces::sweep`].
     pub(crate) fn forget_all_but(&mut self, scripts: &[Script]) {
         let is_here = |name: &String| scripts.iter().any(|script| script.name() == name);

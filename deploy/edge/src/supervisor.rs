@@ -213,6 +213,11 @@ impl Edge {
         self.exchange(&scripts, namespaces, sockets, commit)
     }
 
+    /// Whether the data folder belongs to classes of scripts that ran here.
+    pub(crate) fn has_classes(&self) -> bool {
+        self.namespaces.has_classes()
+    }
+
     /// The sockets for `scripts`: those that there are already, and new ones.
     fn sockets_of(&self, scripts: &[Script], ports: &BTreeMap<String, u16>) -> Result<Sockets, EdgeError> {
         let mut sockets = Sockets::new();

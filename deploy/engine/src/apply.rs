@@ -181,9 +181,14 @@ impl<'a> Run<'a> {
             while running < self.options.concurrency && !self.options.stop.load(Ordering::Relaxed) {
                 let Some(action) = self.next() else { break };
                 progress(Progress::Began(action));
-                match self.begin(action)? {
-                    None => self.done(action, progress),
-                    Some(call) => {
+                match self.begin(action) {
+                    Err(ApplyError::Data { error, .. }) => {
+                        let failure = Failure::new(FailureKind::Refused, error.to_string());
+                        self.failed(action, failure, progress);
+                    }
+                    Err(error) => return Err(error),
+                    Ok(None) => self.done(action, progress),
+                    Ok(Some(call)) => {
                         running += 1;
                         self.spawn(scope, action, call, answers.clone());
                     }
@@ -379,14 +384,18 @@ impl<'a> Run<'a> {
                 if !unknown.contains(&failure.kind) {
                     self.recording.append(&Event::Refused { fqn: fqn.clone(), message: failure.message.clone() })?;
                 }
-                progress(Progress::Failed(action, &failure));
-                self.skip(action, progress);
-                self.outcome.failed.insert(fqn, failure);
+                self.failed(action, failure, progress);
                 return Ok(None);
             }
         }
         self.done(action, progress);
         Ok(None)
+    }
+
+    fn failed(&mut self, action: &'a Action, failure: Failure, progress: &mut dyn FnMut(Progress<'_>)) {
+        progress(Progress::Failed(action, &failure));
+        self.skip(action, progress);
+        self.outcome.failed.insert(action.fqn.clone(), failure);
     }
 
     fn done(&mut self, action: &Action, progress: &mut dyn FnMut(Progress<'_>)) {

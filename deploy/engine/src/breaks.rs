@@ -1,11 +1,11 @@
 //! What a plan breaks for those who use what it changes, and stay as they are, or change a moment later.
 
 use crate::{
-    Action, AnyKind, Break, Change, Data, Fqn, Risk, Verb,
+    Action, Break, Change, Data, Fqn, Risk, Verb,
     plan::{Allowed, Planner},
 };
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Something that a plan breaks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -20,31 +20,23 @@ pub struct PlannedBreak {
 }
 
 impl Planner<'_> {
-    /// What the actions break for others.
+    /// What the actions break for others: each resource is held against those that it uses, if one of the two changes.
     pub(crate) fn breaks(&self) -> Vec<PlannedBreak> {
         let kind_of = |action: &Action| self.kinds.get(&action.kind).filter(|kind| kind.facts().has_users);
-        let changes = |action: &&Action| !matches!(action.verb, Verb::Keep | Verb::Note | Verb::Forget);
-        let changed: Vec<(&Action, &dyn AnyKind)> =
-            self.actions.values().filter(changes).filter_map(|action| Some((action, kind_of(action)?))).collect();
-        if changed.is_empty() {
-            return Vec::new();
-        }
-        let mut users: BTreeMap<&Fqn, BTreeSet<&Fqn>> = BTreeMap::new();
-        for action in self.actions.values().filter(|action| kind_of(action).is_some()) {
-            let recorded = self.snapshot.rows.get(&action.fqn).into_iter().flat_map(|row| row.all_needs());
-            for need in recorded.chain(&action.needs).chain([&action.fqn]) {
-                users.entry(need).or_default().insert(&action.fqn);
-            }
-        }
+        let changes = |action: &Action| !matches!(action.verb, Verb::Keep | Verb::Note | Verb::Forget);
         let mut all = Vec::new();
-        for (action, kind) in changed {
-            let of = self.change(action);
-            for user in users.get(&action.fqn).into_iter().flatten() {
-                let Some(user) = self.actions.get(*user).filter(|user| user.kind == action.kind) else { continue };
-                let found = kind.breaks(&of, &self.change(user)).into_iter();
-                all.extend(found.map(|what| PlannedBreak { of: action.fqn.clone(), user: user.fqn.clone(), what }));
+        for user in self.actions.values() {
+            let Some(kind) = kind_of(user) else { continue };
+            let recorded = self.snapshot.rows.get(&user.fqn).into_iter().flat_map(|row| row.all_needs());
+            let used: BTreeSet<&Fqn> = recorded.chain(&user.needs).chain([&user.fqn]).collect();
+            for of in used.into_iter().filter_map(|of| self.actions.get(of)) {
+                if of.kind == user.kind && (changes(of) || changes(user)) {
+                    let found = kind.breaks(&self.change(of), &self.change(user)).into_iter();
+                    all.extend(found.map(|what| PlannedBreak { of: of.fqn.clone(), user: user.fqn.clone(), what }));
+                }
             }
         }
+        all.sort_by(|one, other| (&one.of, &one.user).cmp(&(&other.of, &other.user)));
         all
     }
 
@@ -62,8 +54,9 @@ impl Planner<'_> {
 
 /// The resources whose change makes others fail, and that the user has not named.
 pub(crate) fn not_allowed(breaks: &[PlannedBreak], allowed: &Allowed) -> Vec<Fqn> {
-    let fails = breaks.iter().filter(|found| found.what.fails).map(|found| &found.of);
-    let fails: BTreeSet<&Fqn> = fails.filter(|of| !allowed.breaking.contains(*of)).collect();
+    let is_allowed = |found: &&PlannedBreak| [&found.of, &found.user].iter().any(|fqn| allowed.breaking.contains(*fqn));
+    let fails = breaks.iter().filter(|found| found.what.fails && !is_allowed(found));
+    let fails: BTreeSet<&Fqn> = fails.map(|found| &found.of).collect();
     fails.into_iter().cloned().collect()
 }
 

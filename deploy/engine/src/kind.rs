@@ -27,6 +27,8 @@ pub struct Facts {
     pub restarts: bool,
     /// Whether others of the kind rely on its properties: see [`Kind::breaks`].
     pub has_users: bool,
+    /// Whether several parts of a program may declare the same one.
+    pub is_shared: bool,
 }
 
 /// How a resource is found of which only the intent is known, because the answer to the call that made it was lost.

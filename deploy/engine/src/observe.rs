@@ -118,6 +118,11 @@ fn wanted<'a>(
     let name = name_of(program, fqn, declared.pinned.as_deref(), kind, 0);
     // What is made from resources that do not exist cannot exist either, as ours; somebody else's can.
     let find = |Reference { of, attribute }: &Reference| {
+        let other = program.resources().get(of).filter(|_| attribute == "name" && !rows.contains_key(of));
+        if let Some(other) = other {
+            // Names are known before anything is made.
+            return Some(name_of(program, of, other.pinned.as_deref(), kinds.get(other.kind)?, 0).text.into());
+        }
         let attributes = match (rows.get(of), observed.get(of)) {
             (Some(row), _) => &row.attributes,
             (None, Some(Observation::Present(found))) if found.ours => &found.attributes,

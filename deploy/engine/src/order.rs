@@ -1,7 +1,7 @@
 //! The order of the actions of a plan: what waits for what, and what becomes of actions that would wait for each other.
 
 use crate::{
-    Action, Data, Fqn, Kinds, Name, Reason, Risk, StepId, Verb, data,
+    Action, Data, Fqn, Kinds, Name, Reason, Risk, Row, StepId, Verb, data,
     graph::Graph,
     plan::{PlanError, Planner, open},
 };
@@ -58,7 +58,9 @@ impl Planner<'_> {
         for action in all {
             let row = self.snapshot.rows.get(&action.fqn);
             let supersedes = action.verb == Verb::Supersede;
-            let Some(row) = row.filter(|row| supersedes || !row.replaced.is_empty()) else { continue };
+            let left_alone = matches!(action.reason, Reason::Elsewhere | Reason::UnknownKind);
+            let has_old = |row: &&Row| supersedes || !row.replaced.is_empty() && !left_alone;
+            let Some(row) = row.filter(has_old) else { continue };
             let kind = self.kinds.get(&action.kind);
             let holds = |props: &Data| kind.is_some_and(|kind| (kind.facts().holds_data)(props));
             let loses = supersedes && holds(&row.desired) || row.replaced.iter().any(|old| holds(&old.desired));

@@ -274,6 +274,14 @@ pub enum PlanError {
         /// The name.
         name: String,
     },
+    /// A resource is made from one that belongs to a part of the program that was left out, and is not there.
+    #[error("`{fqn}` is made from `{of}`, which is not deployed yet and was not named")]
+    NotDeployed {
+        /// The resource.
+        fqn: Fqn,
+        /// What is missing.
+        of: Fqn,
+    },
     /// A resource became one of another kind under its old name.
     #[error("`{fqn}` was a `{was}` and is a `{is}` now; give it another name")]
     OtherKind {
@@ -420,6 +428,13 @@ impl Planner<'_> {
             let is_own_name = reference.of == *fqn && reference.attribute == "name";
             if is_own_name { Some(name.text.clone().into()) } else { self.attribute(reference) }
         };
+        // What belongs to Workers that were not named is only known as it is.
+        let references = data::references(&resource.props).unwrap_or_default();
+        let elsewhere = references.iter().filter(|reference| !self.program.resources().contains_key(&reference.of));
+        if let Some(Reference { of, .. }) = elsewhere.into_iter().find(|reference| self.attribute(reference).is_none())
+        {
+            return Err(PlanError::NotDeployed { fqn: fqn.clone(), of: of.clone() });
+        }
         let in_program = |error| ProgramError::Data { fqn: fqn.clone(), error };
         let props = match refers {
             false => Cow::Borrowed(&resource.props),
@@ -435,13 +450,20 @@ impl Planner<'_> {
         let called = resource.parent.is_none().then(|| name.text.clone());
         let foreign = || PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: called.clone() };
         let adopted = self.allowed.adopt.contains(fqn);
+        let mut first = None;
         let choice = match (row, found) {
             // Ours is gone, and somebody else has made another one of its name.
             (Some(row), _) if !self.is_ours(row) && !adopted => return Err(foreign()),
             (Some(row), _) if !self.is_ours(row) => Choice::new(Verb::Adopt, Reason::Adopted),
+            (Some(row), Some(_)) if adopted && row.is_unborn() => Choice::new(Verb::Adopt, Reason::Adopted),
             (Some(row), _) => self.recorded(resource, row, kind, &props, &name, &needs)?,
             (None, None) => Choice::new(Verb::Create, Reason::New),
             (None, Some(found)) if found.ours => Choice::new(Verb::Adopt, Reason::Lost),
+            // Another resource of ours makes room for it.
+            (None, Some(found)) if let Some(other) = self.leaving(kind_name, found) => {
+                first = Some(StepId::of(other));
+                Choice::new(Verb::Create, Reason::New)
+            }
             (None, Some(_)) if adopted => Choice::new(Verb::Adopt, Reason::Adopted),
             (None, Some(_)) => return Err(foreign()),
         };
@@ -476,7 +498,7 @@ impl Planner<'_> {
             differences: choice.differences,
             // Of one that stays as it is, nobody asks for them.
             props: if choice.verb == Verb::Keep { Data::Null } else { props.into_owned() },
-            waits: needs.iter().map(StepId::of).collect(),
+            waits: needs.iter().map(StepId::of).chain(first).collect(),
             needs,
             parent: resource.parent.clone(),
             policy: resource.policy,
@@ -487,6 +509,17 @@ impl Planner<'_> {
                 _ => Vec::new(),
             },
         })
+    }
+
+    /// A resource that leaves the program, and is the one that was found: its place is taken by another one.
+    fn leaving(&self, kind: &str, found: &Found<Data>) -> Option<&Fqn> {
+        let is_it = |row: &&Row| {
+            let leaves = !self.program.resources().contains_key(&row.fqn) && !self.is_elsewhere(row);
+            let is_same = row.kind == kind && row.attributes == found.attributes && row.origin == Origin::Created;
+            // One with a name of its own is renamed by the user: see `PlanError::OneName`.
+            leaves && is_same && row.parent.is_some()
+        };
+        self.snapshot.rows.values().find(is_it).map(|row| &row.fqn)
     }
 
     /// Whether what was seen under the name of `row` is the resource that the row is about.
@@ -585,7 +618,13 @@ impl Planner<'_> {
         let Reference { of, attribute } = reference;
         let row = self.snapshot.rows.get(of);
         let Some(resource) = self.program.resources().get(of) else {
-            return row.filter(|_| self.program.has_elsewhere(of))?.attributes.get(attribute).cloned();
+            let row = row.filter(|_| self.program.has_elsewhere(of))?;
+            let attributes = match self.observed.get(of) {
+                Some(Observation::Absent) => return None,
+                Some(Observation::Present(found)) => &found.attributes,
+                None => &row.attributes,
+            };
+            return attributes.get(attribute).cloned();
         };
         let stable = self.kinds.get(resource.kind)?.facts().stable.contains(&attribute.as_str());
         let known = match self.actions.get(of).map(|action| action.verb) {
@@ -604,18 +643,26 @@ impl Planner<'_> {
         there.filter(|_| known)?.get(attribute).cloned()
     }
 
+    /// Whether a resource that is not declared belongs to a part of the program that was left out. What belonged to a resource that is
+    /// declared does not: it is gone from the program. But what several Workers bind may have belongings that only the others declare.
+    fn is_elsewhere(&self, row: &Row) -> bool {
+        let is_shared = |kind: &str| self.kinds.get(kind).is_none_or(|kind| kind.facts().is_shared);
+        let parent = row.parent.as_ref().and_then(|parent| self.program.resources().get(parent));
+        self.program.has_elsewhere(&row.fqn) && parent.is_none_or(|parent| is_shared(parent.kind))
+    }
+
     /// The action for a resource that only the state has.
     fn undeclared(&self, row: &Row) -> Action {
         let kind = self.kinds.get(&row.kind);
         let vanished = matches!(self.observed.get(&row.fqn), Some(Observation::Absent)) || !self.is_ours(row);
         let parent = row.parent.as_ref().and_then(|parent| self.snapshot.rows.get(parent));
-        let is_part = row.parent.as_ref().is_some_and(|parent| self.program.resources().contains_key(parent));
-        // What belongs to somebody else's resource stays with it.
-        let adopted = [Some(row), parent].into_iter().flatten().any(|row| row.origin == Origin::Adopted);
+        // What belongs to somebody else's resource stays with it, unless it stands by itself.
+        let stands_alone = kind.is_some_and(|kind| !kind.facts().dies_with_parent);
+        let is_theirs = |parent: &Row| parent.origin == Origin::Adopted && !stands_alone || !self.is_ours(parent);
+        let adopted = row.origin == Origin::Adopted || parent.is_some_and(is_theirs);
         let stays = row.policy == Policy::Retain || adopted;
         let (verb, reason) = match (vanished, stays) {
-            // What belonged to a resource that is declared, and is declared no longer, is gone from the program.
-            _ if self.program.has_elsewhere(&row.fqn) && !is_part => (Verb::Keep, Reason::Elsewhere),
+            _ if self.is_elsewhere(row) => (Verb::Keep, Reason::Elsewhere),
             // Another version of the tool made it. What it is, is for that to say; the rest goes on.
             _ if kind.is_none() => (Verb::Keep, Reason::UnknownKind),
             (true, _) => (Verb::Forget, Reason::Vanished),

@@ -23,6 +23,7 @@ pub(super) fn facts(title: &'static str, stable: &'static [&'static str]) -> Fac
         dies_with_parent: true,
         restarts: false,
         has_users: false,
+        is_shared: false,
     }
 }
 

@@ -137,6 +137,7 @@ impl Kind for Named {
             dies_with_parent: false,
             restarts: false,
             has_users: false,
+            is_shared: true,
         }
     }
 

@@ -235,9 +235,16 @@ fn kept(settings: &Value) -> impl Iterator<Item = (&'static str, Value)> + '_ {
         Value::Object(map) => !map.is_empty(),
         _ => true,
     };
+    // What Cloudflare tells of its own doing cannot be sent back.
+    let sent = |key, mut value: Value| {
+        if let ("placement", Some(fields)) = (key, value.as_object_mut()) {
+            fields.retain(|field, _| ["mode", "region", "host", "hostname"].contains(&field.as_str()));
+        }
+        (key, value)
+    };
     ["observability", "placement", "limits", "tail_consumers", "logpush"]
         .into_iter()
-        .filter_map(move |key| Some((key, settings.get(key).filter(|value| is_set(value))?.clone())))
+        .filter_map(move |key| Some(sent(key, settings.get(key).filter(|value| is_set(value))?.clone())))
 }
 
 /// What an answer says about a script.
@@ -315,6 +322,7 @@ impl Kind for Scripts {
             dies_with_parent: false,
             restarts: true,
             has_users: true,
+            is_shared: false,
         }
     }
 

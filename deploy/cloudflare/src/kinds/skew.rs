@@ -17,19 +17,18 @@ const OLD_CODE_MINUTES: u32 = 5;
 const PLAIN: &str =
     "they are made as plain values, or fail with `VersionSkew` where serde's defaults do not bridge the difference";
 
-/// What the change of the Worker `of` breaks for the Worker `user`, which may be the same.
+/// What the change of the Worker `of`, or that of the Worker `user`, breaks for the latter. They may be the same.
 pub(super) fn breaks(of: &Change<'_, ScriptProps>, user: &Change<'_, ScriptProps>) -> Vec<Break> {
-    let is_same = of.fqn == user.fqn;
-    let stays = user.old == user.new;
-    match (user.old, user.new) {
-        // A caller that stays meets the new version.
-        (Some(caller), _) if !is_same && stays => {
-            of_bindings(of, user, caller, |class, calls| after(of, user, class, calls))
+    let Some(caller) = user.new else { return Vec::new() };
+    let changes = user.old != user.new;
+    of_bindings(of, user, caller, |binding, class, calls| {
+        let mut found = after(of, user, binding, class, calls);
+        // Before that, a caller that is new meets objects that go on with the old code.
+        if changes && found.is_empty() {
+            found = meanwhile(of, user, class, calls);
         }
-        // A caller that is new meets objects that go on with the old code.
-        (_, Some(caller)) => of_bindings(of, user, caller, |class, calls| meanwhile(of, user, class, calls)),
-        _ => Vec::new(),
-    }
+        found
+    })
 }
 
 /// Asks `find` about each class of `of` that `caller` calls.
@@ -37,7 +36,7 @@ fn of_bindings(
     of: &Change<'_, ScriptProps>,
     user: &Change<'_, ScriptProps>,
     caller: &ScriptProps,
-    find: impl Fn(&str, &MethodContracts) -> Vec<Break>,
+    find: impl Fn(&str, &str, &MethodContracts) -> Vec<Break>,
 ) -> Vec<Break> {
     let mut all = Vec::new();
     for binding in &caller.bindings {
@@ -51,9 +50,9 @@ fn of_bindings(
             Some("service") if is_of("service") => text("entrypoint").or(Some(DEFAULT)),
             _ => None,
         };
-        let calls = text("name").and_then(|name| caller.contracts.calls.get(name));
-        if let (Some(class), Some(calls)) = (class, calls) {
-            all.extend(find(class, calls));
+        let calls = text("name").and_then(|name| Some((name, caller.contracts.calls.get(name)?)));
+        if let (Some(class), Some((name, calls))) = (class, calls) {
+            all.extend(find(name, class, calls));
         }
     }
     all.sort_by(|one, other| one.what.cmp(&other.what));
@@ -61,29 +60,52 @@ fn of_bindings(
     all
 }
 
-/// What no longer works for a caller that stays.
+/// The methods of a class as `props` have it, under the name that it has then. `None` for a Worker whose contracts nobody knows.
+fn offered<'a>(props: Option<&'a ScriptProps>, class: &'a str) -> Option<&'a MethodContracts> {
+    static NONE: MethodContracts = MethodContracts::new();
+    let props = props.filter(|props| !props.contracts.offers.is_empty())?;
+    let renamed = props.exports.get(class).and_then(|entry| entry.get("renamed_to")).and_then(Value::as_str);
+    Some(props.contracts.offers.get(renamed.unwrap_or(class)).unwrap_or(&NONE))
+}
+
+/// What does not work for a caller once both are as the plan has them, and worked before.
 fn after(
     of: &Change<'_, ScriptProps>,
     user: &Change<'_, ScriptProps>,
+    binding: &str,
     class: &str,
     calls: &MethodContracts,
 ) -> Vec<Break> {
-    // Of a Worker whose contracts nobody knows, nothing is said. A class that is gone is another matter: see `Kind::refusal`.
-    let known = |props: Option<&ScriptProps>| props.and_then(|props| props.contracts.offers.get(class).cloned());
-    let (Some(old), Some(new)) = (known(of.old), known(of.new)) else { return Vec::new() };
+    let Some(offers) = offered(of.new, class) else { return Vec::new() };
+    let called_before = user.old.and_then(|props| props.contracts.calls.get(binding));
+    let offered_before = offered(of.old, class);
+    let was_broken = |method: &String, hash: &String| {
+        called_before.is_some_and(|calls| calls.get(method) == Some(hash))
+            && offered_before.is_some_and(|offers| offers.get(method) != Some(hash))
+    };
     let (host, caller) = (of.fqn, user.fqn);
-    let broken = calls.iter().filter_map(|(method, hash)| match (old.get(method), new.get(method)) {
-        (Some(_), None) => Some(Break {
+    let broken = calls.iter().filter(|(method, hash)| offers.get(*method) != Some(hash) && !was_broken(method, hash));
+    let broken = broken.map(|(method, _)| match (offers.get(method), user.old == user.new) {
+        (None, true) => Break {
             what: format!("`{caller}` calls `{class}::{method}` of `{host}`, which is gone"),
             outcome: format!("its calls fail until `{caller}` is deployed without them"),
             fails: true,
-        }),
-        (Some(before), Some(now)) if before == hash && now != hash => Some(Break {
+        },
+        (None, false) => Break {
+            what: format!("`{caller}` calls `{class}::{method}`, which `{host}` does not have"),
+            outcome: format!("its calls fail until `{host}` has it"),
+            fails: true,
+        },
+        (Some(_), true) => Break {
             what: format!("`{caller}` calls `{class}::{method}` of `{host}`, which exchanges other types now"),
             outcome: format!("until `{caller}` is deployed too, {PLAIN}"),
             fails: false,
-        }),
-        _ => None,
+        },
+        (Some(_), false) => Break {
+            what: format!("`{caller}` calls `{class}::{method}` of `{host}` with other types than it exchanges"),
+            outcome: format!("until both were built with one contract, {PLAIN}"),
+            fails: false,
+        },
     });
     broken.collect()
 }
@@ -157,5 +179,65 @@ mod tests {
         let mut plain = new.clone();
         plain.contracts = realgar_wire::Contracts::default();
         assert!(found(&plain, &new).is_empty() && found(&new, &plain).is_empty());
+    }
+
+    /// A Worker that is bound to an entrypoint of `bank`, and to its class `Ledger`.
+    fn client(calls: &Value, text: &str) -> ScriptProps {
+        serde_json::from_value(json!({
+            "compatibility_date": "2026-04-21", "compatibility_flags": [], "main_module": "index.js", "modules": {},
+            "bindings": [
+                { "name": "LEDGERS", "type": "durable_object_namespace", "class_name": "Ledger", "script_name": "app-bank" },
+                { "name": "TEXT", "type": "plain_text", "text": text },
+                { "name": "VAULT", "type": "service", "service": "app-bank", "entrypoint": "Vault" },
+            ],
+            "exports": {}, "contracts": { "offers": { "default": {} }, "calls": calls },
+        }))
+        .unwrap()
+    }
+
+    fn bank(offers: &Value, exports: &Value) -> ScriptProps {
+        serde_json::from_value(json!({
+            "compatibility_date": "2026-04-21", "compatibility_flags": [], "main_module": "index.js", "modules": {}, "bindings": [],
+            "exports": exports, "contracts": { "offers": offers },
+        }))
+        .unwrap()
+    }
+
+    /// What fails for the client on the way from some versions to others.
+    fn failing(bank: [&ScriptProps; 2], client: [&ScriptProps; 2]) -> Vec<String> {
+        let name = |text: &str| Name { text: text.into(), pinned: false };
+        let (bank_fqn, client_fqn) = (Fqn::new("bank").unwrap(), Fqn::new("client").unwrap());
+        let (bank_name, client_name) = (name("app-bank"), name("app-client"));
+        let of = Change { fqn: &bank_fqn, name: &bank_name, old: Some(bank[0]), new: Some(bank[1]) };
+        let user = Change { fqn: &client_fqn, name: &client_name, old: Some(client[0]), new: Some(client[1]) };
+        breaks(&of, &user).into_iter().filter(|found| found.fails).map(|found| found.what).collect()
+    }
+
+    #[test]
+    fn a_caller_is_held_against_what_its_host_has_whichever_of_the_two_changes() {
+        let live = json!({ "Ledger": { "type": "durable-object", "storage": "sqlite" } });
+        let whole = bank(&json!({ "Ledger": { "add": "1" }, "Vault": { "open": "1" } }), &live);
+        let calls = json!({ "LEDGERS": { "add": "1" }, "VAULT": { "open": "1" } });
+        let (own, edited) = (client(&calls, "a"), client(&calls, "b"));
+        assert!(failing([&whole, &whole], [&own, &edited]).is_empty());
+        // An entrypoint is gone, and the caller changes too, but not its calls.
+        let without = bank(&json!({ "Ledger": { "add": "1" } }), &live);
+        assert_eq!(failing([&whole, &without], [&own, &own]).len(), 1);
+        assert_eq!(failing([&whole, &without], [&own, &edited]).len(), 1);
+        assert!(failing([&without, &without], [&own, &edited]).is_empty(), "it was so before");
+        // A caller alone begins to call what its host does not have.
+        let more = client(&json!({ "LEDGERS": { "add": "1", "undo": "1" }, "VAULT": { "open": "1" } }), "a");
+        assert_eq!(
+            failing([&whole, &whole], [&own, &more]),
+            ["`client` calls `Ledger::undo`, which `bank` does not have"]
+        );
+        // A renamed class is the same class.
+        let moved = json!({
+            "Book": { "type": "durable-object", "storage": "sqlite" },
+            "Ledger": { "type": "durable-object", "state": "renamed", "renamed_to": "Book" },
+        });
+        let renamed = |methods: &Value| bank(&json!({ "Book": methods, "Vault": { "open": "1" } }), &moved);
+        assert!(failing([&whole, &renamed(&json!({ "add": "1" }))], [&own, &own]).is_empty());
+        assert_eq!(failing([&whole, &renamed(&json!({}))], [&own, &own]).len(), 1);
     }
 }

@@ -114,7 +114,7 @@ impl Rest {
         let RestOptions { edge: mut options, stop } = options;
         let (port, data) = (options.port.take(), options.data.clone());
         let mut edge = Edge::start(Vec::new(), options)?;
-        let mut tables = Tables::read(&data)?;
+        let mut tables = Tables::read(&data, edge.has_classes())?;
         let token = read_token(&data)?;
         let scripts = tables.scripts.iter().map(|(name, row)| scripts::script(&data, &tables, name, row));
         let scripts: Vec<Script> = scripts
@@ -244,8 +244,12 @@ impl State {
             self.tables.write(data).map_err(ApiError::internal)?;
             return Err(scripts::refusal(&error));
         }
-        note_ports(&self.edge, &mut tables);
-        self.keep(data, tables)
+        // They run, whatever follows. Ports that cannot be written down are noted again at the next start.
+        if note_ports(&self.edge, &mut tables) {
+            let _ = tables.write(data);
+        }
+        self.tables = tables;
+        Ok(())
     }
 
     /// Makes `tables` what exists.

@@ -115,12 +115,16 @@ impl Default for Tables {
 }
 
 impl Tables {
-    /// Reads the tables of an earlier run. If there are none, nothing exists.
-    pub(super) fn read(data: &Path) -> Result<Self, EdgeError> {
+    /// Reads the tables of an earlier run. If there are none, nothing exists, and no objects may be there either.
+    pub(super) fn read(data: &Path, has_objects: bool) -> Result<Self, EdgeError> {
         let path = data.join(FILE);
         let unreadable = |reason: String| EdgeError::Unreadable { path: path.clone(), reason };
         let tables: Self = match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text).map_err(|error| unreadable(error.to_string()))?,
+            // What is not in the tables counts as deleted, and so would the data of all its objects.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && has_objects => {
+                return Err(unreadable("it is missing, and objects store data beside it".into()));
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(io("read", &path)(error)),
         };

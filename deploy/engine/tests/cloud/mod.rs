@@ -169,6 +169,7 @@ impl Kind for Simulated {
             dies_with_parent: true,
             restarts: false,
             has_users: false,
+            is_shared: self.kind == "store",
         }
     }
 
