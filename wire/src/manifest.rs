@@ -130,6 +130,7 @@ pub enum ModuleKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::error::Error;
 
     const WHOLE: &str = r#"{
         "schema": 1, "worker": { "class": "Api", "script": "api" }, "compatibility_date": "2026-04-21",
@@ -149,8 +150,9 @@ mod tests {
             ("\"renamed\"", "\"moved\"", "unknown variant `moved`"),
             ("\"es_module\"", "\"es\"", "unknown variant `es`"),
         ] {
-            let error = Manifest::parse(&WHOLE.replace(from, to)).unwrap_err().to_string();
-            assert!(error.contains(expected), "{to}: {error}");
+            let error = Manifest::parse(&WHOLE.replace(from, to)).unwrap_err();
+            let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            assert!(cause.contains(expected), "{to}: {cause}");
         }
     }
 }
