@@ -3,7 +3,7 @@
 //! A call that only reads is repeated when the network or the server fails. A call that changes something is not: whether it took
 //! effect is for the engine to find out. When Cloudflare says that there were too many calls, all callers wait.
 
-use crate::codes;
+use crate::{codes, gate::Gate};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use realgar_engine::{Failure, FailureKind, Fence};
 use serde::Deserialize;
@@ -24,8 +24,15 @@ const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
 
 /// How long a call may take.
 const CALL_MAX: Duration = Duration::from_secs(30);
-/// How often a call is made that only reads, or that was refused because of the rate.
+/// How long an upload may take. A lease is renewed early enough that it lasts for longer than this.
+const UPLOAD_MAX: Duration = Duration::from_secs(45);
+/// How many calls are under way at once, and how many of them are uploads.
+const CALLS: usize = 64;
+const UPLOADS: usize = 6;
+/// How often a call is made that only reads.
 const ATTEMPTS: u32 = 6;
+/// How often a call is made that is refused because of the rate. Each further time there are fewer beside it.
+const BUSY_ATTEMPTS: u32 = 12;
 /// The first pause before a call is repeated. Each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(500);
 /// The longest pause that an answer may ask for.
@@ -85,6 +92,8 @@ pub struct Client {
     settings: Arc<Settings>,
     /// No call is made before this moment.
     not_before: Arc<Mutex<Option<Instant>>>,
+    calls: Gate,
+    uploads: Gate,
     fence: Fence,
 }
 
@@ -174,11 +183,18 @@ impl Client {
     pub fn new(settings: Settings, fence: Fence) -> Self {
         // A proxy would see the token of the local API, and does not reach it.
         let is_local = settings.base.starts_with("http://127.0.0.1:");
-        let mut config = Agent::config_builder().http_status_as_error(false).timeout_global(Some(CALL_MAX));
+        let mut config = Agent::config_builder().http_status_as_error(false);
         if is_local {
             config = config.proxy(None);
         }
-        Self { agent: config.build().into(), settings: Arc::new(settings), not_before: Arc::default(), fence }
+        Self {
+            agent: config.build().into(),
+            settings: Arc::new(settings),
+            not_before: Arc::default(),
+            calls: Gate::new(CALLS),
+            uploads: Gate::new(UPLOADS),
+            fence,
+        }
     }
 
     /// A client that sends another token, for calls that go with it.
@@ -225,35 +241,48 @@ impl Client {
 
     fn call(&self, method: &str, path: &str, body: &Body, changes: bool) -> Result<Envelope, ApiFailure> {
         let mut pause = PAUSE;
-        let mut attempts = 0;
+        let (mut attempts, mut busy) = (0, 0);
         loop {
-            self.wait();
-            attempts += 1;
-            let failure = match self.send(method, path, body, changes) {
-                Ok(answer) => match read(method, path, changes, answer) {
-                    Ok(envelope) => return Ok(envelope),
-                    Err((failure, wanted)) => {
-                        pause = wanted.unwrap_or(pause).min(PAUSE_MAX);
-                        failure
-                    }
-                },
-                Err(failure) => failure,
+            let failure = match self.send_in_turn(method, path, body, changes) {
+                Ok(envelope) => {
+                    self.calls.widen();
+                    return Ok(envelope);
+                }
+                Err((failure, wanted)) => {
+                    pause = wanted.unwrap_or(pause).min(PAUSE_MAX);
+                    failure
+                }
             };
-            let again = match failure.status {
-                429 => true,
-                0 | 500.. => !changes,
-                _ => false,
-            };
-            if !again || attempts >= ATTEMPTS {
-                return Err(failure);
+            match failure.status {
+                429 if busy < BUSY_ATTEMPTS => {
+                    busy += 1;
+                    self.calls.narrow();
+                    self.hold_all(pause);
+                }
+                0 | 500.. if !changes && attempts < ATTEMPTS => {
+                    attempts += 1;
+                    thread::sleep(pause);
+                }
+                _ => return Err(failure),
             }
-            if failure.status == 429 {
-                self.hold_all(pause);
-            } else {
-                thread::sleep(pause);
-            }
-            pause *= 2;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// Sends a call once there is room for it, and reads the answer. With an error comes how long it asks to wait.
+    fn send_in_turn(
+        &self,
+        method: &str,
+        path: &str,
+        body: &Body,
+        changes: bool,
+    ) -> Result<Envelope, (ApiFailure, Option<Duration>)> {
+        let is_upload = matches!(body, Body::Bytes(..));
+        let _upload = is_upload.then(|| self.uploads.pass());
+        let _passed = self.calls.pass();
+        self.wait();
+        let answer = self.send(method, path, body, changes).map_err(|failure| (failure, None))?;
+        read(method, path, changes, answer)
     }
 
     fn send(&self, method: &str, path: &str, body: &Body, changes: bool) -> Result<Response<ureq::Body>, ApiFailure> {
@@ -277,9 +306,11 @@ impl Client {
         let builder = kind.into_iter().fold(builder, |builder, kind| builder.header("content-type", kind));
         let request = builder.body(bytes).map_err(|error| failed(400, error.to_string()))?;
         // Nothing comes between the question and the call.
-        if changes && !self.fence.allows(CALL_MAX) {
+        let longest = if matches!(body, Body::Bytes(..)) { UPLOAD_MAX } else { CALL_MAX };
+        if changes && !self.fence.allows(longest) {
             return Err(failed(409, "not sent, because this run no longer holds the lease of its stack".into()));
         }
+        let request = self.agent.configure_request(request).timeout_global(Some(longest)).build();
         self.agent.run(request).map_err(|error| failed(0, error.to_string()))
     }
 

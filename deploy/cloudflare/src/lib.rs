@@ -7,6 +7,7 @@
 mod client;
 mod codes;
 mod declare;
+mod gate;
 mod kinds;
 
 pub use client::{ApiFailure, Client, CredentialsError, Settings, Token};
