@@ -124,7 +124,9 @@ fn all() -> BTreeMap<String, CommandError> {
         DeclareError::TwoWorkers(text("shop"));
         DeclareError::NoTarget { script: text("web"), binding: text("CARTS"), target: text("shop") };
         DeclareError::NoValue { what: "the secret", script: text("shop"), binding: text("API_KEY") };
-        DeclareError::NotYet { script: text("shop"), what: text("a transfer of the class `Order`") };
+        DeclareError::HalfTransfer { script: text("shop"), class: text("Order"), other: text("orders"), word: "transferred_from" };
+        DeclareError::NoPartner { script: text("shop"), class: text("Order"), other: text("orders") };
+        DeclareError::NotYet { script: text("shop"), what: text("the binding `KEY` of the type `secrets_store_secret`") };
         DeclareError::Reserved { script: text("shop"), binding: text("CONFIG") };
         DeclareError::NotJson { script: text("shop"), binding: text("CONFIG"), reason: text("EOF while parsing a value") };
         DeclareError::Name(Fqn::new("a//b").unwrap_err());

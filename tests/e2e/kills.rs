@@ -1,5 +1,6 @@
 //! Deployments whose process dies: right before a call takes effect, right after, and while it is stopped. Two Workers that use each
-//! other, with everything that a Worker can bind, through a whole life: made, changed, with a class under another name, destroyed.
+//! other, with everything that a Worker can bind, through a whole life: made, changed, with a class under another name, with that class in
+//! the other Worker, destroyed.
 
 use crate::{
     common::eventually,
@@ -28,12 +29,17 @@ struct Pair {
     right: Web,
 }
 
-const LEFT: &str = "import { DurableObject } from \"cloudflare:workers\";\n\
-    export class CLASS extends DurableObject { async fetch() { const n = (await this.ctx.storage.get(\"n\") ?? 0) + 1; \
-    await this.ctx.storage.put(\"n\", n); return new Response(String(n)); } }\n\
-    export default { fetch: (request, env) => env.OWN.get(env.OWN.idFromName(\"a\")).fetch(request), queue() {}, scheduled() {} };\n";
-const RIGHT: &str = "import { DurableObject } from \"cloudflare:workers\";\nexport class Shelf extends DurableObject {}\n\
+const IMPORT: &str = "import { DurableObject } from \"cloudflare:workers\";\n";
+const CLASS: &str = "export class CLASS extends DurableObject { async fetch() { const n = (await this.ctx.storage.get(\"n\") ?? 0) + 1; \
+    await this.ctx.storage.put(\"n\", n); return new Response(String(n)); } }\n";
+const LEFT: &str = "export default { fetch: (request, env) => env.OWN.get(env.OWN.idFromName(\"a\")).fetch(request), queue() {}, scheduled() {} };\n";
+const RIGHT: &str = "export class Shelf extends DurableObject {}\n\
     export default { fetch: (request, env) => env.THEIRS.get(env.THEIRS.idFromName(\"a\")).fetch(request) };\n";
+
+/// What `wrangler.toml` says of a class that moves, on both sides.
+const GIVEN: &str = "state = \"transferred\"\ntransferred_to = \"right\"\n";
+const TAKEN: &str = "[exports.Crate]\ntype = \"durable-object\"\nstorage = \"sqlite\"\nstate = \"expecting-transfer\"\n\
+    transfer_from = \"left\"\n";
 
 impl Pair {
     fn new(machine: &Machine) -> Self {
@@ -51,8 +57,9 @@ impl Pair {
             let script = if script.is_empty() { String::new() } else { format!("script_name = \"{script}\"\n") };
             format!("[[durable_objects.bindings]]\nname = \"{name}\"\nclass_name = \"{class}\"\n{script}")
         };
-        left += &object("OWN", class, "");
-        left += &format!("[exports.{class}]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n");
+        let (host, live) = if stage < Stage::Moved { ("left", "storage = \"sqlite\"\n") } else { ("right", GIVEN) };
+        left += &object("OWN", class, if host == "left" { "" } else { host });
+        left += &format!("[exports.{class}]\ntype = \"durable-object\"\n{live}");
         if stage == Stage::Renamed {
             left += "[exports.Box]\ntype = \"durable-object\"\nstate = \"renamed\"\nrenamed_to = \"Crate\"\n";
         }
@@ -67,13 +74,16 @@ impl Pair {
             self.left.write("migrations/0002_b.sql", "CREATE TABLE b (v TEXT);");
         }
         self.left.set(&left);
-        self.left.write("index.js", &LEFT.replace("CLASS", class));
         self.right.set(&format!(
-            "[[services]]\nbinding = \"LEFT\"\nservice = \"left\"\n{}{}[exports.Shelf]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n",
-            object("THEIRS", class, "left"),
+            "[[services]]\nbinding = \"LEFT\"\nservice = \"left\"\n{}{}[exports.Shelf]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n{}",
+            object("THEIRS", class, if host == "left" { "left" } else { "" }),
             object("SHELVES", "Shelf", ""),
+            if host == "left" { "" } else { TAKEN },
         ));
-        self.right.write("index.js", RIGHT);
+        let class = CLASS.replace("CLASS", class);
+        let (left, right) = if host == "left" { (class, String::new()) } else { (String::new(), class) };
+        self.left.write("index.js", &format!("{IMPORT}{left}{LEFT}"));
+        self.right.write("index.js", &format!("{IMPORT}{right}{RIGHT}"));
     }
 
     fn paths(&self) -> [&str; 2] {
@@ -87,10 +97,11 @@ enum Stage {
     Made,
     Changed,
     Renamed,
+    Moved,
     Gone,
 }
 
-const STAGES: [Stage; 4] = [Stage::Made, Stage::Changed, Stage::Renamed, Stage::Gone];
+const STAGES: [Stage; 5] = [Stage::Made, Stage::Changed, Stage::Renamed, Stage::Moved, Stage::Gone];
 
 /// The command that leads to a stage.
 fn command(machine: &Machine, pair: &Pair, stage: Stage) -> Command {
@@ -106,10 +117,18 @@ fn command(machine: &Machine, pair: &Pair, stage: Stage) -> Command {
     command
 }
 
+/// Leads to a stage, and returns what the command printed.
 #[track_caller]
-fn go(machine: &Machine, pair: &Pair, stage: Stage, when: &str) {
+fn go(machine: &Machine, pair: &Pair, stage: Stage, when: &str) -> String {
     let output = command(machine, pair, stage).output().unwrap();
     assert!(output.status.success(), "{when}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Counts on in the object, which says how often it was asked. `printed` is what a deployment printed.
+fn count(printed: &str) -> String {
+    let url = printed.lines().find_map(|line| line.strip_prefix("right: ")).unwrap();
+    request("GET", url).1
 }
 
 /// How many calls were made that change something, or may: a query does not say.
@@ -128,9 +147,11 @@ fn shape(machine: &Machine) -> Value {
     };
     let script = |(name, row): (&String, &Value)| {
         let bindings = row["metadata"]["bindings"].as_array().unwrap().iter();
-        let bindings = bindings.map(|own| format!("{} {} {}", own["type"], own["name"], own["class_name"]));
+        let bindings =
+            bindings.map(|own| format!("{} {} {} {}", own["type"], own["name"], own["class_name"], own["script_name"]));
         let classes: Vec<&String> = row["classes"].as_object().unwrap().keys().collect();
-        json!([name, bindings.collect::<Vec<_>>(), classes, row["crons"], row["subdomain"]])
+        let expected = &row["expecting"];
+        json!([name, bindings.collect::<Vec<_>>(), classes, expected, row["crons"], row["subdomain"]])
     };
     let consumer = |own: &Value| json!([own["script"], own["settings"], own["dead_letter_queue"]]);
     let named = ["databases", "namespaces", "queues"].map(names);
@@ -160,8 +181,11 @@ fn whole_life() -> Vec<(Stage, PathBuf, usize, Value)> {
         let _ = fs::remove_dir_all(&before);
         copy(&machine.data, &before);
         machine.start_edge();
-        go(&machine, &pair, stage, "without a kill");
+        let printed = go(&machine, &pair, stage, "without a kill");
         life.push((stage, before, changing(&machine), shape(&machine)));
+        if stage != Stage::Gone {
+            assert_eq!(count(&printed), life.len().to_string());
+        }
     }
     life
 }
@@ -197,26 +221,15 @@ fn law_12_killed_at_any_call_the_next_run_converges() {
         killed.kill().unwrap();
         killed.wait().unwrap();
         machine.faults(&json!({}));
-        go(&machine, &pair, *stage, &when);
+        let printed = go(&machine, &pair, *stage, &when);
         assert_eq!(shape(&machine), *expected, "{when}");
         if *stage != Stage::Gone {
+            assert_eq!(count(&printed), (index + 1).to_string(), "{when}: the data of the object");
             let state = || fs::read(machine.data.join(STATE)).unwrap();
             let before = (machine.tables(), state());
             go(&machine, &pair, *stage, &when);
             assert_eq!((machine.tables(), state()), before, "{when}: nothing is left to do");
         }
-    }
-}
-
-#[test]
-fn the_data_of_objects_lives_through_it_all() {
-    let machine = Machine::new("kill-data");
-    let pair = Pair::new(&machine);
-    for (stage, answer) in [(Stage::Made, "1"), (Stage::Changed, "2"), (Stage::Renamed, "3")] {
-        pair.write(stage);
-        let deployed = machine.deploy(&pair.paths(), &["--allow-data-loss", ALL_DATA]).expect(0);
-        assert_eq!(request("GET", &deployed.url("right")).1, answer, "{stage:?}");
-        assert!(verbs(&machine.plan(&pair.paths())).is_empty());
     }
 }
 

@@ -31,5 +31,6 @@ mod sockets;
 mod storage;
 mod streams;
 mod tracing;
+mod transfer;
 mod ways_in;
 mod wrangler;

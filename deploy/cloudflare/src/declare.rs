@@ -49,6 +49,34 @@ pub enum DeclareError {
         /// The Worker that is missing.
         target: String,
     },
+    /// A class is to move to or from a Worker that does not say so.
+    #[error(
+        "the Worker `{script}` says that the class `{class}` moves between it and the Worker `{other}`, and `{other}` does not; say \
+         `{word}({class} = \"{script}\")` there"
+    )]
+    HalfTransfer {
+        /// The Worker that says so.
+        script: String,
+        /// The class.
+        class: String,
+        /// The Worker that does not.
+        other: String,
+        /// What it has to say.
+        word: &'static str,
+    },
+    /// A class is to move to or from a Worker that is not among them.
+    #[error(
+        "the Worker `{script}` says that the class `{class}` moves between it and the Worker `{other}`, which is neither deployed nor \
+         named here; name its folder too, or remove the statement once the class has moved in every stage"
+    )]
+    NoPartner {
+        /// The Worker that says so.
+        script: String,
+        /// The class.
+        class: String,
+        /// The Worker that is missing.
+        other: String,
+    },
     /// A secret or a variable has no value.
     #[error("{what} `{binding}` of the Worker `{script}` has no value")]
     NoValue {
@@ -119,6 +147,7 @@ pub fn declare(program: &mut Program, workers: &[Worker], key: &FingerprintKey) 
     for Worker { bundle, values } in workers {
         let fqn = Fqn::new(&*bundle.manifest.worker.script)?;
         check(&bundle.manifest, &scripts, program)?;
+        check_transfers(&bundle.manifest, workers, program)?;
         Declaring { program, files: &mut files, bundle, values, key, fqn }.worker()?;
     }
     Ok(files)
@@ -148,7 +177,8 @@ impl Declaring<'_> {
             main_module: manifest.main_module.clone(),
             modules: modules(self.bundle)?,
             bindings,
-            exports: exports(manifest),
+            exports: exports(manifest)?,
+            transfers: transfers(manifest)?,
             assets: self.assets()?,
             contracts: manifest.contracts.clone(),
         };
@@ -309,12 +339,6 @@ impl Declaring<'_> {
 fn check(manifest: &Manifest, scripts: &BTreeSet<&str>, program: &Program) -> Result<(), DeclareError> {
     let script = || manifest.worker.script.clone();
     let not_yet = |what: String| Err(DeclareError::NotYet { script: script(), what });
-    let is_transfer = |change: &&ClassChange| {
-        matches!(change, ClassChange::TransferredTo { .. } | ClassChange::TransferredFrom { .. })
-    };
-    if let Some(change) = manifest.class_changes.iter().find(is_transfer) {
-        return not_yet(format!("a transfer of the class `{}`", change.subject()));
-    }
     for Binding { name, kind } in &manifest.bindings {
         let target = kind.target().and_then(|target| target.script);
         let target = target.filter(|target| !scripts.contains(target));
@@ -325,6 +349,38 @@ fn check(manifest: &Manifest, scripts: &BTreeSet<&str>, program: &Program) -> Re
         }
         if let BindingKind::SecretsStoreSecret { .. } = kind {
             return not_yet(format!("the binding `{name}` of the type `{}`", kind.type_name()));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to move a class of which only one of the two Workers says that it moves.
+fn check_transfers(manifest: &Manifest, workers: &[Worker], program: &Program) -> Result<(), DeclareError> {
+    let script = &manifest.worker.script;
+    for change in &manifest.class_changes {
+        let (class, other, counterpart, word) = match change {
+            ClassChange::TransferredTo { class, script: to } => (
+                class,
+                to,
+                ClassChange::TransferredFrom { class: class.clone(), script: script.clone() },
+                "transferred_from",
+            ),
+            ClassChange::TransferredFrom { class, script: from } => (
+                class,
+                from,
+                ClassChange::TransferredTo { class: class.clone(), script: script.clone() },
+                "transferred_to",
+            ),
+            ClassChange::Renamed { .. } | ClassChange::Deleted { .. } => continue,
+        };
+        let named =
+            workers.iter().map(|worker| &worker.bundle.manifest).find(|other_one| other_one.worker.script == *other);
+        let (script, class, other) = (script.clone(), class.clone(), other.clone());
+        match named {
+            Some(named) if named.class_changes.contains(&counterpart) => {}
+            Some(_) => return Err(DeclareError::HalfTransfer { script, class, other, word }),
+            None if Fqn::new(&*other).is_ok_and(|fqn| program.has_elsewhere(&fqn)) => {}
+            None => return Err(DeclareError::NoPartner { script, class, other }),
         }
     }
     Ok(())
@@ -363,22 +419,37 @@ fn modules(bundle: &Bundle) -> Result<BTreeMap<String, Module>, DeclareError> {
 }
 
 /// The classes and the statements about earlier ones, as Cloudflare's `exports` has them.
-fn exports(manifest: &Manifest) -> BTreeMap<String, Map<String, Value>> {
+fn exports(manifest: &Manifest) -> Result<BTreeMap<String, Map<String, Value>>, NameError> {
     let entry = |value: Value| value.as_object().cloned().unwrap_or_default();
     let live = manifest
         .objects
         .iter()
         .map(|object| (object.class.clone(), entry(json!({ "type": "durable-object", "storage": object.storage }))));
-    let changes = manifest.class_changes.iter().filter_map(|change| {
+    let mut exports = BTreeMap::new();
+    for change in &manifest.class_changes {
         let statement = match change {
             ClassChange::Renamed { to, .. } => {
                 json!({ "type": "durable-object", "state": "renamed", "renamed_to": to })
             }
             ClassChange::Deleted { .. } => json!({ "type": "durable-object", "state": "deleted" }),
-            ClassChange::TransferredTo { .. } | ClassChange::TransferredFrom { .. } => return None,
+            ClassChange::TransferredTo { script, .. } => {
+                let to = output_of(&Fqn::new(&**script)?, "name");
+                json!({ "type": "durable-object", "state": "transferred", "transferred_to": to })
+            }
+            ClassChange::TransferredFrom { .. } => continue,
         };
-        Some((change.subject().to_string(), entry(statement)))
-    });
+        exports.insert(change.subject().to_string(), entry(statement));
+    }
     // A class that exists counts more than what became of an earlier one of its name.
-    changes.chain(live).collect()
+    exports.extend(live);
+    Ok(exports)
+}
+
+/// The Workers that classes come from.
+fn transfers(manifest: &Manifest) -> Result<BTreeMap<String, Output<String>>, NameError> {
+    let from = manifest.class_changes.iter().filter_map(|change| match change {
+        ClassChange::TransferredFrom { class, script } => Some((class, script)),
+        _ => None,
+    });
+    from.map(|(class, script)| Ok((class.clone(), output_of(&Fqn::new(&**script)?, "name")))).collect()
 }

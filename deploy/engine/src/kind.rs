@@ -178,6 +178,14 @@ pub trait Kind: Send + Sync + 'static {
         None
     }
 
+    /// Whether what `giver` has becomes that of a resource with the properties `taker`, which is made from it. Then the taker gets
+    /// ready, as [`Kind::without`] says, before the giver changes, and becomes what the program says after that. A giver has no
+    /// properties without the taker.
+    fn hands_over(&self, giver: &Change<'_, Self::Props>, taker: &Self::Props) -> bool {
+        let _ = (giver, taker);
+        false
+    }
+
     /// Why a resource cannot go from `old` properties to `new` ones at all. `None` if it can. `effective` is what was seen of it, if
     /// anybody looked.
     fn refusal(&self, old: &Self::Props, new: &Self::Props, effective: Option<&Data>) -> Option<String> {
@@ -265,6 +273,8 @@ pub trait AnyKind: Send + Sync {
     fn delete(&self, recorded: &Recorded<Data, Data>) -> Result<(), Failure>;
     /// As [`Kind::without`].
     fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data>;
+    /// As [`Kind::hands_over`]. Properties that cannot be read are taken for unknown.
+    fn hands_over(&self, giver: &Change<'_, Data>, taker: &Data) -> bool;
     /// As [`Kind::refusal`]. Properties that cannot be read are not refused here: the call refuses them.
     fn refusal(&self, old: &Data, new: &Data, effective: Option<&Data>) -> Option<String>;
     /// As [`Kind::loses_data`].
@@ -302,6 +312,12 @@ impl<K: Kind> AnyKind for K {
 
     fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data> {
         Kind::without(self, props, others)
+    }
+
+    fn hands_over(&self, giver: &Change<'_, Data>, taker: &Data) -> bool {
+        let (old, new) = (giver.old.and_then(props::<K>), giver.new.and_then(props::<K>));
+        let giver = Change { fqn: giver.fqn, name: giver.name, old: old.as_ref(), new: new.as_ref() };
+        props::<K>(taker).is_some_and(|taker| Kind::hands_over(self, &giver, &taker))
     }
 
     fn refusal(&self, old: &Data, new: &Data, effective: Option<&Data>) -> Option<String> {

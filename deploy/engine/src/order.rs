@@ -1,7 +1,7 @@
 //! The order of the actions of a plan: what waits for what, and what becomes of actions that would wait for each other.
 
 use crate::{
-    Action, Data, Fqn, Kinds, Name, Reason, Risk, Row, StepId, Verb, data,
+    Action, Change, Data, Fqn, Kinds, Name, Reason, Risk, Row, StepId, Verb, data,
     graph::Graph,
     plan::{PlanError, Planner, open},
 };
@@ -50,6 +50,36 @@ impl Planner<'_> {
                 self.strict.insert((StepId::of(&waiting), StepId::of(&first)));
             }
         }
+    }
+
+    /// Lets resources whose belongings move to others wait for those to get ready, and those wait for them.
+    pub(crate) fn order_handovers(&mut self) -> Result<(), PlanError> {
+        let mut edges = Vec::new();
+        for taker in self.actions.values().filter(|action| !matches!(action.verb, Verb::Keep | Verb::Delete)) {
+            for giver in taker.needs.iter().filter(|giver| self.hands_over(giver, taker)) {
+                if !self.program.resources().contains_key(giver) {
+                    let reason = format!("it takes over what `{giver}` has, which was not named; deploy both together");
+                    return Err(PlanError::Refused { fqn: taker.fqn.clone(), reason });
+                }
+                edges.push((taker.id(), StepId::of(giver)));
+                edges.push((StepId::of(giver), taker.id()));
+            }
+        }
+        for (waiting, first) in edges {
+            if let Some(action) = self.actions.get_mut(&waiting.fqn) {
+                action.waits.insert(first.clone());
+                self.strict.insert((waiting, first));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something that `giver` has, or may have, is to be that of `taker`.
+    fn hands_over(&self, giver: &Fqn, taker: &Action) -> bool {
+        let Some(row) = self.snapshot.rows.get(giver).filter(|row| row.kind == taker.kind) else { return false };
+        let kind = self.kinds.get(&taker.kind);
+        let mut old = row.possible_props().map(|old| Change { fqn: giver, name: &row.name, old: Some(old), new: None });
+        kind.is_some_and(|kind| old.any(|giver| kind.hands_over(&giver, &taker.props)))
     }
 
     /// Deletes what was replaced, or is to be, once nobody uses it any more.
@@ -156,6 +186,7 @@ impl Planner<'_> {
         let mutual = |other: &&Fqn| self.waits_for(other, &action.fqn) && self.waits_for(&action.fqn, other);
         let partners: Vec<Fqn> = self.actions.keys().filter(mutual).cloned().collect();
         let first = StepId { step: 0, ..id.clone() };
+        let givers: Vec<Fqn> = others.keys().filter(|other| self.hands_over(other, &action)).cloned().collect();
         let names: Vec<Fqn> = others.keys().cloned().collect();
         let deleted = action.verb == Verb::Delete;
         // To let go of the others, nothing has to be there first.
@@ -174,7 +205,8 @@ impl Planner<'_> {
         if let Some(own) = self.actions.get_mut(&action.fqn) {
             own.waits.insert(first.clone());
             if !deleted {
-                (own.verb, own.reason, own.found) = (Verb::Update, Reason::Mutual(names), None);
+                let reason = if givers.is_empty() { Reason::Mutual(names) } else { Reason::TakesOver(givers) };
+                (own.verb, own.reason, own.found) = (Verb::Update, reason, None);
             }
         }
         for other in partners.iter().filter(|other| **other != action.fqn) {

@@ -97,6 +97,8 @@ pub enum Reason {
     Superseded,
     /// It is made from these, and they from it, so one of them has to exist without the others for a moment.
     Mutual(Vec<Fqn>),
+    /// It gets what these have, and has to be ready for it before they give it away.
+    TakesOver(Vec<Fqn>),
 }
 
 impl fmt::Display for Reason {
@@ -119,6 +121,7 @@ impl fmt::Display for Reason {
             Self::WithParent(fqn) => write!(f, "vanishes with `{fqn}`"),
             Self::Policy => f.write_str("only the state changes"),
             Self::Superseded => f.write_str("a new one is in its place"),
+            Self::TakesOver(givers) => write!(f, "takes over what {} gave away", list(givers)),
             Self::Mutual(others) => write!(f, "it and {} are made from each other", list(others)),
         }
     }
@@ -363,6 +366,7 @@ pub fn plan(
     }
     planner.order_deletions();
     planner.discard();
+    planner.order_handovers()?;
     planner.break_cycles()?;
     planner.check()?;
     let data_loss = planner.data_loss();

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{Client, client::Body};
 use realgar_engine::{
-    Break, Change, Data, Facts, Failure, FailureKind, Found, Fqn, Kind, Name, NameRule, OUTPUT, Recorded, Recovery,
-    Stack, Wanted,
+    Break, Change, Data, Facts, Failure, FailureKind, Found, Fqn, Kind, Name, NameRule, OUTPUT, Output, Recorded,
+    Recovery, Stack, Wanted,
 };
 use realgar_wire::{Contracts, ModuleKind, limits::SCRIPT_NAME_LENGTH_MAX};
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ use std::{
 };
 
 pub(crate) const SCRIPT: &str = "worker";
+/// The state of a class that another Worker is about to give away to this one.
+const EXPECTING: &str = "expecting-transfer";
 /// What a binding of a secret has in the place of its value.
 pub(crate) const FINGERPRINT: &str = "fingerprint";
 
@@ -41,6 +43,9 @@ pub(crate) struct ScriptProps {
     pub(crate) bindings: Vec<Map<String, Value>>,
     /// The classes, and what became of earlier ones, as Cloudflare's `exports` has them.
     pub(crate) exports: BTreeMap<String, Map<String, Value>>,
+    /// The Workers that classes come from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) transfers: BTreeMap<String, Output<String>>,
     /// The static files, by path. `None` for a Worker that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) assets: Option<BTreeMap<String, Asset>>,
@@ -50,9 +55,10 @@ pub(crate) struct ScriptProps {
 }
 
 impl ScriptProps {
-    /// The classes that it hosts.
+    /// The classes that it hosts, or is to get.
     fn live(&self) -> impl Iterator<Item = &str> {
-        self.exports.iter().filter(|(_, entry)| !entry.contains_key("state")).map(|(class, _)| class.as_str())
+        let is_live = |state: Option<&Value>| state.is_none_or(|state| state == EXPECTING);
+        self.exports.iter().filter(move |(_, entry)| is_live(entry.get("state"))).map(|(class, _)| class.as_str())
     }
 }
 
@@ -114,7 +120,7 @@ impl Scripts {
     /// Uploads the script.
     fn upload(&self, fqn: &Fqn, name: &str, there: &There<'_>, props: &ScriptProps) -> Result<Found<Script>, Failure> {
         let mut metadata = json!({
-            "main_module": props.main_module, "bindings": self.bindings(there, props), "exports": props.exports,
+            "main_module": props.main_module, "bindings": self.bindings(there, props), "exports": self.exports(name, props)?,
             "compatibility_date": props.compatibility_date, "compatibility_flags": props.compatibility_flags,
             // What stays is said binding by binding.
             "keep_bindings": [], "tags": self.tags(there, fqn),
@@ -138,6 +144,35 @@ impl Scripts {
         let settings = self.settings(name).map_err(|failure| Failure { kind: FailureKind::Unanswered, ..failure })?;
         let effective = effective(&settings, props, &script);
         Ok(Found::new(script, effective, true))
+    }
+
+    /// The classes as they go up. A class that came from another Worker already is not expected any more, nor is one that no stage
+    /// before this one had.
+    fn exports(&self, name: &str, props: &ScriptProps) -> Result<BTreeMap<String, Map<String, Value>>, Failure> {
+        let mut exports = props.exports.clone();
+        let is_expected = |entry: &Map<String, Value>| entry.get("state").is_some_and(|state| state == EXPECTING);
+        if props.transfers.is_empty() && !exports.values().any(is_expected) {
+            return Ok(exports);
+        }
+        let namespaces = self.client.list("/workers/durable_objects/namespaces", None, 1000)?;
+        let has = |script: &str, class: &str| {
+            namespaces.iter().any(|namespace| namespace["script"] == script && namespace["class"] == class)
+        };
+        for (class, entry) in exports.iter_mut().filter(|(_, entry)| is_expected(entry)) {
+            let from = entry["transfer_from"].as_str().unwrap_or_default();
+            if has(name, class) || !has(from, class) {
+                entry.retain(|field, _| field != "state" && field != "transfer_from");
+            }
+        }
+        let stuck = props.transfers.iter().filter_map(|(class, from)| Some((class, from.known().ok()?)));
+        match stuck.into_iter().find(|(class, from)| has(from, class) && !has(name, class)) {
+            None => Ok(exports),
+            // An upload that says nothing of it would make an empty class beside the one with the data.
+            Some((class, from)) => Err(Failure::new(
+                FailureKind::Refused,
+                format!("the Worker `{from}` still has the class `{class}`, which `{name}` is to get from it"),
+            )),
+        }
     }
 
     fn add_modules(&self, form: &mut Form, fqn: &Fqn, props: &ScriptProps) -> Result<(), Failure> {
@@ -317,7 +352,7 @@ impl Kind for Scripts {
             stable: &["name", "tag"],
             holds_data: |props: &Data| {
                 let exports = props["exports"].as_object().into_iter().flatten();
-                exports.into_iter().any(|(_, entry)| entry["state"].is_null())
+                exports.into_iter().any(|(_, entry)| entry["state"].is_null() || entry["state"] == EXPECTING)
             },
             dies_with_parent: false,
             restarts: true,
@@ -402,13 +437,41 @@ impl Kind for Scripts {
     }
 
     fn without(&self, props: &Data, others: &BTreeMap<Fqn, Name>) -> Option<Data> {
-        let is_other =
-            |value: &Value| others.iter().any(|(fqn, name)| *value == name.text || value[OUTPUT]["of"] == fqn.as_str());
+        let other = |value: &Value| {
+            let is_it = |(fqn, name): &(&Fqn, &Name)| *value == name.text || value[OUTPUT]["of"] == fqn.as_str();
+            others.iter().find(is_it).map(|(_, name)| name.text.clone())
+        };
         let mut props = props.clone();
-        props["bindings"]
-            .as_array_mut()?
-            .retain(|binding| !is_other(&binding["script_name"]) && !is_other(&binding["service"]));
+        let gives = |entry: &Value| other(&entry["transferred_to"]).is_some();
+        if props["exports"].as_object()?.values().any(gives) {
+            return None;
+        }
+        let mut expected = BTreeSet::new();
+        let transfers = props["transfers"].as_object().cloned().unwrap_or_default();
+        for (class, from) in transfers.iter().filter_map(|(class, from)| Some((class, other(from)?))) {
+            props["transfers"].as_object_mut()?.remove(class);
+            let entry = props["exports"].get_mut(class)?.as_object_mut()?;
+            entry.extend([("state".into(), EXPECTING.into()), ("transfer_from".into(), from.into())]);
+            expected.insert(class.clone());
+        }
+        // There is nothing to bind as long as a class is only expected.
+        let is_expected = |binding: &Value| {
+            let class = binding["class_name"].as_str().filter(|_| binding["script_name"].is_null());
+            class.is_some_and(|class| expected.contains(class))
+        };
+        props["bindings"].as_array_mut()?.retain(|binding| {
+            other(&binding["script_name"]).is_none() && other(&binding["service"]).is_none() && !is_expected(binding)
+        });
         Some(props)
+    }
+
+    fn hands_over(&self, giver: &Change<'_, ScriptProps>, taker: &ScriptProps) -> bool {
+        let is_giver = |from: &Output<String>| match from {
+            Output::Known(name) => *name == giver.name.text,
+            Output::Of(reference) => reference.of == *giver.fqn,
+        };
+        let gone = |class: &str| taker.transfers.get(class).is_some_and(is_giver);
+        giver.old.is_some_and(|old| old.live().any(gone))
     }
 
     fn delete(&self, recorded: &Recorded<ScriptProps, Script>) -> Result<(), Failure> {

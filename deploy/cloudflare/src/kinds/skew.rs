@@ -64,7 +64,12 @@ fn of_bindings(
 fn offered<'a>(props: Option<&'a ScriptProps>, class: &'a str) -> Option<&'a MethodContracts> {
     static NONE: MethodContracts = MethodContracts::new();
     let props = props.filter(|props| !props.contracts.offers.is_empty())?;
-    let renamed = props.exports.get(class).and_then(|entry| entry.get("renamed_to")).and_then(Value::as_str);
+    let statement = |key: &str| props.exports.get(class)?.get(key);
+    // What is bound moves on with it.
+    if statement("transferred_to").is_some() {
+        return None;
+    }
+    let renamed = statement("renamed_to").and_then(Value::as_str);
     Some(props.contracts.offers.get(renamed.unwrap_or(class)).unwrap_or(&NONE))
 }
 

@@ -11,8 +11,8 @@ use super::{
 use crate::{EdgeError, Script, private};
 use hyper::Method;
 use realgar_wire::{
-    Binding, BindingKind, ClassStorage, Contracts, MANIFEST_SCHEMA, Manifest, Module, ModuleKind, Object, WorkerClass,
-    names,
+    Binding, BindingKind, ClassChange, ClassStorage, Contracts, MANIFEST_SCHEMA, Manifest, Module, ModuleKind, Object,
+    WorkerClass, names,
 };
 use serde_json::{Value, json};
 use std::{
@@ -124,8 +124,8 @@ fn add_version(shared: &Shared, name: &str, asked: &Asked) -> Answer {
     let mut state = shared.state();
     row(&state.tables, name)?;
     let prepared = prepare(shared, &state.tables, name, asked)?;
-    let changed = prepared.reconciled.classes != row(&state.tables, name)?.classes || prepared.reconciled.tag.is_some();
-    if changed {
+    let (now, next) = (row(&state.tables, name)?, &prepared.reconciled);
+    if next.classes != now.classes || next.expecting != now.expecting || next.tag.is_some() {
         let message = "a version cannot change the Durable Object classes of a Worker; upload it with `PUT`";
         return Err(ApiError::new(400, 10211, message));
     }
@@ -179,15 +179,15 @@ fn prepare(shared: &Shared, tables: &Tables, name: &str, asked: &Asked) -> Resul
         let message = format!("no module has the name `{main}`, which `main_module` in the metadata says");
         return Err(ApiError::new(400, 10021, message));
     }
-    let bound = |class: &str| users_of(tables, name, class);
     let reconciled = match (metadata.get("exports"), metadata.get("migrations")) {
         (Some(_), Some(_)) => {
             return Err(ApiError::new(400, 10021, "`exports` and `migrations` exclude each other"));
         }
-        (Some(exports), None) => exports::reconcile(exports, old.as_ref(), &bound)?,
-        (None, Some(migrations)) => steps::apply(migrations, old.as_ref(), &bound, &own_classes(&metadata))?,
+        (Some(exports), None) => exports::reconcile(exports, name, tables)?,
+        (None, Some(migrations)) => steps::apply(migrations, name, tables, &own_classes(&metadata))?,
         (None, None) => exports::Reconciled {
             classes: old.as_ref().map(|row| row.classes.clone()).unwrap_or_default(),
+            expecting: old.as_ref().map(|row| row.expecting.clone()).unwrap_or_default(),
             ..exports::Reconciled::default()
         },
     };
@@ -205,13 +205,15 @@ fn prepare(shared: &Shared, tables: &Tables, name: &str, asked: &Asked) -> Resul
         classes: reconciled.classes.clone(),
         migration_tag: reconciled.tag.clone().or_else(|| old.as_ref()?.migration_tag.clone()),
         changes: reconciled.changes.clone(),
+        expecting: reconciled.expecting.clone(),
+        received: old.as_ref().map(|old| old.received.clone()).unwrap_or_default(),
         subdomain: old.as_ref().is_some_and(|old| old.subdomain),
         crons: old.as_ref().map(|old| old.crons.clone()).unwrap_or_default(),
         port: old.as_ref().map_or(0, |old| old.port),
         created_ms: old.as_ref().map_or(now, |old| old.created_ms),
         modified_ms: now,
     };
-    check_bindings(shared, tables, name, &row)?;
+    check_bindings(shared, &after(tables, name, row.clone(), &reconciled), name, &row)?;
     let folder = tables::modules(&shared.data, name, &row.version);
     let written = write(&folder, &modules);
     let written = written.and_then(|()| assets::write(shared, name, &row.metadata, &folder.join(ASSETS)));
@@ -225,10 +227,8 @@ fn prepare(shared: &Shared, tables: &Tables, name: &str, asked: &Asked) -> Resul
 /// Lets a version serve. If it does not start, nothing changes.
 fn serve(shared: &Shared, state: &mut State, name: &str, prepared: Prepared) -> Result<(), ApiError> {
     let Prepared { row, folder, reconciled } = prepared;
-    let mut tables = state.tables.clone();
-    let old = tables.scripts.insert(name.into(), row);
-    follow(&mut tables, name, &reconciled.renamed);
-    let outcome = state.run(&shared.data, tables);
+    let old = state.tables.scripts.get(name).cloned();
+    let outcome = state.run(&shared.data, after(&state.tables, name, row, &reconciled));
     let unused =
         if outcome.is_ok() { old.map(|old| tables::modules(&shared.data, name, &old.version)) } else { Some(folder) };
     // A folder that stays is removed with the Worker.
@@ -366,13 +366,62 @@ fn own_classes(metadata: &Value) -> Vec<&str> {
     own.filter_map(|binding| binding["class_name"].as_str()).collect()
 }
 
+/// What exists once a version of the script `name` serves.
+fn after(tables: &Tables, name: &str, row: ScriptRow, reconciled: &exports::Reconciled) -> Tables {
+    let mut next = tables.clone();
+    let hosted: Vec<String> = row.classes.keys().cloned().collect();
+    next.scripts.insert(name.into(), row);
+    for row in next.scripts.values_mut() {
+        // A class with the name of one that moved away is another one.
+        let is_over = |change: &ClassChange| match change {
+            ClassChange::TransferredFrom { class, script } => script == name && hosted.contains(class),
+            _ => false,
+        };
+        row.changes.retain(|change| !is_over(change));
+        row.received.retain(|class, _| row.classes.contains_key(class));
+    }
+    follow(&mut next, name, &reconciled.renamed);
+    reconciled.moves.iter().for_each(|moved| hand_over(&mut next, tables, moved));
+    next
+}
+
+/// Moves a class, as `before` has it, to another script.
+fn hand_over(tables: &mut Tables, before: &Tables, exports::Move { class, from, to }: &exports::Move) {
+    let Some(own) = before.scripts.get(from).and_then(|row| row.classes.get(class)) else { return };
+    if let Some(source) = tables.scripts.get_mut(from) {
+        source.classes.remove(class);
+        source.changes.retain(|change| change.subject() != class);
+        source.changes.push(ClassChange::TransferredTo { class: class.clone(), script: to.clone() });
+    }
+    if let Some(target) = tables.scripts.get_mut(to) {
+        target.classes.insert(class.clone(), own.clone());
+        target.expecting.remove(class);
+        target.received.insert(class.clone(), from.clone());
+        target.changes.retain(|change| change.subject() != class);
+        target.changes.push(ClassChange::TransferredFrom { class: class.clone(), script: from.clone() });
+    }
+    for (name, row) in &mut tables.scripts {
+        for binding in bindings_to(&mut row.metadata, name, from).filter(|binding| binding["class_name"] == **class) {
+            binding["script_name"] = to.clone().into();
+        }
+    }
+}
+
+/// The bindings of the script `name` that lead to classes of `host`.
+fn bindings_to<'a>(metadata: &'a mut Value, name: &str, host: &str) -> impl Iterator<Item = &'a mut Value> {
+    let all = metadata["bindings"].as_array_mut().into_iter().flatten();
+    all.filter(move |binding| {
+        let script = binding["script_name"].as_str().unwrap_or(name);
+        binding["type"] == "durable_object_namespace" && script == host
+    })
+}
+
 /// Lets the bindings of other scripts follow the classes of `host` that have another name now: what is bound is the namespace, and
 /// that stays.
 fn follow(tables: &mut Tables, host: &str, renamed: &BTreeMap<String, String>) {
-    for row in tables.scripts.values_mut() {
-        for binding in row.metadata["bindings"].as_array_mut().into_iter().flatten() {
-            let is_bound = binding["type"] == "durable_object_namespace" && binding["script_name"] == host;
-            let to = binding["class_name"].as_str().filter(|_| is_bound).and_then(|class| renamed.get(class)).cloned();
+    for (name, row) in tables.scripts.iter_mut().filter(|(name, _)| *name != host) {
+        for binding in bindings_to(&mut row.metadata, name, host) {
+            let to = binding["class_name"].as_str().and_then(|class| renamed.get(class)).cloned();
             if let Some(to) = to {
                 binding["class_name"] = to.into();
             }
@@ -381,7 +430,7 @@ fn follow(tables: &mut Tables, host: &str, renamed: &BTreeMap<String, String>) {
 }
 
 /// The scripts besides `host` that are bound to its class.
-fn users_of(tables: &Tables, host: &str, class: &str) -> Vec<String> {
+pub(super) fn users_of(tables: &Tables, host: &str, class: &str) -> Vec<String> {
     let binds = |row: &ScriptRow| {
         row.metadata["bindings"].as_array().into_iter().flatten().any(|binding| {
             binding["type"] == "durable_object_namespace"

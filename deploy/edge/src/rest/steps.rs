@@ -3,23 +3,19 @@
 
 use super::{
     answer::ApiError,
-    exports::Reconciled,
-    tables::{self, Class, ScriptRow},
+    exports::{Move, Reconciled},
+    scripts,
+    tables::{self, Class, Tables},
 };
-use realgar_wire::{ClassChange, MigrationStep, RenamedClass};
+use realgar_wire::{ClassChange, MigrationStep, RenamedClass, TransferredClass};
 use serde_json::Value;
 
 /// The code of an upload that goes on from another tag than the one that is there.
 const TAG_DIFFERS: u32 = 10079;
 
-/// Applies the `migrations` of an upload. `bound` says which scripts other than this one are bound to a class, and `own` which classes of
-/// its own this upload binds.
-pub(super) fn apply(
-    migrations: &Value,
-    now: Option<&ScriptRow>,
-    bound: &dyn Fn(&str) -> Vec<String>,
-    own: &[&str],
-) -> Result<Reconciled, ApiError> {
+/// Applies the `migrations` of an upload of the script `name`. `own` says which classes of its own this upload binds.
+pub(super) fn apply(migrations: &Value, name: &str, tables: &Tables, own: &[&str]) -> Result<Reconciled, ApiError> {
+    let now = tables.scripts.get(name);
     let text = |key: &str| migrations[key].as_str().map(str::to_string);
     let current = now.and_then(|row| row.migration_tag.clone());
     if text("old_tag") != current {
@@ -39,7 +35,7 @@ pub(super) fn apply(
     let alone = [migrations.clone()];
     let steps = migrations["steps"].as_array().map_or(alone.as_slice(), Vec::as_slice);
     for step in steps {
-        one(&mut applied, read(step)?, bound, own)?;
+        one(&mut applied, read(step)?, name, tables, own)?;
     }
     let renames = applied.renamed.iter().map(|(from, to)| ClassChange::Renamed { from: from.clone(), to: to.clone() });
     applied.changes.extend(renames);
@@ -57,14 +53,15 @@ fn read(step: &Value) -> Result<MigrationStep, ApiError> {
 fn one(
     applied: &mut Reconciled,
     step: MigrationStep,
-    bound: &dyn Fn(&str) -> Vec<String>,
+    name: &str,
+    tables: &Tables,
     own: &[&str],
 ) -> Result<(), ApiError> {
-    let Reconciled { classes, renamed, changes, .. } = applied;
     let refused = |code, message: String| Err(ApiError::new(400, code, message));
-    if !step.transferred_classes.is_empty() {
-        return Err(ApiError::new(501, 10021, "this edge does not transfer classes yet"));
+    for transfer in step.transferred_classes {
+        take(applied, transfer, name, tables)?;
     }
+    let Reconciled { classes, renamed, changes, .. } = applied;
     let sqlite = step.new_sqlite_classes.iter().map(|class| (class, true));
     for (class, sqlite) in sqlite.chain(step.new_classes.iter().map(|class| (class, false))) {
         if classes.insert(class.clone(), Class { id: tables::new_id()?, sqlite }).is_some() {
@@ -93,7 +90,7 @@ fn one(
         renamed.insert(from, to);
     }
     for class in step.deleted_classes {
-        if own.contains(&class.as_str()) || !bound(&class).is_empty() {
+        if own.contains(&class.as_str()) || !scripts::users_of(tables, name, &class).is_empty() {
             return refused(
                 10061,
                 format!(
@@ -112,54 +109,101 @@ fn one(
     Ok(())
 }
 
+/// Takes a class from another Worker, which need not say anything.
+fn take(applied: &mut Reconciled, transfer: TransferredClass, name: &str, tables: &Tables) -> Result<(), ApiError> {
+    let TransferredClass { from, from_script, to } = transfer;
+    if from != to {
+        return Err(ApiError::new(501, 10021, "this edge does not give a class another name while it moves"));
+    }
+    let source = tables.scripts.get(&from_script).and_then(|row| row.classes.get(&from));
+    let Some(own) = source.cloned() else {
+        let message =
+            format!("Cannot apply --transfer-class migration to class '{from}' of '{from_script}' that does not exist");
+        return Err(ApiError::new(400, 10070, message));
+    };
+    if applied.classes.insert(to.clone(), own).is_some() {
+        let message = format!(
+            "Cannot apply --transfer-class migration to class '{to}' that is already depended on by existing Durable Objects"
+        );
+        return Err(ApiError::new(400, 10074, message));
+    }
+    applied.moves.push(Move { class: to, from: from_script, to: name.into() });
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
 
-    fn row(tag: Option<&str>, classes: &[&str]) -> ScriptRow {
+    fn row(tag: Option<&str>, classes: &[&str]) -> Value {
         let classes: serde_json::Map<_, _> =
             classes.iter().map(|class| ((*class).to_string(), json!({ "id": class, "sqlite": true }))).collect();
-        serde_json::from_value(json!({
+        json!({
             "tag": "", "version": "", "metadata": {}, "modules": {}, "secrets": {}, "classes": classes, "migration_tag": tag,
             "subdomain": true, "crons": [], "port": 0, "created_ms": 0, "modified_ms": 0,
-        }))
-        .unwrap()
+        })
     }
 
-    fn code(migrations: &Value, now: Option<&ScriptRow>, users: &[&str], own: &[&str]) -> u32 {
-        let users: Vec<String> = users.iter().map(ToString::to_string).collect();
-        apply(migrations, now, &|_| users.clone(), own).map_or_else(|error| error.code, |_| 0)
+    fn tables(rows: &[(&str, Value)]) -> Tables {
+        let row = |(name, row): &(&str, Value)| ((*name).to_string(), serde_json::from_value(row.clone()).unwrap());
+        let mut tables = Tables::default();
+        tables.scripts.extend(rows.iter().map(row));
+        tables
+    }
+
+    fn code(migrations: &Value, tables: &Tables, own: &[&str]) -> u32 {
+        apply(migrations, "a", tables, own).map_or_else(|error| error.code, |_| 0)
     }
 
     #[test]
     fn steps_go_on_from_the_tag_that_is_there() {
         let first = json!({ "new_tag": "v1", "steps": [{ "new_sqlite_classes": ["A"] }] });
-        assert_eq!(code(&first, None, &[], &[]), 0);
-        let now = row(Some("v1"), &["A"]);
-        assert_eq!(code(&first, Some(&now), &[], &[]), TAG_DIFFERS);
+        assert_eq!(code(&first, &Tables::default(), &[]), 0);
+        let now = tables(&[("a", row(Some("v1"), &["A"]))]);
+        assert_eq!(code(&first, &now, &[]), TAG_DIFFERS);
         let next = json!({ "old_tag": "v1", "new_tag": "v3", "steps": [
             { "renamed_classes": [{ "from": "A", "to": "B" }] }, { "renamed_classes": [{ "from": "B", "to": "C" }] },
         ] });
-        let applied = apply(&next, Some(&now), &|_| vec![], &[]).unwrap();
+        let applied = apply(&next, "a", &now, &[]).unwrap();
         assert_eq!((applied.classes["C"].id.as_str(), applied.tag.as_deref()), ("A", Some("v3")));
         let last = |from: &str| ClassChange::Renamed { from: from.into(), to: "C".into() };
         assert_eq!(applied.changes, [last("A"), last("B")]);
-        assert_eq!(code(&next, Some(&row(Some("v2"), &["A"])), &[], &[]), TAG_DIFFERS);
+        assert_eq!(code(&next, &tables(&[("a", row(Some("v2"), &["A"]))]), &[]), TAG_DIFFERS);
     }
 
     #[test]
     fn a_step_that_does_not_fit_is_refused() {
-        let now = row(Some("v1"), &["A", "B"]);
+        let now = tables(&[("a", row(Some("v1"), &["A", "B"]))]);
         let step = |step: Value| json!({ "old_tag": "v1", "new_tag": "v2", "steps": [step] });
-        assert_eq!(code(&step(json!({ "new_sqlite_classes": ["A"] })), Some(&now), &[], &[]), 10074);
+        assert_eq!(code(&step(json!({ "new_sqlite_classes": ["A"] })), &now, &[]), 10074);
         let renamed = |from: &str, to: &str| step(json!({ "renamed_classes": [{ "from": from, "to": to }] }));
-        assert_eq!(code(&renamed("Z", "C"), Some(&now), &[], &[]), 10070);
-        assert_eq!(code(&renamed("A", "B"), Some(&now), &[], &[]), 10074);
+        assert_eq!(code(&renamed("Z", "C"), &now, &[]), 10070);
+        assert_eq!(code(&renamed("A", "B"), &now, &[]), 10074);
         let deleted = step(json!({ "deleted_classes": ["A"] }));
-        assert_eq!(code(&deleted, Some(&now), &[], &["A"]), 10061, "it is bound in the same upload");
-        assert_eq!(code(&deleted, Some(&now), &["web"], &[]), 10061, "another Worker is bound to it");
-        assert_eq!(code(&deleted, Some(&now), &[], &[]), 0);
-        assert_eq!(code(&step(json!({ "deleted": ["A"] })), Some(&now), &[], &[]), 10001);
+        assert_eq!(code(&deleted, &now, &["A"]), 10061, "it is bound in the same upload");
+        let binding = json!({ "name": "A", "type": "durable_object_namespace", "class_name": "A", "script_name": "a" });
+        let mut web = row(None, &[]);
+        web["metadata"]["bindings"] = json!([binding]);
+        let used = tables(&[("a", row(Some("v1"), &["A"])), ("web", web)]);
+        assert_eq!(code(&deleted, &used, &[]), 10061, "another Worker is bound to it");
+        assert_eq!(code(&deleted, &now, &[]), 0);
+        assert_eq!(code(&step(json!({ "deleted": ["A"] })), &now, &[]), 10001);
+    }
+
+    #[test]
+    fn a_class_is_taken_from_another_worker() {
+        let step = |from: &str, script: &str, to: &str| {
+            let transfer = json!({ "from": from, "from_script": script, "to": to });
+            json!({ "new_tag": "v1", "steps": [{ "transferred_classes": [transfer] }] })
+        };
+        let now = tables(&[("b", row(None, &["A"]))]);
+        let applied = apply(&step("A", "b", "A"), "a", &now, &[]).unwrap();
+        assert_eq!((applied.classes["A"].id.as_str(), applied.moves[0].from.as_str()), ("A", "b"));
+        assert_eq!(code(&step("B", "b", "B"), &now, &[]), 10070);
+        assert_eq!(code(&step("A", "b", "C"), &now, &[]), 10021);
+        let taken = json!({ "old_tag": "v1", "new_tag": "v2", "steps": [step("A", "b", "A")["steps"][0]] });
+        let both = tables(&[("a", row(Some("v1"), &["A"])), ("b", row(None, &["A"]))]);
+        assert_eq!(code(&taken, &both, &[]), 10074);
     }
 }

@@ -80,6 +80,12 @@ pub(super) struct ScriptRow {
     /// What the last upload said of classes that it has no more.
     #[serde(default)]
     pub(super) changes: Vec<ClassChange>,
+    /// The classes that it is to get from other Workers, once those give them away.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) expecting: BTreeMap<String, String>,
+    /// The classes that it got from other Workers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) received: BTreeMap<String, String>,
     /// Whether it has an address below `workers.dev`.
     pub(super) subdomain: bool,
     /// Its cron triggers.

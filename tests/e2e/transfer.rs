@@ -1,0 +1,128 @@
+//! Durable Object classes that move from one Worker to another, with their data: `from` gives the class `Room` to `to`, and `third` uses it.
+
+use crate::machine::{Machine, Web, request, verbs};
+use serde_json::Value;
+
+const ROOM: &str = "import { DurableObject } from \"cloudflare:workers\";\n\
+    export class Room extends DurableObject { async fetch() { const n = (await this.ctx.storage.get(\"n\") ?? 0) + 1; \
+    await this.ctx.storage.put(\"n\", n); return new Response(String(n)); } }\n";
+const ASK: &str =
+    "export default { fetch: (request, env) => env.ROOMS.get(env.ROOMS.idFromName(\"a\")).fetch(request) };\n";
+
+const LIVE: &str = "[exports.Room]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n";
+const TAKEN: &str = "[exports.Room]\ntype = \"durable-object\"\nstorage = \"sqlite\"\nstate = \"expecting-transfer\"\ntransfer_from = \"from\"\n";
+const GIVEN: &str = "[exports.Room]\ntype = \"durable-object\"\nstate = \"transferred\"\ntransferred_to = \"to\"\n";
+
+/// A Worker that asks the rooms of the script `host`, or its own.
+struct Asker(Web);
+
+impl Asker {
+    fn new(machine: &Machine, name: &str) -> Self {
+        Self(Web::named(machine, name))
+    }
+
+    fn write(&self, host: Option<&str>, exports: &str) {
+        let script = host.map(|host| format!("script_name = \"{host}\"\n")).unwrap_or_default();
+        let binding = format!("[[durable_objects.bindings]]\nname = \"ROOMS\"\nclass_name = \"Room\"\n{script}");
+        self.0.set(&format!("{binding}{exports}"));
+        self.0.write("index.js", &format!("{}{ASK}", if host.is_none() { ROOM } else { "" }));
+    }
+}
+
+struct Rooms {
+    machine: Machine,
+    from: Asker,
+    to: Asker,
+    third: Asker,
+}
+
+impl Rooms {
+    fn new(name: &str) -> Self {
+        let machine = Machine::new(name);
+        let [from, to, third] = ["from", "to", "third"].map(|name| Asker::new(&machine, name));
+        from.write(None, LIVE);
+        third.write(Some("from"), "");
+        Self { machine, from, to, third }
+    }
+
+    /// Writes both sides as they are once the class has moved.
+    fn move_room(&self) {
+        self.from.write(Some("to"), GIVEN);
+        self.to.write(None, TAKEN);
+    }
+
+    fn both(&self) -> [&str; 2] {
+        [self.from.0.path(), self.to.0.path()]
+    }
+}
+
+#[test]
+fn law_09_a_class_moves_to_another_worker_in_steps_and_its_data_stays() {
+    let rooms = Rooms::new("transfer");
+    let Rooms { machine, from, to, third } = &rooms;
+    let deployed = machine.deploy(&[from.0.path(), third.0.path()], &[]).expect(0);
+    let (own, others) = (deployed.url("from"), deployed.url("third"));
+    assert_eq!((request("GET", &own).1, request("GET", &others).1), ("1".into(), "2".into()));
+    rooms.move_room();
+    let plan = machine.plan(&rooms.both());
+    let steps: Vec<(&str, &Value, &Value)> = plan["actions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|action| action["kind"] == "worker" && action["verb"] != "keep")
+        .map(|action| (action["fqn"].as_str().unwrap(), &action["step"], &action["verb"]))
+        .collect();
+    let (create, update) = (Value::from("create"), Value::from("update"));
+    assert_eq!(steps, [("from", &1.into(), &update), ("to", &0.into(), &create), ("to", &1.into(), &update)]);
+    let deployed = machine.deploy(&rooms.both(), &[]).expect(0);
+    assert!(deployed.err.contains("~ to  Worker, takes over what `from` gave away"), "{}", deployed.err);
+    let url = deployed.url("to");
+    assert_eq!((request("GET", &url).1, request("GET", &own).1), ("3".into(), "4".into()));
+    assert_eq!(request("GET", &others).1, "5", "what is bound moves on with the class");
+    assert!(verbs(&machine.plan(&rooms.both())).is_empty());
+    // The one that was not named says where the class is now, and the statements go.
+    third.write(Some("to"), "");
+    from.write(Some("to"), "");
+    to.write(None, LIVE);
+    let all = [from, to, third].map(|worker| worker.0.path());
+    machine.deploy(&all, &[]).expect(0);
+    assert_eq!(request("GET", &others).1, "6");
+    assert!(verbs(&machine.plan(&all)).is_empty());
+    machine.destroy(from.0.path());
+}
+
+#[test]
+fn law_09_a_class_of_which_only_one_side_says_that_it_moves_is_refused_before_any_call() {
+    let rooms = Rooms::new("transfer-half");
+    let Rooms { machine, from, to, .. } = &rooms;
+    machine.deploy(&[from.0.path()], &[]).expect(0);
+    let before = machine.calls().iter().filter(|call| !call.starts_with("GET")).count();
+    rooms.move_room();
+    from.write(None, LIVE);
+    let refused = machine.deploy(&rooms.both(), &[]).expect(1);
+    assert!(refused.err.contains("say `transferred_to(Room = \"to\")` there"), "{}", refused.err);
+    rooms.move_room();
+    to.write(None, LIVE);
+    let refused = machine.deploy(&rooms.both(), &[]).expect(1);
+    assert!(refused.err.contains("say `transferred_from(Room = \"from\")` there"), "{}", refused.err);
+    rooms.move_room();
+    // The taker alone would begin with an empty class.
+    let refused = machine.deploy(&[to.0.path()], &[]).expect(1);
+    assert!(refused.err.contains("it takes over what `from` has"), "{}", refused.err);
+    let refused = machine.deploy(&[from.0.path()], &[]).expect(1);
+    assert!(refused.err.contains("`to`, which is neither deployed nor named here"), "{}", refused.err);
+    assert_eq!(machine.calls().iter().filter(|call| !call.starts_with("GET")).count(), before);
+}
+
+#[test]
+fn a_stage_that_never_had_the_class_elsewhere_begins_with_an_empty_one() {
+    let rooms = Rooms::new("transfer-fresh");
+    rooms.move_room();
+    let deployed = rooms.machine.deploy(&rooms.both(), &[]).expect(0);
+    assert_eq!(
+        (request("GET", &deployed.url("to")).1, request("GET", &deployed.url("from")).1),
+        ("1".into(), "2".into())
+    );
+    assert!(verbs(&rooms.machine.plan(&rooms.both())).is_empty());
+    rooms.machine.destroy(rooms.from.0.path());
+}
