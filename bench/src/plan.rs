@@ -123,12 +123,11 @@ fn alchemy(name: &'static str, source: &str) -> Result<Side, String> {
     Ok(Side { name, command, folder: folder(&format!("{source}-state"))?, takes_folder: false })
 }
 
+/// A figure of a run, and its unit.
+type Figure = (fn(Taken) -> f64, &'static str);
+
 /// One comparison of all cases. `of` picks what counts.
-fn compare(
-    of: fn(Taken) -> f64,
-    unit: &'static str,
-    also: &[(fn(Taken) -> f64, &'static str)],
-) -> Result<Vec<Row>, String> {
+fn compare(of: fn(Taken) -> f64, unit: &'static str, also: &[Figure]) -> Result<Vec<Row>, String> {
     let (ours, others) = (ours()?, [alchemy("alchemy-0.94", "alchemy-1")?, alchemy("alchemy-2", "alchemy-2")?]);
     let mut rows = Vec::new();
     for (count, case) in COUNTS {
