@@ -115,6 +115,7 @@ pub fn apply(
         return Err(ApplyError::Stale);
     }
     options.fence.set(recording.renew()?);
+    follow(plan, recording.as_mut())?;
     let mut open = Graph::default();
     plan::open(plan.actions.iter()).into_iter().for_each(|(id, waits)| open.add(id, waits));
     let run = Run {
@@ -131,6 +132,21 @@ pub fn apply(
     options.fence.set(0);
     recording.finish()?;
     Ok(outcome)
+}
+
+/// Gives rows the names that their resources have in the program now.
+fn follow(plan: &Plan, recording: &mut dyn Recording) -> Result<(), StoreError> {
+    let renamed = |fqn: &Fqn| plan.moves.iter().find(|own| own.from == *fqn).map(|own| own.to.clone());
+    for own in &plan.moves {
+        let rows = &recording.snapshot().rows;
+        let Some(row) = rows.get(&own.from).cloned() else { continue };
+        if !rows.contains_key(&own.to) {
+            let row = Box::new(own.of(row, renamed));
+            recording.append(&Event::Moved { fqn: own.to.clone(), row })?;
+        }
+        recording.append(&Event::Gone { fqn: own.from.clone() })?;
+    }
+    Ok(())
 }
 
 impl Plan {

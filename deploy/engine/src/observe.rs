@@ -1,6 +1,9 @@
 //! What is there now: the answers of Cloudflare about the resources that a program has or that the state knows.
 
-use crate::{AnyKind, Data, Failure, Found, Fqn, Kinds, Name, Origin, Program, Reference, Snapshot, Wanted, data};
+use crate::{
+    AnyKind, Data, Failure, FailureKind, Found, Fqn, Kinds, Name, Origin, PlanError, Program, Reference, Snapshot,
+    Wanted, data,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     thread,
@@ -48,6 +51,9 @@ impl FromIterator<(Fqn, Observation)> for Observed {
 /// # Errors
 /// When Cloudflare does not tell. What cannot be seen is never taken for absent.
 pub fn observe(program: &Program, snapshot: &Snapshot, kinds: &Kinds) -> Result<Observed, Failure> {
+    let refused = |error: PlanError| Failure::new(FailureKind::Refused, error.to_string());
+    let (snapshot, _) = program.follow(snapshot).map_err(refused)?;
+    let snapshot = &*snapshot;
     let mut open: BTreeSet<&Fqn> = program.resources().keys().chain(snapshot.rows.keys()).collect();
     let mut observed = Observed { looked: true, ..Observed::default() };
     loop {
@@ -87,7 +93,7 @@ fn ask_all(sought: Vec<Sought<'_>>) -> Result<Vec<(Fqn, Observation)>, Failure> 
 }
 
 fn panicked() -> Failure {
-    Failure::new(crate::FailureKind::Unreadable, "a look at Cloudflare panicked")
+    Failure::new(FailureKind::Unreadable, "a look at Cloudflare panicked")
 }
 
 fn ask(kind: &dyn AnyKind, wanted: &[Wanted<Data, Data>]) -> Result<Vec<(Fqn, Observation)>, Failure> {
@@ -115,13 +121,14 @@ fn wanted<'a>(
     }
     let declared = program.resources().get(fqn)?;
     let kind = kinds.get(declared.kind)?;
-    let name = name_of(program, fqn, declared.pinned.as_deref(), kind, 0);
+    let name = name_of(program, fqn, declared.pinned.as_deref().or(program.imported_name(fqn)), kind, 0);
     // What is made from resources that do not exist cannot exist either, as ours; somebody else's can.
     let find = |Reference { of, attribute }: &Reference| {
         let other = program.resources().get(of).filter(|_| attribute == "name" && !rows.contains_key(of));
         if let Some(other) = other {
             // Names are known before anything is made.
-            return Some(name_of(program, of, other.pinned.as_deref(), kinds.get(other.kind)?, 0).text.into());
+            let pinned = other.pinned.as_deref().or(program.imported_name(of));
+            return Some(name_of(program, of, pinned, kinds.get(other.kind)?, 0).text.into());
         }
         let attributes = match (rows.get(of), observed.get(of)) {
             (Some(row), _) => &row.attributes,

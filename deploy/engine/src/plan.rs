@@ -2,7 +2,7 @@
 //! [`apply()`](crate::apply()).
 
 use crate::{
-    AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Name, Observation, Observed, PlannedBreak, Policy,
+    AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Move, Name, Observation, Observed, PlannedBreak, Policy,
     Program, ProgramError, Reference, Resource, Row, Snapshot, Stack, breaks, changes, data, observe::name_of,
     program::Ordered, row::Origin,
 };
@@ -216,6 +216,8 @@ pub struct Plan {
     pub observed: bool,
     /// The resources whose data would be lost, and that the user has not named. As long as there are any, the plan is not applied.
     pub data_loss: Vec<Fqn>,
+    /// The resources that have another name in the program than in the state, which follows first.
+    pub moves: Vec<Move>,
     /// What does not work as before for those who use what is changed.
     pub breaks: Vec<PlannedBreak>,
     /// The resources whose change makes others fail, and that the user has not named. As `data_loss`.
@@ -233,7 +235,7 @@ impl Plan {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changes().next().is_none()
+        self.changes().next().is_none() && self.moves.is_empty()
     }
 }
 
@@ -343,9 +345,10 @@ pub fn plan(
     kinds: &Kinds,
     allowed: &Allowed,
 ) -> Result<Plan, PlanError> {
+    let (snapshot, moves) = program.follow(snapshot)?;
     let mut planner = Planner {
         program,
-        snapshot,
+        snapshot: &snapshot,
         observed,
         kinds,
         allowed,
@@ -376,6 +379,7 @@ pub fn plan(
     }
     Ok(Plan {
         data_loss,
+        moves,
         breaking: breaks::not_allowed(&breaks, allowed),
         breaks,
         stack: program.stack().clone(),
@@ -426,7 +430,8 @@ impl Planner<'_> {
             return Err(PlanError::OtherKind { fqn: fqn.clone(), was: row.kind.clone(), is: (*kind_name).into() });
         }
         let mut generation = row.map_or(0, |row| row.generation);
-        let mut name = name_of(self.program, fqn, resource.pinned.as_deref(), kind, generation);
+        let named = row.and_then(|row| row.named.as_ref()).unwrap_or(fqn);
+        let mut name = name_of(self.program, named, self.pinned(resource, row)?, kind, generation);
         let find = |reference: &Reference| {
             // Its own name is known before it is made.
             let is_own_name = reference.of == *fqn && reference.attribute == "name";
@@ -453,7 +458,7 @@ impl Planner<'_> {
         };
         let called = resource.parent.is_none().then(|| name.text.clone());
         let foreign = || PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: called.clone() };
-        let adopted = self.allowed.adopt.contains(fqn);
+        let adopted = self.allowed.adopt.contains(fqn) || self.program.imported_name(fqn).is_some();
         let mut first = None;
         let choice = match (row, found) {
             // Ours is gone, and somebody else has made another one of its name.
@@ -461,7 +466,10 @@ impl Planner<'_> {
             (Some(row), _) if !self.is_ours(row) => Choice::new(Verb::Adopt, Reason::Adopted),
             (Some(row), Some(_)) if adopted && row.is_unborn() => Choice::new(Verb::Adopt, Reason::Adopted),
             (Some(row), _) => self.recorded(resource, row, kind, &props, &name, &needs)?,
-            (None, None) => Choice::new(Verb::Create, Reason::New),
+            (None, None) => {
+                self.check_import(fqn, kind)?;
+                Choice::new(Verb::Create, Reason::New)
+            }
             (None, Some(found)) if found.ours => Choice::new(Verb::Adopt, Reason::Lost),
             // Another resource of ours makes room for it.
             (None, Some(found)) if let Some(other) = self.leaving(kind_name, found) => {
@@ -473,7 +481,7 @@ impl Planner<'_> {
         };
         if choice.verb == Verb::Supersede {
             generation += 1;
-            name = name_of(self.program, fqn, None, kind, generation);
+            name = name_of(self.program, named, None, kind, generation);
         }
         let origin = match (row, &choice.reason) {
             // What is made anew is made by us.
@@ -513,6 +521,28 @@ impl Planner<'_> {
                 _ => Vec::new(),
             },
         })
+    }
+
+    /// The name at Cloudflare that a resource has, whatever it is called in the program.
+    fn pinned<'b>(&'b self, resource: &'b Resource, row: Option<&'b Row>) -> Result<Option<&'b str>, PlanError> {
+        let imported = self.program.imported_name(&resource.fqn);
+        if let (Some(name), Some(row)) = (imported, row)
+            && row.name.text != name
+        {
+            let reason = format!("`imported` says that it is `{name}`, and the state has it as `{}`", row.name);
+            return Err(PlanError::Refused { fqn: resource.fqn.clone(), reason });
+        }
+        // What somebody else has named keeps its name.
+        let theirs = row.filter(|row| row.origin == Origin::Adopted && row.name.pinned);
+        Ok(resource.pinned.as_deref().or(imported).or(theirs.map(|row| row.name.text.as_str())))
+    }
+
+    /// Refuses to make what is to be there already.
+    fn check_import(&self, fqn: &Fqn, kind: &dyn AnyKind) -> Result<(), PlanError> {
+        let Some(name) = self.program.imported_name(fqn).filter(|_| self.observed.looked()) else { return Ok(()) };
+        let reason =
+            format!("`imported` says that it is `{name}`, and there is no {} of that name", kind.facts().title);
+        Err(PlanError::Refused { fqn: fqn.clone(), reason })
     }
 
     /// A resource that leaves the program, and is the one that was found: its place is taken by another one.
@@ -664,7 +694,7 @@ impl Planner<'_> {
         let stands_alone = kind.is_some_and(|kind| !kind.facts().dies_with_parent);
         let is_theirs = |parent: &Row| parent.origin == Origin::Adopted && !stands_alone || !self.is_ours(parent);
         let adopted = row.origin == Origin::Adopted || parent.is_some_and(is_theirs);
-        let stays = row.policy == Policy::Retain || adopted;
+        let stays = row.policy == Policy::Retain || adopted || self.program.is_removed(&row.fqn);
         let (verb, reason) = match (vanished, stays) {
             _ if self.is_elsewhere(row) => (Verb::Keep, Reason::Elsewhere),
             // Another version of the tool made it. What it is, is for that to say; the rest goes on.

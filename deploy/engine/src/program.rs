@@ -50,6 +50,12 @@ pub struct Program {
     resources: BTreeMap<Fqn, Resource>,
     /// What else the state has, if this is a part of a program.
     elsewhere: Option<BTreeSet<Fqn>>,
+    /// The names that resources have now, by those that they had.
+    moved: BTreeMap<Fqn, Fqn>,
+    /// What is no longer cared for, and stays.
+    removed: BTreeSet<Fqn>,
+    /// The names at Cloudflare of resources that exist and become ours.
+    imported: BTreeMap<Fqn, String>,
 }
 
 /// Why a program makes no sense.
@@ -90,6 +96,16 @@ pub enum ProgramError {
         /// Why.
         error: DataError,
     },
+    /// A statement about a resource does not fit the program.
+    #[error("`{statement}` names `{fqn}`, which {problem}")]
+    Statement {
+        /// `moved`, `removed` or `imported`.
+        statement: &'static str,
+        /// The resource.
+        fqn: Fqn,
+        /// What does not fit.
+        problem: &'static str,
+    },
     /// A name is not legal.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -106,7 +122,14 @@ impl Program {
     /// A program without resources.
     #[must_use]
     pub fn new(stack: Stack) -> Self {
-        Self { stack, resources: BTreeMap::new(), elsewhere: None }
+        Self {
+            stack,
+            resources: BTreeMap::new(),
+            elsewhere: None,
+            moved: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            imported: BTreeMap::new(),
+        }
     }
 
     /// The stack that it describes.
@@ -125,6 +148,64 @@ impl Program {
     #[must_use]
     pub fn has_elsewhere(&self, fqn: &Fqn) -> bool {
         self.elsewhere.as_ref().is_some_and(|all| all.contains(fqn))
+    }
+
+    /// Says that the resource `to` was called `from`, and so was what belongs to it. A statement means nothing to a state that has
+    /// followed it.
+    #[must_use]
+    pub fn moved(mut self, from: Fqn, to: Fqn) -> Self {
+        self.moved.insert(from, to);
+        self
+    }
+
+    /// Says that the resource `fqn`, which the program no longer has, stays where it is with all that belongs to it, and is no longer
+    /// ours.
+    #[must_use]
+    pub fn removed(mut self, fqn: Fqn) -> Self {
+        self.removed.insert(fqn);
+        self
+    }
+
+    /// Says that the resource `fqn` exists, is called `name` at Cloudflare, and is ours from now on. It stays when the stack is
+    /// destroyed.
+    #[must_use]
+    pub fn imported(mut self, fqn: Fqn, name: impl Into<String>) -> Self {
+        self.imported.insert(fqn, name.into());
+        self
+    }
+
+    pub(crate) fn moved_resources(&self) -> impl Iterator<Item = (&Fqn, &Fqn)> {
+        self.moved.iter()
+    }
+
+    /// Whether `fqn`, or what it belongs to, is no longer cared for.
+    pub(crate) fn is_removed(&self, fqn: &Fqn) -> bool {
+        let is_it = |own: &Fqn| {
+            let rest = fqn.as_str().strip_prefix(own.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.removed.iter().any(is_it)
+    }
+
+    /// The name at Cloudflare that `fqn` has, if a statement says that it exists.
+    pub(crate) fn imported_name(&self, fqn: &Fqn) -> Option<&str> {
+        self.imported.get(fqn).map(String::as_str)
+    }
+
+    /// Checks that the statements are about what the program has, or has no longer.
+    fn check_statements(&self) -> Result<(), ProgramError> {
+        let has = |fqn: &&Fqn| self.resources.contains_key(*fqn);
+        let missing = |fqn: &&Fqn| !has(fqn) && self.elsewhere.is_none();
+        let problems = [
+            ("moved", self.moved.keys().find(has), "the program still has"),
+            ("moved", self.moved.values().find(missing), "the program does not have"),
+            ("removed", self.removed.iter().find(has), "the program still has"),
+            ("imported", self.imported.keys().find(missing), "the program does not have"),
+        ];
+        match problems.into_iter().find_map(|(statement, fqn, problem)| Some((statement, fqn?.clone(), problem))) {
+            Some((statement, fqn, problem)) => Err(ProgramError::Statement { statement, fqn, problem }),
+            None => Ok(()),
+        }
     }
 
     /// Adds a resource. The same resource may be added again: two Workers may bind one bucket.
@@ -172,6 +253,7 @@ impl Program {
     /// # Errors
     /// When a kind or a resource is missing, or properties cannot be used.
     pub(crate) fn in_order(&self, kinds: &Kinds) -> Result<Vec<Ordered<'_>>, ProgramError> {
+        self.check_statements()?;
         // Numbers in the order of the names: they compare faster.
         let numbers: BTreeMap<&Fqn, usize> = self.resources.keys().zip(0..).collect();
         let mut graph = Graph::default();

@@ -28,6 +28,9 @@ pub struct Row {
     pub generation: u32,
     /// Its name at Cloudflare.
     pub name: Name,
+    /// The name in the program that this is made from, if that was another one then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Fqn>,
     /// Where it is in its life.
     pub status: Status,
     /// Whether a run made it or found it.
@@ -192,6 +195,13 @@ pub enum Event {
         /// Why.
         message: String,
     },
+    /// A resource has another name in the program than before: the row under the new one. That under the old one goes next.
+    Moved {
+        /// The resource, under its new name.
+        fqn: Fqn,
+        /// The row.
+        row: Box<Row>,
+    },
     /// What belongs to the row and not to the resource has changed. No call is made.
     Noted {
         /// The resource.
@@ -218,6 +228,7 @@ impl Event {
             | Self::Discarded { fqn, .. }
             | Self::Gone { fqn }
             | Self::Refused { fqn, .. }
+            | Self::Moved { fqn, .. }
             | Self::Noted { fqn, .. } => fqn,
         }
     }
@@ -231,6 +242,7 @@ impl Event {
             Self::Discarded { .. } => "discarded",
             Self::Gone { .. } => "gone",
             Self::Refused { .. } => "refused",
+            Self::Moved { .. } => "moved",
             Self::Noted { .. } => "noted",
         }
     }
@@ -256,9 +268,12 @@ impl Row {
         if let Event::Intended { fqn, intent } = event {
             return Ok(Some(Self { serial, ..Self::intended(row, fqn, intent) }));
         }
+        if let Event::Moved { row: moved, .. } = event {
+            return if row.is_some() { Err(refused()) } else { Ok(Some(Self { serial, ..(**moved).clone() })) };
+        }
         let mut row = row.ok_or_else(refused)?;
         match event {
-            Event::Intended { .. } => {}
+            Event::Intended { .. } | Event::Moved { .. } => {}
             Event::Effected { attributes, effective, .. } => {
                 row.status = match row.status {
                     Status::Creating => Status::Created,
@@ -316,6 +331,7 @@ impl Row {
     fn intended(row: Option<Self>, fqn: &Fqn, intent: &Intent) -> Self {
         let Intent { kind, instance, generation, replaces, name, origin, desired, needs, parent, policy } =
             intent.clone();
+        let named = row.as_ref().and_then(|row| row.named.clone());
         let mut replaced = row.as_ref().map(|row| row.replaced.clone()).unwrap_or_default();
         replaced.extend(row.as_ref().filter(|_| replaces).map(Self::as_replaced));
         let same = row.filter(|row| row.instance == instance);
@@ -338,6 +354,7 @@ impl Row {
             serial: 0,
             generation,
             name,
+            named,
             status,
             origin,
             desired,

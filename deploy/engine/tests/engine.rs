@@ -6,6 +6,7 @@
 )]
 
 mod cloud;
+mod statements;
 
 use cloud::{Cloud, Dying, Props, Reaper, TestClock};
 use realgar_engine::{
@@ -124,6 +125,12 @@ impl<S: Store + Clone> Machine<S> {
         let snapshot = self.store.read(&stack()).unwrap();
         let observed = observe(program, &snapshot, &kinds).unwrap();
         plan(program, &snapshot, &observed, &kinds, &self.allowed)
+    }
+
+    /// As [`Machine::plan`], without a look at the cloud.
+    fn plan_unseen(&self, program: &Program) -> Result<Plan, PlanError> {
+        let snapshot = self.store.read(&stack()).unwrap();
+        plan(program, &snapshot, &Observed::default(), &self.cloud.kinds(&Reaper::never()), &self.allowed)
     }
 
     /// Plans and applies, in a process that `reaper` may kill.
