@@ -165,6 +165,14 @@ fn all() -> BTreeMap<String, CommandError> {
         ("ProgramError::Conflict", program(conflict)),
         ("ProgramError::NoKind", program(ProgramError::NoKind { fqn: fqn("shop"), kind: text("thing") })),
         ("ProgramError::Missing", program(ProgramError::Missing { fqn: fqn("shop"), missing: fqn("d1/Events") })),
+        (
+            "ProgramError::Statement",
+            program(ProgramError::Statement {
+                statement: "moved",
+                fqn: fqn("r2/old"),
+                problem: "the program still has",
+            }),
+        ),
         ("ProgramError::Data", data(DataError::Malformed(text("[]")))),
         ("ProgramError::Name", program(ProgramError::Name(Fqn::new("").unwrap_err()))),
         ("DataError::Malformed", data(DataError::Malformed(text("[]")))),

@@ -11,7 +11,9 @@ use crate::{
     output,
 };
 pub(crate) use local::Local;
-use realgar_bundle::{BuildOptions, Builder, Bundle, Cancel, Profile, Workspace, build, read_plain, workspace};
+use realgar_bundle::{
+    BuildOptions, Builder, Bundle, Cancel, Profile, Statements, Workspace, build, read_plain, workspace,
+};
 use realgar_cloudflare::{Client, Settings, Worker, declare, kinds};
 use realgar_engine::{
     Allowed, ApplyOptions, Fence, FileStore, Fqn, Holder, Kinds, Observed, Outcome, Plan, Program, Recording, Snapshot,
@@ -43,6 +45,8 @@ pub(crate) struct Place {
     data: PathBuf,
     /// The folders of the Workers of the workspace.
     workers: Vec<PathBuf>,
+    /// What the workspace says of resources that are deployed.
+    statements: Statements,
     pub(crate) stack: Stack,
     pub(crate) store: FileStore,
 }
@@ -52,14 +56,18 @@ impl Place {
     pub(crate) fn find(path: &Path, arguments: &StackArguments) -> Result<Self, CommandError> {
         let found = path.canonicalize();
         let folder = found.map_err(|error| CommandError::user(format!("cannot find `{}`: {error}", path.display())))?;
-        let (root, app, workers) = match folder.ancestors().find(|folder| folder.join("Cargo.toml").is_file()) {
-            Some(cargo) => {
-                let Workspace { root, app, workers, .. } = workspace(cargo)?;
-                (root, app, workers.into_values().collect())
-            }
-            // A plain Worker that is in no workspace.
-            None => (folder.clone(), folder.file_name().unwrap_or_default().to_string_lossy().into_owned(), Vec::new()),
-        };
+        let (root, app, workers, statements) =
+            match folder.ancestors().find(|folder| folder.join("Cargo.toml").is_file()) {
+                Some(cargo) => {
+                    let Workspace { root, app, workers, statements, .. } = workspace(cargo)?;
+                    (root, app, workers.into_values().collect(), statements)
+                }
+                // A plain Worker that is in no workspace.
+                None => {
+                    let app = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    (folder.clone(), app, Vec::new(), Statements::default())
+                }
+            };
         let stack = Stack::new(&app, &stage(arguments)?).map_err(|error| {
             CommandError::from(error)
                 .hint("`app = \"..\"` in `[workspace.metadata.realgar]` names the app, `--stage` the stage")
@@ -68,7 +76,27 @@ impl Place {
         let data = data(&root);
         let folder = if arguments.local { "local-state" } else { "state" };
         let store = FileStore::new(data.join(folder), Arc::new(SystemClock));
-        Ok(Self { data, workers, stack, store })
+        Ok(Self { data, workers, statements, stack, store })
+    }
+
+    /// A program without resources, with the statements that hold in this stage.
+    fn program(&self, destroys: bool) -> Result<Program, CommandError> {
+        let Statements { moved, removed, imported, .. } = &self.statements;
+        let mut program = Program::new(self.stack.clone());
+        for fqn in removed {
+            program = program.removed(Fqn::new(&**fqn)?);
+        }
+        // Of what is destroyed, nobody asks what it is called.
+        if destroys {
+            return Ok(program);
+        }
+        for (from, to) in moved {
+            program = program.moved(Fqn::new(&**from)?, Fqn::new(&**to)?);
+        }
+        for (fqn, name) in imported.get(self.stack.stage()).into_iter().flatten() {
+            program = program.imported(Fqn::new(&**fqn)?, &**name);
+        }
+        Ok(program)
     }
 }
 
@@ -132,7 +160,7 @@ impl Target {
     ) -> Result<Self, CommandError> {
         let folders = folders(paths)?;
         let snapshot = place.store.read(&place.stack)?;
-        let mut program = Program::new(place.stack.clone());
+        let mut program = place.program(folders.is_empty())?;
         // Workers that were not named stay as they are.
         if !folders.is_empty() && place.workers.iter().any(|worker| !folders.contains(worker)) {
             program = program.partial(&snapshot);

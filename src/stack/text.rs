@@ -1,6 +1,8 @@
 //! Plans as text.
 
-use realgar_engine::{Action, Break, Data, Difference, Fqn, Kinds, OUTPUT, Plan, PlannedBreak, Reason, Risk, Verb};
+use realgar_engine::{
+    Action, Break, Data, Difference, Fqn, Kinds, Move, OUTPUT, Plan, PlannedBreak, Reason, Risk, Verb,
+};
 use std::fmt::Write;
 
 /// The longest value that is shown, in characters.
@@ -24,6 +26,9 @@ pub(crate) fn plan(plan: &Plan, kinds: &Kinds, base: &str) -> String {
         return text;
     }
     text.push('\n');
+    for Move { from, to } in &plan.moves {
+        let _ = writeln!(text, "> {to}  was {from}; only the state changes");
+    }
     let tops = plan
         .changes()
         .filter(|action| action.parent.as_ref().is_none_or(|parent| !plan.changes().any(|other| other.fqn == *parent)));
@@ -49,6 +54,7 @@ pub(crate) fn plan(plan: &Plan, kinds: &Kinds, base: &str) -> String {
     }
     let count = |verbs: &[Verb]| plan.changes().filter(|action| verbs.contains(&action.verb)).count();
     let counts = [
+        (plan.moves.len(), "to move"),
         (count(&[Verb::Create]), "to create"),
         (count(&[Verb::Update, Verb::Note]), "to change"),
         (count(&[Verb::Adopt]), "to take over"),

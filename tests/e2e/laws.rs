@@ -3,7 +3,7 @@
 
 use crate::{
     common::eventually,
-    machine::{Ended, Machine, Web, request, verbs},
+    machine::{ACCOUNT, Ended, Machine, Web, request, verbs},
     project::{Project, worker},
 };
 use serde_json::{Value, json};
@@ -54,6 +54,50 @@ fn law_01_absent_is_unmanaged_and_a_removed_list_is_emptied() {
     machine.deploy(&[path], &[]).expect(0);
     let crons = machine.rest("GET", &schedules, &Value::Null).1;
     assert_eq!(crons["result"]["schedules"][0]["cron"], "1 * * * *", "what the program says nothing about stays");
+}
+
+/// Binds the bucket `name`.
+fn binding(name: &str, answer: &str) -> String {
+    let bind = format!("static FILES: R2Bucket = R2Bucket::new(\"{name}\"); let _ = cx.bind(&FILES);");
+    worker(&bind, answer).replace("use realgar::prelude::*;", "use realgar::{R2Bucket, prelude::*};")
+}
+
+#[test]
+fn law_06_a_bucket_with_another_name_in_the_program_stays_what_it_is() {
+    let machine = Machine::new("law-06");
+    let project = Project::new("law-06", &binding("old", "one"));
+    let path = project.folder.to_str().unwrap();
+    machine.deploy(&[path], &[]).expect(0);
+    let bucket = only(&machine, "buckets");
+    let token = machine.token();
+    let object = format!("/accounts/{ACCOUNT}/r2/buckets/{bucket}/objects/precious");
+    assert_eq!(machine.api("PUT", &object, &[("authorization", &token)]).0, 200);
+    project.write(&binding("new", "one"));
+    // Without a word, the old one would be deleted.
+    let refused = machine.deploy(&[path], &[]).expect(1);
+    assert!(refused.err.contains("the data of `r2/old` would be lost"), "{}", refused.err);
+    project.state("moved = { \"r2/old\" = \"r2/new\" }\n");
+    let deployed = machine.deploy(&[path], &[]).expect(0);
+    assert!(deployed.err.contains("> r2/new  was r2/old; only the state changes"), "{}", deployed.err);
+    assert_eq!(only(&machine, "buckets"), bucket);
+    assert!(verbs(&machine.plan(&[path])).is_empty());
+    // It is let go, and taken back under the name that it has.
+    project.write(&worker("", "two"));
+    project.state("removed = [\"r2/new\"]\n");
+    machine.deploy(&[path], &[]).expect(0);
+    assert_eq!(only(&machine, "buckets"), bucket);
+    project.write(&binding("files", "three"));
+    project.state(&format!("[workspace.metadata.realgar.imported.dev_ada]\n\"r2/files\" = \"{bucket}\"\n"));
+    let url = machine.deploy(&[path], &[]).expect(0).url("api");
+    assert_eq!((request("GET", &url).1.as_str(), only(&machine, "buckets")), ("three", bucket.clone()));
+    assert!(verbs(&machine.plan(&[path])).is_empty());
+    // What is not known there is an error.
+    project.state("moves = {}\n");
+    let refused = machine.deploy(&[path], &[]).expect(1);
+    assert!(refused.err.contains("unknown field `moves`"), "{}", refused.err);
+    project.state("");
+    machine.run(&["destroy", "--local", "--yes", path]).expect(0);
+    assert_eq!(only(&machine, "buckets"), bucket, "what was taken over stays");
 }
 
 #[test]

@@ -115,16 +115,26 @@ impl Project {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         fs::write(folder.join(".cargo/config.toml"), format!("build.target-dir = {target:?}\n")).unwrap();
         fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-        let manifest = format!(
-            "[workspace]\n\n[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
-             [lib]\ncrate-type = [\"cdylib\"]\n\n\
-             [dependencies]\nrealgar = {{ path = {:?} }}\njs-sys = \"0.3\"\nserde = {{ version = \"1\", features = [\"derive\"] }}\n",
-            root.join("framework")
-        );
-        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+        fs::write(folder.join("Cargo.toml"), Self::manifest(name, "")).unwrap();
         let project = Self { folder };
         project.write(source);
         project
+    }
+
+    /// What its `Cargo.toml` says. `statements` stand in `[workspace.metadata.realgar]`.
+    fn manifest(name: &str, statements: &str) -> String {
+        format!(
+            "[workspace.metadata.realgar]\n{statements}\n[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+             [lib]\ncrate-type = [\"cdylib\"]\n\n\
+             [dependencies]\nrealgar = {{ path = {:?} }}\njs-sys = \"0.3\"\nserde = {{ version = \"1\", features = [\"derive\"] }}\n",
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("framework")
+        )
+    }
+
+    /// Replaces what the workspace says of resources that are deployed.
+    pub(crate) fn state(&self, statements: &str) {
+        let name = self.folder.file_name().unwrap().to_str().unwrap();
+        fs::write(self.folder.join("Cargo.toml"), Self::manifest(name, statements)).unwrap();
     }
 
     /// Replaces the source, and builds it. (The harness builds a folder once for each process.)

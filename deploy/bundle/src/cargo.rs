@@ -2,6 +2,7 @@
 
 use crate::{BuildError, BuildOptions, Builder, Profile, Progress, Step, error::io, linker, process};
 use cargo_metadata::{CargoOpt, DependencyKind, Message, Metadata, MetadataCommand, Package as CargoPackage};
+use serde::Deserialize;
 use std::{
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
@@ -98,12 +99,27 @@ pub struct Workspace {
     /// The packages that are Worker crates, by name: those with a `cdylib` that depend on `realgar`, or on a library beside them, which
     /// may.
     pub workers: BTreeMap<String, PathBuf>,
+    /// What it says of resources that are deployed: the rest of `[workspace.metadata.realgar]`.
+    pub statements: Statements,
+}
+
+/// What a workspace says of resources that are deployed. Names are those of plans, such as `r2/photos`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Statements {
+    app: Option<String>,
+    /// The names that resources have now, by those that they had.
+    pub moved: BTreeMap<String, String>,
+    /// Resources that the program no longer has, and that stay where they are.
+    pub removed: Vec<String>,
+    /// By stage, resources that exist already, with their names at Cloudflare.
+    pub imported: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 /// Finds the workspace that the folder `path` belongs to.
 ///
 /// # Errors
-/// When there is none, or cargo cannot read it.
+/// When there is none, or cargo cannot read it, or its `[workspace.metadata.realgar]` has something that nobody knows.
 pub fn workspace(path: &Path) -> Result<Workspace, BuildError> {
     let metadata =
         MetadataCommand::new().current_dir(path).no_deps().exec().map_err(|error| metadata_error(path, error))?;
@@ -117,10 +133,17 @@ pub fn workspace(path: &Path) -> Result<Workspace, BuildError> {
     let all = metadata.workspace_packages();
     let packages = all.iter().filter_map(|package| named(package)).collect();
     let workers = all.into_iter().filter(is_worker).filter_map(named).collect();
-    let chosen = metadata.workspace_metadata["realgar"]["app"].as_str().map(str::to_string);
+    let statements = match &metadata.workspace_metadata["realgar"] {
+        serde_json::Value::Null => Statements::default(),
+        own => Statements::deserialize(own).map_err(|error| BuildError::Configuration {
+            path: metadata.workspace_root.join("Cargo.toml").into_std_path_buf(),
+            reason: format!("`[workspace.metadata.realgar]`: {error}"),
+        })?,
+    };
+    let chosen = statements.app.clone();
     let package = || metadata.root_package().map(|package| package.name.to_string());
     let app = chosen.or_else(package).unwrap_or_else(|| metadata.workspace_root.file_name().unwrap_or_default().into());
-    Ok(Workspace { root: metadata.workspace_root.into_std_path_buf(), app, packages, workers })
+    Ok(Workspace { root: metadata.workspace_root.into_std_path_buf(), app, packages, workers, statements })
 }
 
 /// The error for a folder that cargo cannot read.

@@ -27,7 +27,7 @@ mod worker_build;
 mod wrangler;
 
 pub use bindgen::run_as_wasm_bindgen;
-pub use cargo::{Workspace, workspace};
+pub use cargo::{Statements, Workspace, workspace};
 pub use error::BuildError;
 pub use output::read;
 pub use plain::read_plain;

@@ -9,7 +9,7 @@ use crate::{
     call::{self, Call},
     data,
     graph::Graph,
-    plan,
+    moves, plan,
     store::RENEWAL,
 };
 use sha2::{Digest, Sha256};
@@ -137,6 +137,15 @@ pub fn apply(
 /// Gives rows the names that their resources have in the program now.
 fn follow(plan: &Plan, recording: &mut dyn Recording) -> Result<(), StoreError> {
     let renamed = |fqn: &Fqn| plan.moves.iter().find(|own| own.from == *fqn).map(|own| own.to.clone());
+    let rows: Vec<Row> = recording.snapshot().rows.values().cloned().collect();
+    // What refers to them goes first: as long as a row has its old name, the next run knows that it moves.
+    for row in rows {
+        let before = (row.needs.clone(), row.parent.clone());
+        let Row { fqn, needs, parent, policy, .. } = moves::with_new_names(row, renamed);
+        if (&needs, &parent) != (&before.0, &before.1) {
+            recording.append(&Event::Noted { fqn, needs, parent, policy })?;
+        }
+    }
     for own in &plan.moves {
         let rows = &recording.snapshot().rows;
         let Some(row) = rows.get(&own.from).cloned() else { continue };

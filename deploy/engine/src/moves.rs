@@ -20,9 +20,15 @@ impl Move {
     /// The row under its new name. `renamed` says the new names of others.
     pub(crate) fn of(&self, row: Row, renamed: impl Fn(&Fqn) -> Option<Fqn>) -> Row {
         let named = row.named.clone().unwrap_or_else(|| self.from.clone());
-        let parent = row.parent.as_ref().map(|parent| renamed(parent).unwrap_or_else(|| parent.clone()));
-        Row { fqn: self.to.clone(), named: Some(named).filter(|named| *named != self.to), parent, ..row }
+        let named = Some(named).filter(|named| *named != self.to);
+        Row { fqn: self.to.clone(), named, ..with_new_names(row, renamed) }
     }
+}
+
+/// The row, with the new names of those that it is made from, and belongs to.
+pub(crate) fn with_new_names(row: Row, renamed: impl Fn(&Fqn) -> Option<Fqn>) -> Row {
+    let now = |fqn: Fqn| renamed(&fqn).unwrap_or(fqn);
+    Row { needs: row.needs.into_iter().map(now).collect(), parent: row.parent.map(now), ..row }
 }
 
 impl Program {
@@ -58,7 +64,9 @@ impl Program {
         if moves.is_empty() {
             return Ok((Cow::Borrowed(snapshot), moves));
         }
-        let mut next = snapshot.clone();
+        let named_anew = |row: &Row| with_new_names(row.clone(), |fqn| self.renamed(fqn));
+        let rows = snapshot.rows.iter().map(|(fqn, row)| (fqn.clone(), named_anew(row))).collect();
+        let mut next = Snapshot { rows, ..snapshot.clone() };
         for own in &moves {
             let Some(row) = next.rows.remove(&own.from) else { continue };
             let refused = |reason: String| PlanError::Refused { fqn: own.to.clone(), reason };
