@@ -151,6 +151,14 @@ fn expand(model: &Model) -> TokenStream {
                     storage: #krate::__private::core::default::Default::default(),
                 }
             }
+
+            fn describe_awaited() -> #krate::__private::wire::Awaited {
+                use #krate::__private::{EventAbsent as _, EventPresent as _, MessageFormAbsent as _, MessageFormPresent as _};
+                #krate::__private::wire::Awaited {
+                    payload: (&#krate::__private::Probe::<Self>::NEW).describe_payload(),
+                    message: (&#krate::__private::Probe::<Self>::NEW).describe_message_form(),
+                }
+            }
         }
     }
 }

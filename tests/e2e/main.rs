@@ -1,6 +1,7 @@
 //! End-to-end tests on real workerd.
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
+mod awaited;
 mod bindings;
 mod browser;
 mod bundle;

@@ -1,7 +1,7 @@
 //! The self-description that a Worker gives in describe mode: the classes that it exports, and everything that its init phase
 //! bound.
 
-use crate::{Binding, BindingConflict, ClassChange, ClassStorage};
+use crate::{Binding, BindingConflict, ClassChange, ClassStorage, Shape};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -40,6 +40,17 @@ pub struct Interfaces {
     pub hosted: BTreeMap<String, String>,
     /// The type of each class that a binding leads to, by the name of the binding.
     pub bound: BTreeMap<String, String>,
+    /// What comes to the objects of each hosted class later, by the name of the class.
+    pub awaited: BTreeMap<String, Awaited>,
+}
+
+/// What comes to an object later, perhaps when another version of the program runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaited {
+    /// The form of the payload of its events, which are stored as JSON until they are due.
+    pub payload: Option<Shape>,
+    /// The form of the messages on its WebSockets, whose clients stay. `None` for messages that have no form.
+    pub message: Option<Shape>,
 }
 
 impl Description {

@@ -16,7 +16,7 @@ pub use check::DeclarationError;
 pub use contract::{
     Body, Composite, Flow, Form, Interface, MethodContract, ParameterContract, Shape, TypeContract, Unfit,
 };
-pub use description::{Consumer, Description, Entrypoint, Interfaces, Method, Object, Parameter, WorkerClass};
+pub use description::{Awaited, Consumer, Description, Entrypoint, Interfaces, Method, Object, Parameter, WorkerClass};
 pub use lifecycle::{ClassChange, ClassStorage, History, HistoryError, MigrationStep, RenamedClass, TransferredClass};
 pub use manifest::{Contracts, MANIFEST_SCHEMA, Manifest, ManifestError, MethodContracts, Module, ModuleKind};
 pub use realgar_names::{self as names, fingerprint};

@@ -62,13 +62,17 @@ pub struct Contracts {
     /// The methods that the Worker may call, by the binding that leads to them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calls: BTreeMap<String, MethodContracts>,
+    /// For each class that the Worker hosts, the hash of the payload of its events, as `event`, and that of the messages on its
+    /// WebSockets, as `message`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub awaits: BTreeMap<String, MethodContracts>,
 }
 
 impl Contracts {
     /// Whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.offers.is_empty() && self.calls.is_empty()
+        self.offers.is_empty() && self.calls.is_empty() && self.awaits.is_empty()
     }
 }
 

@@ -6,8 +6,8 @@
 
 use crate::{BuildError, Cancel, Progress, Warning, cargo::Package, describe, typescript};
 use realgar_wire::{
-    Body, Contracts, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, Shape, TypeContract,
-    fingerprint,
+    Awaited, Body, Contracts, Description, Flow, Form, Interface, Interfaces, Method, MethodContract, MethodContracts,
+    Shape, TypeContract, fingerprint,
 };
 use std::{collections::HashMap, fmt::Write, path::Path};
 
@@ -50,7 +50,7 @@ pub(crate) fn program(
         described.interfaces.iter().map(|interface| (interface.rust.as_str(), interface)).collect();
     let mut settled = HashMap::new();
     let mut problems = Vec::new();
-    let Interfaces { worker, entrypoints, hosted, bound } = &description.interfaces;
+    let Interfaces { worker, entrypoints, hosted, bound, awaited } = &description.interfaces;
     let used = hosted.values().chain(bound.values()).chain(entrypoints).chain([worker]);
     for rust in used {
         if let Some(interface) = interfaces.get(rust.as_str())
@@ -92,6 +92,7 @@ pub(crate) fn program(
     let contracts = Contracts {
         offers: own_offers.chain(entries).chain([(DEFAULT.to_string(), of(worker))]).collect(),
         calls: bound.iter().map(|(binding, rust)| (binding.clone(), of(rust))).collect(),
+        awaits: awaited.iter().map(|(class, own)| (class.clone(), awaits(own))).collect(),
     };
     let types = typescript::render(&description, &described.interfaces);
     Ok(Program { hosted: objects, worker: own, entrypoints: named, known, contracts, types, description })
@@ -107,6 +108,17 @@ fn plain_hash(method: &MethodContract) -> String {
         text.form(&ty.native.root, &ty.native);
     }
     format!("{:016x}", fingerprint(&text.out))
+}
+
+/// What comes to an object later, as hashes.
+fn awaits(awaited: &Awaited) -> MethodContracts {
+    let hash = |(name, shape): (&str, &Option<Shape>)| {
+        let shape = shape.as_ref()?;
+        let mut text = Text::default();
+        text.form(&shape.root, shape);
+        Some((name.to_string(), format!("{:016x}", fingerprint(&text.out))))
+    };
+    [("event", &awaited.payload), ("message", &awaited.message)].into_iter().filter_map(hash).collect()
 }
 
 /// The methods of an interface that exchange bytes, with their hashes.

@@ -25,9 +25,9 @@ pub use exported::{AsHosted, Checked, Exported, Incomplete, Listed, Unmarked};
 pub use object::{
     AlarmAbsent, AlarmPresent, CloseAbsent, ClosePresent, ConsumeAbsent, ConsumePresent, Contract, ContractAbsent,
     ContractPresent, EntrypointOf, ErrorAbsent, ErrorPresent, EventAbsent, EventPresent, FetchAbsent, FetchPresent,
-    ImplementedBy, Implements, ImplementsNot, MessageAbsent, MessagePresent, Method, ObjectTable, Probe, Provides, Rpc,
-    RpcAbsent, RpcPresent, ScheduledAbsent, ScheduledPresent, WorkerTable, assert_no_object, assert_no_worker,
-    entrypoint, hosted_name, joined,
+    ImplementedBy, Implements, ImplementsNot, MessageAbsent, MessageFormAbsent, MessageFormPresent, MessagePresent,
+    Method, ObjectTable, Probe, Provides, Rpc, RpcAbsent, RpcPresent, ScheduledAbsent, ScheduledPresent, WorkerTable,
+    assert_no_object, assert_no_worker, entrypoint, hosted_name, joined,
 };
 pub use realgar_wire as wire;
 

@@ -312,6 +312,8 @@ pub trait EventPresent<T> {
     fn event_waking(&self) -> Option<Waking>;
     /// The names of the handlers this stands for.
     fn describe_event(&self) -> Vec<String>;
+    /// The form of the payload.
+    fn describe_payload(&self) -> Option<realgar_wire::Shape>;
 }
 
 impl<T: OnEvent> EventPresent<T> for Probe<T> {
@@ -327,6 +329,10 @@ impl<T: OnEvent> EventPresent<T> for Probe<T> {
 
     fn describe_event(&self) -> Vec<String> {
         vec!["alarm".into()]
+    }
+
+    fn describe_payload(&self) -> Option<realgar_wire::Shape> {
+        Some(super::probe::read::<T::Payload>())
     }
 }
 
@@ -344,9 +350,35 @@ pub trait EventAbsent<T: 'static> {
     fn describe_event(&self) -> Vec<String> {
         Vec::new()
     }
+    /// No payload.
+    fn describe_payload(&self) -> Option<realgar_wire::Shape> {
+        None
+    }
 }
 
 impl<T: 'static> EventAbsent<T> for &Probe<T> {}
+
+/// `T` takes messages of WebSockets.
+pub trait MessageFormPresent<T> {
+    /// The form of the messages.
+    fn describe_message_form(&self) -> Option<realgar_wire::Shape>;
+}
+
+impl<T: OnMessage> MessageFormPresent<T> for Probe<T> {
+    fn describe_message_form(&self) -> Option<realgar_wire::Shape> {
+        <T::Message as websocket::FromMessage>::describe_form()
+    }
+}
+
+/// `T` takes no messages of WebSockets.
+pub trait MessageFormAbsent<T> {
+    /// No messages.
+    fn describe_message_form(&self) -> Option<realgar_wire::Shape> {
+        None
+    }
+}
+
+impl<T> MessageFormAbsent<T> for &Probe<T> {}
 
 macro_rules! socket_handlers {
     ($(
@@ -441,6 +473,7 @@ impl<Head: WholeObject, Tail: ObjectList> ObjectList for (Head, Tail) {
         let object = Head::describe();
         record.problems.extend(super::describe::unserved::<Head>(&object.methods, Head::table().methods.len()));
         description.interfaces.hosted.insert(object.class.clone(), std::any::type_name::<Head::Class>().into());
+        description.interfaces.awaited.insert(object.class.clone(), Head::describe_awaited());
         description.objects.push(object);
         record.extend(init.into_record());
         Tail::describe(description, record);

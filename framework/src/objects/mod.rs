@@ -42,6 +42,9 @@ pub trait LiveObject: Sized + 'static {
 
     #[doc(hidden)]
     fn describe() -> realgar_wire::Object;
+
+    #[doc(hidden)]
+    fn describe_awaited() -> realgar_wire::Awaited;
 }
 
 /// The two phases of a Durable Object.

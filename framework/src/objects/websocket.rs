@@ -111,6 +111,12 @@ pub trait FromMessage: Sized {
     /// # Errors
     /// Why the message does not fit the type, in words for the client.
     fn from_message(message: WebSocketMessage) -> Result<Self, String>;
+
+    /// The form of the messages, if they have one.
+    #[doc(hidden)]
+    fn describe_form() -> Option<realgar_wire::Shape> {
+        None
+    }
 }
 
 /// A message, or an answer, that is JSON text. Its numbers are those of JavaScript: 2.0 is 2. An integer beyond 2^53 - 1 is an
@@ -146,6 +152,10 @@ impl<T: DeserializeOwned> FromMessage for Json<T> {
     fn from_message(message: WebSocketMessage) -> Result<Self, String> {
         let text = String::from_message(message)?;
         codec::json::parse(&text).map(Json).map_err(|error| error.to_string())
+    }
+
+    fn describe_form() -> Option<realgar_wire::Shape> {
+        Some(crate::__private::probe::read::<T>())
     }
 }
 

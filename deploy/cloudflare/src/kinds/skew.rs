@@ -21,14 +21,61 @@ const PLAIN: &str =
 pub(super) fn breaks(of: &Change<'_, ScriptProps>, user: &Change<'_, ScriptProps>) -> Vec<Break> {
     let Some(caller) = user.new else { return Vec::new() };
     let changes = user.old != user.new;
-    of_bindings(of, user, caller, |binding, class, calls| {
+    let awaited = if of.fqn == user.fqn { awaited(of) } else { Vec::new() };
+    let calls = of_bindings(of, user, caller, |binding, class, calls| {
         let mut found = after(of, user, binding, class, calls);
         // Before that, a caller that is new meets objects that go on with the old code.
         if changes && found.is_empty() {
             found = meanwhile(of, user, class, calls);
         }
         found
-    })
+    });
+    calls.into_iter().chain(awaited).collect()
+}
+
+/// What comes to objects of `of` later, and was made for the old version: events that wait, and clients of WebSockets that stay.
+fn awaited(of: &Change<'_, ScriptProps>) -> Vec<Break> {
+    let (Some(old), Some(new)) = (of.old, of.new) else { return Vec::new() };
+    let mut all = Vec::new();
+    for (class, before) in &old.contracts.awaits {
+        let class = renamed(new, class);
+        // A class that moved on takes them with it, and one that is deleted has none.
+        let Some(now) = new.contracts.awaits.get(class) else { continue };
+        let changed =
+            |what: &str| before.get(what).filter(|hash| now.get(what) != Some(hash)).map(|_| now.get(what).is_some());
+        let mut add = |what: String, outcome: &str| {
+            all.push(Break { what: format!("{what} `{class}`"), outcome: outcome.into(), fails: false });
+        };
+        match changed("event") {
+            Some(true) => add(
+                "events that wait carry other data than is read now by objects of".into(),
+                "they are read as JSON; one that cannot be read fails, is tried again, and becomes a dead letter after its last attempt",
+            ),
+            Some(false) => add(
+                "events that wait have no handler any more in".into(),
+                "they wait until a version has one, and something wakes the object",
+            ),
+            None => {}
+        }
+        match changed("message") {
+            Some(true) => add(
+                "clients that were told of the old messages send others than are read now by objects of".into(),
+                "they are read as JSON; a message that cannot be read closes its socket with code 1007",
+            ),
+            Some(false) => add(
+                "messages of clients are no longer read, or of no known form, in".into(),
+                "what the new version does not handle is dropped",
+            ),
+            None => {}
+        }
+    }
+    all
+}
+
+/// The name that a class has in `new`.
+fn renamed<'a>(new: &'a ScriptProps, class: &'a str) -> &'a str {
+    let to = new.exports.get(class).and_then(|entry| entry.get("renamed_to"));
+    to.and_then(Value::as_str).unwrap_or(class)
 }
 
 /// Asks `find` about each class of `of` that `caller` calls.

@@ -53,6 +53,13 @@ pub(super) fn of<T: Serialize + DeserializeOwned>() -> TypeContract {
     TypeContract { native: tracer.into_shape(&names), bytes, untried }
 }
 
+/// The form of a type that is only read, and only as JSON.
+pub fn read<T: DeserializeOwned>() -> realgar_wire::Shape {
+    let mut tracer = Tracer::new(true);
+    let _ = tracer.run::<T>(&mut |_| Ok(()));
+    tracer.into_shape(&Names::default())
+}
+
 /// Checks that a value reads back from its bytes as what it was.
 fn survives<T: Serialize + DeserializeOwned>(value: &T, names: &mut Names) -> Result<(), Unfit> {
     watch::watch(value, names)?;
