@@ -101,6 +101,31 @@ fn law_06_a_bucket_with_another_name_in_the_program_stays_what_it_is() {
 }
 
 #[test]
+fn law_01_what_a_configuration_says_of_how_a_worker_runs_goes_up_or_is_an_error() {
+    let machine = Machine::new("law-01-hosting");
+    let web = Web::new(&machine, "workers_dev = false\n[observability]\nenabled = true\n[limits]\ncpu_ms = 50\n");
+    assert!(!machine.deploy(&[web.path()], &[]).expect(0).out.contains("http"), "it has no address");
+    let name = only(&machine, "scripts");
+    let settings =
+        || machine.rest("GET", &format!("/workers/scripts/{name}/settings"), &Value::Null).1["result"].clone();
+    assert_eq!(
+        (&settings()["observability"], &settings()["limits"]),
+        (&json!({ "enabled": true }), &json!({ "cpu_ms": 50 }))
+    );
+    assert!(verbs(&machine.plan(&[web.path()])).is_empty());
+    // What it no longer says is as it is by default; what it never said stays as somebody else has it.
+    web.set("[limits]\ncpu_ms = 60\n");
+    machine.deploy(&[web.path()], &[]).expect(0).url("web");
+    assert_eq!((&settings()["observability"], &settings()["limits"]), (&Value::Null, &json!({ "cpu_ms": 60 })));
+    assert_eq!(machine.tables()["scripts"][&name]["subdomain"], true);
+    web.set("routes = [\"example.com/*\"]\n");
+    let refused = machine.deploy(&[web.path()], &[]).expect(1);
+    assert!(refused.err.contains("the Worker `web` asks for `routes`"), "{}", refused.err);
+    web.set("");
+    machine.destroy(web.path());
+}
+
+#[test]
 fn law_11_after_a_follow_up_step_failed_only_that_is_made() {
     let machine = Machine::new("law-11");
     machine.faults(

@@ -18,7 +18,7 @@ pub use contract::{
 };
 pub use description::{Awaited, Consumer, Description, Entrypoint, Interfaces, Method, Object, Parameter, WorkerClass};
 pub use lifecycle::{ClassChange, ClassStorage, History, HistoryError, MigrationStep, RenamedClass, TransferredClass};
-pub use manifest::{Contracts, MANIFEST_SCHEMA, Manifest, ManifestError, MethodContracts, Module, ModuleKind};
+pub use manifest::{Contracts, Hosting, MANIFEST_SCHEMA, Manifest, ManifestError, MethodContracts, Module, ModuleKind};
 pub use realgar_names::{self as names, fingerprint};
 
 /// The oldest compatibility date a Realgar Worker runs with, and the one a bundle gets unless it asks for another.

@@ -2,6 +2,7 @@
 
 use crate::{Binding, ClassChange, Consumer, Entrypoint, MigrationStep, Object, WorkerClass};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// The version of the manifest's own format, in its field `schema`. A reader refuses a version it does not know.
@@ -46,6 +47,32 @@ pub struct Manifest {
     /// What its methods exchange with callers, and what the methods exchange that it calls.
     #[serde(default, skip_serializing_if = "Contracts::is_empty")]
     pub contracts: Contracts,
+    /// How it runs at Cloudflare.
+    #[serde(default, skip_serializing_if = "Hosting::is_default")]
+    pub hosting: Hosting,
+}
+
+/// How a Worker runs at Cloudflare, as far as its configuration says so. Nothing of it matters locally.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hosting {
+    /// As Cloudflare's API has them: `limits`, `logpush`, `observability`, `placement`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub settings: Map<String, Value>,
+    /// Whether it is to have no address below `workers.dev`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub without_address: bool,
+    /// What its configuration asks for, and a deployment from here would leave out: keys of the configuration.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+}
+
+impl Hosting {
+    /// Whether the configuration says nothing.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Methods, each with the hash of what it exchanges: see [`Contracts`].
@@ -98,7 +125,7 @@ impl Manifest {
     /// When the manifest has another schema, or the text is no manifest.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
         // The schema is checked first, because a manifest with another schema may differ in everything else.
-        let value: serde_json::Value = serde_json::from_str(text)?;
+        let value: Value = serde_json::from_str(text)?;
         if value["schema"] != MANIFEST_SCHEMA {
             return Err(ManifestError::Schema { found: value["schema"].to_string() });
         }

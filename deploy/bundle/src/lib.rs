@@ -37,7 +37,8 @@ pub use tools::{Tools, node_tools};
 pub use worker_build::worker_build;
 
 use realgar_wire::{
-    COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, Contracts, Description, MANIFEST_SCHEMA, Manifest, Module, ModuleKind,
+    COMPATIBILITY_DATE, COMPATIBILITY_FLAGS, Contracts, Description, Hosting, MANIFEST_SCHEMA, Manifest, Module,
+    ModuleKind,
 };
 use std::path::{Path, PathBuf};
 
@@ -256,6 +257,7 @@ fn manifest(
         class_changes,
         migrations,
         contracts,
+        hosting: Hosting::default(),
     })
 }
 

@@ -3,7 +3,7 @@
 
 use crate::{BuildError, Bundle, Progress, error::io, kind_of, node_tools, process};
 use realgar_wire::{
-    Binding, BindingKind, ClassChange, ClassStorage, Consumer, Contracts, History, MANIFEST_SCHEMA, Manifest,
+    Binding, BindingKind, ClassChange, ClassStorage, Consumer, Contracts, History, Hosting, MANIFEST_SCHEMA, Manifest,
     MigrationStep, Module, Object, WorkerClass,
 };
 use serde::Deserialize;
@@ -47,7 +47,8 @@ struct Wrangler {
     others: toml::Table,
 }
 
-/// The keys that say how to build, deploy or watch a Worker. They do not affect how it runs here.
+/// The keys that say how to build, deploy or watch a Worker. They do not affect how it runs here; `hosting` reads those that matter
+/// at Cloudflare.
 const WITHOUT_EFFECT: [&str; 28] = [
     "$schema",
     "account_id",
@@ -174,6 +175,19 @@ enum ExportState {
     ExpectingTransfer,
 }
 
+/// How a plain Worker runs at Cloudflare. Of what a deployment from here leaves out, the names are kept.
+fn hosting(others: &toml::Table) -> Result<Hosting, serde_json::Error> {
+    let set = |key: &&str| others.get(*key).is_some_and(|value| value.as_bool() != Some(false));
+    let settings = ["limits", "logpush", "observability", "placement"].into_iter();
+    let settings = settings.filter_map(|key| Some((key.to_string(), others.get(key)?)));
+    let left_out = ["preview_urls", "route", "routes", "streaming_tail_consumers", "tail_consumers"];
+    Ok(Hosting {
+        settings: settings.map(|(key, value)| Ok((key, serde_json::to_value(value)?))).collect::<Result<_, _>>()?,
+        without_address: others.get("workers_dev").and_then(toml::Value::as_bool) == Some(false),
+        others: left_out.into_iter().filter(set).map(Into::into).collect(),
+    })
+}
+
 /// The classes that a plain Worker hosts, and what became of other classes: from `exports`, or from the history in `migrations`.
 fn classes(config: &Wrangler) -> Result<(Vec<Object>, Vec<ClassChange>), String> {
     if config.exports.is_empty() {
@@ -236,6 +250,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
         return Err(bad(format!("`main` names `{}`, which does not exist", main.display())));
     }
     let (objects, class_changes) = classes(&config).map_err(bad)?;
+    let hosting = hosting(&config.others).map_err(|error| bad(error.to_string()))?;
     let mut modules = Vec::new();
     collect(folder, folder, &mut modules)?;
     modules.sort_by(|a, b| a.name.cmp(&b.name));
@@ -262,6 +277,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
             // The history is applied already: its outcome is in `objects` and `class_changes`.
             migrations: Vec::new(),
             contracts: Contracts::default(),
+            hosting,
         },
     })
 }

@@ -258,6 +258,7 @@ mod tests {
             class_changes: Vec::new(),
             migrations: Vec::new(),
             contracts: Contracts::default(),
+            hosting: realgar_wire::Hosting::default(),
         }
     }
 

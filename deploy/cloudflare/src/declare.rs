@@ -180,11 +180,13 @@ impl Declaring<'_> {
             exports: exports(manifest)?,
             transfers: transfers(manifest)?,
             assets: self.assets()?,
+            settings: manifest.hosting.settings.clone(),
             contracts: manifest.contracts.clone(),
         };
         self.program.declare(resource(self.fqn.clone(), SCRIPT, &props, None))?;
-        let address = Subdomain { script: self.script() };
-        self.child("workers.dev", SUBDOMAIN, &address)?;
+        if !manifest.hosting.without_address {
+            self.child("workers.dev", SUBDOMAIN, &Subdomain { script: self.script() })?;
+        }
         if !manifest.crons.is_empty() {
             let crons: BTreeSet<&String> = manifest.crons.iter().collect();
             let schedules = Schedules { script: self.script(), crons: crons.into_iter().cloned().collect() };
@@ -339,6 +341,9 @@ impl Declaring<'_> {
 fn check(manifest: &Manifest, scripts: &BTreeSet<&str>, program: &Program) -> Result<(), DeclareError> {
     let script = || manifest.worker.script.clone();
     let not_yet = |what: String| Err(DeclareError::NotYet { script: script(), what });
+    if let Some(key) = manifest.hosting.others.first() {
+        return not_yet(format!("`{key}`"));
+    }
     for Binding { name, kind } in &manifest.bindings {
         let target = kind.target().and_then(|target| target.script);
         let target = target.filter(|target| !scripts.contains(target));

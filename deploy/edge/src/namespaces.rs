@@ -322,6 +322,7 @@ mod tests {
             class_changes: changes.to_vec(),
             migrations: vec![],
             contracts: Contracts::default(),
+            hosting: realgar_wire::Hosting::default(),
         };
         Script { folder: PathBuf::new(), manifest, values: BTreeMap::new() }
     }

@@ -49,6 +49,9 @@ pub(crate) struct ScriptProps {
     /// The static files, by path. `None` for a Worker that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) assets: Option<BTreeMap<String, Asset>>,
+    /// How it runs, as Cloudflare's API has it: `limits`, `logpush`, `observability`, `placement`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub(crate) settings: Map<String, Value>,
     /// The contracts of its methods, and of those that it calls.
     #[serde(default, skip_serializing_if = "Contracts::is_empty")]
     pub(crate) contracts: Contracts,
@@ -126,8 +129,12 @@ impl Scripts {
             "keep_bindings": [], "tags": self.tags(there, fqn),
         });
         // What a program says nothing about stays. An upload without these would take them away.
-        for (key, value) in kept(&there.settings) {
+        let was_ours = |key: &str| there.known.iter().any(|known| known.settings.contains_key(key));
+        for (key, value) in kept(&there.settings).filter(|(key, _)| !was_ours(key)) {
             metadata[key] = value;
+        }
+        for (key, value) in &props.settings {
+            metadata[key.as_str()] = value.clone();
         }
         if let Some(files) = &props.assets {
             let token = assets::upload(&self.client, name, files, self.files.assets(fqn)?)?;
@@ -315,10 +322,15 @@ fn effective(settings: &Value, props: &ScriptProps, script: &Script) -> Data {
     });
     let flags = settings["compatibility_flags"].as_array().into_iter().flatten();
     let flags: BTreeSet<&str> = flags.filter_map(Value::as_str).collect();
-    json!({
+    let mut effective = json!({
         "bindings": bindings.collect::<Vec<_>>(), "compatibility_date": settings["compatibility_date"], "compatibility_flags": flags,
         "code": script.etag,
-    })
+    });
+    if !props.settings.is_empty() {
+        let own = props.settings.iter().map(|(key, own)| (key.clone(), alike(own, &settings[key])));
+        effective["settings"] = Value::Object(own.collect());
+    }
+    effective
 }
 
 fn content_type(kind: ModuleKind) -> &'static str {
@@ -406,7 +418,8 @@ impl Kind for Scripts {
     fn update(&self, recorded: &Recorded<ScriptProps, Script>, props: &ScriptProps) -> Result<Found<Script>, Failure> {
         let old = &recorded.props;
         let same_code = old.modules == props.modules && old.main_module == props.main_module;
-        let is_bound_only = recorded.intact && same_code && old.exports == props.exports && old.assets == props.assets;
+        let same_rest = old.exports == props.exports && old.assets == props.assets && old.settings == props.settings;
+        let is_bound_only = recorded.intact && same_code && same_rest;
         if is_bound_only || !self.has_files(&recorded.fqn) {
             return self.bind(recorded, props);
         }

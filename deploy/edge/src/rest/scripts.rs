@@ -96,7 +96,7 @@ fn settings(row: &ScriptRow) -> Value {
         "bindings": metadata["bindings"], "compatibility_date": metadata["compatibility_date"],
         "compatibility_flags": metadata["compatibility_flags"], "tags": metadata["tags"], "usage_model": "standard",
         "tail_consumers": metadata["tail_consumers"], "observability": metadata["observability"],
-        "limits": metadata["limits"], "placement": metadata["placement"], "logpush": false,
+        "limits": metadata["limits"], "placement": metadata["placement"], "logpush": metadata["logpush"] == true,
     })
 }
 
@@ -546,6 +546,7 @@ pub(super) fn script(data: &Path, tables: &Tables, name: &str, row: &ScriptRow) 
         class_changes: row.changes.clone(),
         migrations: Vec::new(),
         contracts: Contracts::default(),
+        hosting: realgar_wire::Hosting::default(),
     };
     Ok(Script { folder: tables::modules(data, name, &row.version), manifest, values: row.secrets.clone() })
 }
