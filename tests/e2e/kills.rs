@@ -168,8 +168,27 @@ fn copy(from: &Path, to: &Path) {
     assert!(status.success());
 }
 
-/// A whole life without a kill: the folder before each stage, how many changing calls that makes, and what there is then.
-fn whole_life() -> Vec<(Stage, PathBuf, usize, Value)> {
+/// A stage of a life without a kill.
+struct Lived {
+    stage: Stage,
+    /// A copy of the machine before it.
+    before: PathBuf,
+    /// How many calls it makes that change something.
+    calls: usize,
+    /// How many events it writes to the journal.
+    events: u64,
+    /// What there is then.
+    shape: Value,
+}
+
+/// The number of the last event that is in the state of `machine`.
+fn serial(machine: &Machine) -> u64 {
+    let head = fs::read(machine.data.join(STATE)).ok();
+    head.map_or(0, |head| serde_json::from_slice::<Value>(&head).unwrap()["serial"].as_u64().unwrap())
+}
+
+/// A whole life without a kill.
+fn whole_life() -> Vec<Lived> {
     let mut machine = Machine::new("kill-whole");
     // An edge on which nothing is left ends, and its record of calls with it.
     assert_eq!(machine.rest("POST", "/storage/kv/namespaces", &json!({ "title": "another one" })).0, 200);
@@ -181,8 +200,10 @@ fn whole_life() -> Vec<(Stage, PathBuf, usize, Value)> {
         let _ = fs::remove_dir_all(&before);
         copy(&machine.data, &before);
         machine.start_edge();
+        let first = serial(&machine);
         let printed = go(&machine, &pair, stage, "without a kill");
-        life.push((stage, before, changing(&machine), shape(&machine)));
+        let (calls, events, shape) = (changing(&machine), serial(&machine) - first, shape(&machine));
+        life.push(Lived { stage, before, calls, events, shape });
         if stage != Stage::Gone {
             assert_eq!(count(&printed), life.len().to_string());
         }
@@ -190,37 +211,67 @@ fn whole_life() -> Vec<(Stage, PathBuf, usize, Value)> {
     life
 }
 
-/// Kills the process right before a changing call takes effect, and right after. A run of all tests tries some of the points, and a long
-/// one (`REALGAR_LONG=1`) all of them.
+/// Where a process dies.
+#[derive(Clone, Copy, Debug)]
+enum Point {
+    /// Right before its n-th changing call takes effect.
+    Before(usize),
+    /// Right after that, before the answer comes.
+    After(usize),
+    /// Once the journal has so many events.
+    Journal(u64),
+}
+
+/// Starts the command that leads to a stage, and kills it at `point`.
+fn kill(machine: &Machine, pair: &Pair, stage: Stage, point: Point) {
+    let rule = |skip, fault| json!({ "rules": [{ "path": "/accounts/", "change": true, "skip": skip, "do": fault }] });
+    machine.faults(&match point {
+        Point::Before(nth) => rule(nth, "hold"),
+        Point::After(nth) => rule(nth, "hold_after"),
+        // So that it dies before much follows.
+        Point::Journal(_) => json!({ "delay_ms": 20 }),
+    });
+    let mut killed = command(machine, pair, stage).spawn().unwrap();
+    if let Point::Journal(events) = point {
+        let journal = machine.data.join(STATE).with_file_name(".journal");
+        let lines = || fs::read(&journal).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64;
+        // The end of the run empties the journal.
+        while lines() < events && killed.try_wait().unwrap().is_none() {
+            thread::yield_now();
+        }
+    } else {
+        eventually("a call is held", || machine.calls().iter().any(|call| call.ends_with(" 0")));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    machine.faults(&json!({}));
+}
+
+/// Kills the process right before a changing call takes effect, right after, and after each write of the state. A run of all tests tries
+/// some of the points, and a long one (`REALGAR_LONG=1`) all of them.
 #[test]
 fn law_12_killed_at_any_call_the_next_run_converges() {
     let life = whole_life();
-    let points_of = |(index, (_, _, calls, _)): (usize, &(Stage, PathBuf, usize, Value))| {
-        (0..*calls).flat_map(move |nth| [(index, nth, "hold"), (index, nth, "hold_after")])
+    let points_of = |(index, lived): (usize, &Lived)| {
+        let calls = (0..lived.calls).flat_map(|nth| [Point::Before(nth), Point::After(nth)]);
+        let points: Vec<_> = calls.chain((1..=lived.events).map(Point::Journal)).collect();
+        points.into_iter().map(move |point| (index, point))
     };
-    let mut points: Vec<(usize, usize, &str)> = life.iter().enumerate().flat_map(points_of).collect();
-    println!(
-        "{} points: {:?}",
-        points.len(),
-        life.iter().map(|(stage, _, calls, _)| (stage, calls)).collect::<Vec<_>>()
-    );
+    let mut points: Vec<(usize, Point)> = life.iter().enumerate().flat_map(points_of).collect();
+    let counts: Vec<_> = life.iter().map(|lived| (lived.stage, lived.calls, lived.events)).collect();
+    println!("{} points: {counts:?}", points.len());
     let mut random = Random::new();
     if std::env::var_os("REALGAR_LONG").is_none() {
         points = (0..SAMPLE).map(|_| *random.choose(&points)).collect();
     }
-    for (index, nth, fault) in points {
-        let (stage, before, _, expected) = &life[index];
-        let when = format!("{stage:?}, at call {nth}, {fault}");
+    for (index, point) in points {
+        let Lived { stage, before, shape: expected, .. } = &life[index];
+        let when = format!("{stage:?}, {point:?}");
         let mut machine = Machine::without_edge("kill");
         copy(before, &machine.data);
         machine.start_edge();
         let pair = Pair::new(&machine);
-        machine.faults(&json!({ "rules": [{ "path": "/accounts/", "change": true, "skip": nth, "do": fault }] }));
-        let mut killed = command(&machine, &pair, *stage).spawn().unwrap();
-        eventually("a call is held", || machine.calls().iter().any(|call| call.ends_with(" 0")));
-        killed.kill().unwrap();
-        killed.wait().unwrap();
-        machine.faults(&json!({}));
+        kill(&machine, &pair, *stage, point);
         let printed = go(&machine, &pair, *stage, &when);
         assert_eq!(shape(&machine), *expected, "{when}");
         if *stage != Stage::Gone {
