@@ -104,6 +104,9 @@ pub(crate) struct PlanArguments {
     /// Build quickly instead of small and fast.
     #[arg(long)]
     pub(crate) dev: bool,
+    /// Delete what the stack has besides these Workers and what they bind. Without it, Workers that were not named stay.
+    #[arg(long)]
+    pub(crate) prune: bool,
     #[command(flatten)]
     pub(crate) stack: StackArguments,
     #[command(flatten)]
@@ -125,6 +128,9 @@ pub(crate) struct DeployArguments {
     /// Build quickly instead of small and fast.
     #[arg(long)]
     pub(crate) dev: bool,
+    /// Delete what the stack has besides these Workers and what they bind. Without it, Workers that were not named stay.
+    #[arg(long)]
+    pub(crate) prune: bool,
     #[command(flatten)]
     pub(crate) stack: StackArguments,
     #[command(flatten)]
@@ -140,9 +146,9 @@ pub(crate) struct DeployArguments {
 /// What `realgar destroy` takes.
 #[derive(Debug, Args)]
 pub(crate) struct DestroyArguments {
-    /// A folder of the workspace.
+    /// A folder of the workspace, or the plain Workers that were deployed together.
     #[arg(default_value = ".")]
-    pub(crate) path: PathBuf,
+    pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) stack: StackArguments,
     #[command(flatten)]
@@ -169,9 +175,9 @@ pub(crate) enum StateCommand {
 /// Which state a command is about.
 #[derive(Debug, Args)]
 pub(crate) struct StateArguments {
-    /// A folder of the workspace.
-    #[arg(long, default_value = ".")]
-    pub(crate) path: PathBuf,
+    /// A folder of the workspace, or the plain Workers that were deployed together.
+    #[arg(long = "path", default_value = ".")]
+    pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) stack: StackArguments,
     /// Print JSON.

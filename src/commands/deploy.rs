@@ -2,7 +2,7 @@
 
 use super::Interrupt;
 use crate::{
-    args::{DeployArguments, profile},
+    args::{AllowArguments, DeployArguments, profile},
     error::{CommandError, Outcome},
     output,
     stack::{Place, Target, confirm},
@@ -13,12 +13,17 @@ use std::collections::BTreeMap;
 
 pub(crate) fn run(arguments: &DeployArguments) -> Outcome {
     let interrupt = Interrupt::catch()?;
-    let first = arguments.paths.first().ok_or_else(|| CommandError::usage("name the folder of a Worker"))?;
-    let place = Place::find(first, &arguments.stack)?;
-    let target = Target::new(place, &arguments.stack, &arguments.paths, profile(arguments.dev), &interrupt.cancel)?;
-    let plan = target.plan(&arguments.allow)?;
-    output::show_text(&target.show(&plan));
-    let applied = apply(&target, &plan, "Deploy?", arguments.yes, &interrupt)?;
+    let place = Place::find(&arguments.paths, &arguments.stack)?;
+    let target = Target::new(
+        place,
+        &arguments.stack,
+        &arguments.paths,
+        profile(arguments.dev),
+        arguments.prune,
+        &interrupt.cancel,
+    )?;
+    let mut target = target;
+    let (plan, applied) = plan_and_apply(&mut target, &arguments.allow, "Deploy?", arguments.yes, &interrupt)?;
     let addresses = target.addresses()?;
     if arguments.json {
         let failed: BTreeMap<&Fqn, &str> =
@@ -33,27 +38,41 @@ pub(crate) fn run(arguments: &DeployArguments) -> Outcome {
     }
     if let Some(local) = &target.local {
         output::note(&format!("The local edge goes on; its log is {}", local.data().join("log").display()));
-        output::note("`realgar destroy --local` deletes all this, and ends it");
+        let paths: Vec<String> = arguments.paths.iter().map(|path| path.display().to_string()).collect();
+        let (paths, stage) = (paths.join(" "), target.place.stack.stage());
+        output::note(&format!(
+            "`realgar destroy --local --stage {stage} {paths}` deletes all this, and ends it if it was the last"
+        ));
     }
     Ok(())
 }
 
-/// Does what `plan` says, after asking.
-pub(super) fn apply(
-    target: &Target,
-    plan: &Plan,
+/// Shows a plan, asks, and does what it says. If another run has changed the state meanwhile, there is a new plan.
+pub(super) fn plan_and_apply(
+    target: &mut Target,
+    allow: &AllowArguments,
     question: &str,
     yes: bool,
     interrupt: &Interrupt,
-) -> Result<Applied, CommandError> {
-    if plan.is_empty() {
-        return Ok(Applied::default());
+) -> Result<(Plan, Applied), CommandError> {
+    loop {
+        let plan = target.plan(allow)?;
+        output::show_text(&target.show(&plan));
+        if plan.is_empty() {
+            return Ok((plan, Applied::default()));
+        }
+        if let Some(refusal) = plan.refusal() {
+            return Err(refusal.into());
+        }
+        confirm(question, yes, interrupt)?;
+        match target.apply(&plan, interrupt.flag())? {
+            Some(applied) => return Ok((plan, applied)),
+            None => {
+                output::note("Another run has changed the state, so this is planned anew");
+                target.read_again()?;
+            }
+        }
     }
-    if let Some(refusal) = plan.refusal() {
-        return Err(refusal.into());
-    }
-    confirm(question, yes, interrupt)?;
-    target.apply(plan, interrupt.flag())
 }
 
 /// How a command ends that did what a plan says.
@@ -62,6 +81,7 @@ pub(super) fn conclude(outcome: Applied, interrupt: &Interrupt) -> Outcome {
         return Ok(());
     }
     if interrupt.is_set() && outcome.failed.is_empty() {
+        output::note("Interrupted: the next run goes on from here");
         return Err(CommandError::interrupted());
     }
     Err(failed(outcome))
@@ -77,5 +97,7 @@ fn failed(outcome: Applied) -> CommandError {
     };
     let hints = failed.into_values().flat_map(|failure| failure.hints);
     let command = hints.fold(CommandError::user(text), CommandError::hint);
-    command.hint("run the command again: it does only what is missing")
+    command.hint(
+        "mend what is named above if it is yours to mend, and run the command again: it does only what is missing",
+    )
 }

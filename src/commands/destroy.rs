@@ -2,7 +2,7 @@
 
 use super::{
     Interrupt,
-    deploy::{apply, conclude},
+    deploy::{conclude, plan_and_apply},
 };
 use crate::{
     args::DestroyArguments,
@@ -14,11 +14,11 @@ use realgar_bundle::Profile;
 
 pub(crate) fn run(arguments: &DestroyArguments) -> Outcome {
     let interrupt = Interrupt::catch()?;
-    let place = Place::find(&arguments.path, &arguments.stack)?;
-    let target = Target::new(place, &arguments.stack, &[], Profile::Release, &interrupt.cancel)?;
-    let plan = target.plan(&arguments.allow)?;
-    output::show_text(&target.show(&plan));
-    let applied = apply(&target, &plan, "Destroy?", arguments.yes, &interrupt)?;
+    let place = Place::find(&arguments.paths, &arguments.stack)?;
+    let target = Target::new(place, &arguments.stack, &[], Profile::Release, false, &interrupt.cancel)?;
+    let mut target = target;
+    target.check_known()?;
+    let (_, applied) = plan_and_apply(&mut target, &arguments.allow, "Destroy?", arguments.yes, &interrupt)?;
     conclude(applied, &interrupt)?;
     if let Some(local) = &target.local
         && local.stop_if_empty()

@@ -10,9 +10,9 @@ use crate::{
 
 pub(crate) fn run(arguments: &PlanArguments) -> Outcome {
     let cancel = cancel_on_signal(|| {})?;
-    let first = arguments.paths.first().ok_or_else(|| CommandError::usage("name the folder of a Worker"))?;
-    let place = Place::find(first, &arguments.stack)?;
-    let target = Target::new(place, &arguments.stack, &arguments.paths, profile(arguments.dev), &cancel)?;
+    let place = Place::find(&arguments.paths, &arguments.stack)?;
+    let target =
+        Target::new(place, &arguments.stack, &arguments.paths, profile(arguments.dev), arguments.prune, &cancel)?;
     let plan = target.plan(&arguments.allow)?;
     if arguments.json {
         output::show_json(&plan)?;

@@ -16,7 +16,7 @@ pub(crate) fn run(command: &StateCommand) -> Outcome {
 }
 
 fn read(arguments: &StateArguments) -> Result<(Place, Snapshot), CommandError> {
-    let place = Place::find(&arguments.path, &arguments.stack)?;
+    let place = Place::find(&arguments.paths, &arguments.stack)?;
     let snapshot = place.store.read(&place.stack)?;
     Ok((place, snapshot))
 }

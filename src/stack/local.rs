@@ -35,6 +35,13 @@ impl Local {
     /// Uses the edge whose folder is in `data`. It is started if it does not run.
     pub(crate) fn attach(data: &Path) -> Result<Self, CommandError> {
         let data = Self::folder(data);
+        let failed = |error: std::io::Error| {
+            CommandError::user(format!("cannot make the folder of the local edge, `{}`: {error}", data.display()))
+        };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&data).map_err(failed)?;
+        // Of two commands at once, one starts it, and the other waits until it serves.
+        let starting = File::create(data.join(".starting")).and_then(|file| file.lock().map(|()| file));
+        let _starting = starting.map_err(failed)?;
         match Self::running(&data)? {
             Some(local) => Ok(local),
             None => Self::start(&data),
@@ -55,12 +62,6 @@ impl Local {
 
     fn start(data: &Path) -> Result<Self, CommandError> {
         let failed = |what: &str, error: std::io::Error| CommandError::user(format!("cannot {what}: {error}"));
-        let mut folders = fs::DirBuilder::new();
-        folders
-            .recursive(true)
-            .mode(0o700)
-            .create(data)
-            .map_err(|error| failed("make the folder of the local edge", error))?;
         let log = data.join("log");
         let output = File::create(&log).map_err(|error| failed("write the log of the local edge", error))?;
         let program = env::current_exe().map_err(|error| failed("find this program", error))?;

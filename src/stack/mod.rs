@@ -14,10 +14,10 @@ pub(crate) use local::Local;
 use realgar_bundle::{
     BuildOptions, Builder, Bundle, Cancel, Profile, Statements, Workspace, build, read_plain, workspace,
 };
-use realgar_cloudflare::{Client, Settings, Worker, declare, kinds};
+use realgar_cloudflare::{Client, Settings, WORKER, Worker, declare, kinds};
 use realgar_engine::{
-    Allowed, ApplyOptions, Fence, FileStore, Fqn, Holder, Kinds, Observed, Outcome, Plan, Program, Recording, Snapshot,
-    Stack, Store, StoreError, SystemClock, apply, observe, plan,
+    Allowed, ApplyError, ApplyOptions, Fence, FileStore, Fqn, Holder, Kinds, LEASE_MS, Observed, Outcome, Plan,
+    Program, Recording, Snapshot, Stack, Store, StoreError, SystemClock, apply, observe, plan,
 };
 use realgar_wire::BindingKind;
 use std::{
@@ -36,6 +36,8 @@ use std::{
 /// How many calls run at once. Cloudflare counts the calls of five minutes, not those of a moment, and when it says that there are too
 /// many, all wait.
 const CONCURRENCY: usize = 64;
+/// The folder with the state and with the local edge, if no variable names another one.
+const DATA_FOLDER: &str = ".realgar";
 /// How often a run that waits for another one looks whether that is over.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -52,20 +54,25 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The stack that the arguments name, of the workspace that `path` is in.
-    pub(crate) fn find(path: &Path, arguments: &StackArguments) -> Result<Self, CommandError> {
-        let found = path.canonicalize();
-        let folder = found.map_err(|error| CommandError::user(format!("cannot find `{}`: {error}", path.display())))?;
+    /// The stack that the arguments name, of the workspace that the first of `paths` is in.
+    pub(crate) fn find(paths: &[PathBuf], arguments: &StackArguments) -> Result<Self, CommandError> {
+        let found = |path: &PathBuf| {
+            let failed = |error| CommandError::user(format!("cannot find `{}`: {error}", path.display()));
+            path.canonicalize().map_err(failed)
+        };
+        let all = paths.iter().map(found).collect::<Result<Vec<_>, _>>()?;
+        let folder = all.first().ok_or_else(|| CommandError::usage("name the folder of a Worker"))?.clone();
         let (root, app, workers, statements) =
             match folder.ancestors().find(|folder| folder.join("Cargo.toml").is_file()) {
                 Some(cargo) => {
                     let Workspace { root, app, workers, statements, .. } = workspace(cargo)?;
                     (root, app, workers.into_values().collect(), statements)
                 }
-                // A plain Worker that is in no workspace.
+                // Plain Workers that are in no workspace.
                 None => {
-                    let app = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    (folder.clone(), app, Vec::new(), Statements::default())
+                    let root = common_root(&all);
+                    let app = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    (root, app, Vec::new(), Statements::default())
                 }
             };
         let stack = Stack::new(&app, &stage(arguments)?).map_err(|error| {
@@ -77,6 +84,15 @@ impl Place {
         let folder = if arguments.local { "local-state" } else { "state" };
         let store = FileStore::new(data.join(folder), Arc::new(SystemClock));
         Ok(Self { data, workers, statements, stack, store })
+    }
+
+    /// Whether Workers belong to the stack that were not named, and stay. Of plain Workers in no workspace, the state knows the others.
+    fn has_others(&self, Named { folders, scripts, is_whole }: &Named, snapshot: &Snapshot) -> bool {
+        if *is_whole || !self.workers.is_empty() {
+            return !is_whole && self.workers.iter().any(|worker| !folders.contains(worker));
+        }
+        let is_named = |fqn: &Fqn| scripts.iter().any(|script| script == fqn.as_str());
+        snapshot.rows.values().any(|row| row.kind == WORKER && !is_named(&row.fqn))
     }
 
     /// A program without resources, with the statements that hold in this stage.
@@ -100,9 +116,21 @@ impl Place {
     }
 }
 
+/// What plain Workers belong to that are in no workspace: the next folder that has been deployed from, or else the folder that all of
+/// them are in, or the only one. So the order of the paths does not matter.
+fn common_root(folders: &[PathBuf]) -> PathBuf {
+    let common = folders.iter().fold(folders.first().cloned().unwrap_or_default(), |common, folder| {
+        common.ancestors().find(|own| folder.starts_with(own)).unwrap_or(Path::new("/")).into()
+    });
+    let deployed = common.ancestors().find(|folder| folder.join(DATA_FOLDER).is_dir());
+    deployed.map_or(common.clone(), Path::to_path_buf)
+}
+
 /// The folder with the state and with the local edge of the workspace `root`.
 pub(crate) fn data(root: &Path) -> PathBuf {
-    env::var_os("REALGAR_DATA").filter(|folder| !folder.is_empty()).map_or_else(|| root.join(".realgar"), PathBuf::from)
+    env::var_os("REALGAR_DATA")
+        .filter(|folder| !folder.is_empty())
+        .map_or_else(|| root.join(DATA_FOLDER), PathBuf::from)
 }
 
 /// The stage that the arguments, the environment or the user's name say.
@@ -147,25 +175,37 @@ pub(crate) struct Target {
     kinds: Kinds,
     snapshot: Snapshot,
     fence: Fence,
+    named: Named,
+}
+
+/// The Workers that a command is about.
+struct Named {
+    folders: Vec<PathBuf>,
+    scripts: Vec<String>,
+    /// Whether the stack is to have nothing but these.
+    is_whole: bool,
 }
 
 impl Target {
-    /// Reads the state, and finds out what the Workers in `paths` need. Without `paths`, nothing is needed.
+    /// Reads the state, and finds out what the Workers in `paths` need. Without `paths`, nothing is needed. With `prune`, they are all
+    /// that the stack is to have.
     pub(crate) fn new(
         place: Place,
         arguments: &StackArguments,
         paths: &[PathBuf],
         profile: Profile,
+        prune: bool,
         cancel: &Cancel,
     ) -> Result<Self, CommandError> {
         let folders = folders(paths)?;
         let snapshot = place.store.read(&place.stack)?;
         let mut program = place.program(folders.is_empty())?;
-        // Workers that were not named stay as they are.
-        if !folders.is_empty() && place.workers.iter().any(|worker| !folders.contains(worker)) {
+        let workers = build_all(folders.clone(), profile, arguments.local, cancel)?;
+        let scripts = workers.iter().map(|worker| worker.bundle.manifest.worker.script.clone()).collect();
+        let named = Named { is_whole: prune || folders.is_empty(), folders, scripts };
+        if place.has_others(&named, &snapshot) {
             program = program.partial(&snapshot);
         }
-        let workers = build_all(folders, profile, arguments.local, cancel)?;
         let mut bindings = workers.iter().flat_map(|worker| &worker.bundle.manifest.bindings);
         let has_secrets = bindings.any(|binding| matches!(binding.kind, BindingKind::SecretText {}));
         let key = values::key(&place.data, &place.stack, has_secrets)?;
@@ -179,7 +219,7 @@ impl Target {
         let fence = Fence::new(Arc::new(SystemClock));
         let client = Client::new(settings, fence.clone());
         let kinds = kinds(&client, &place.stack, &files);
-        Ok(Self { place, local, base, program, kinds, snapshot, fence })
+        Ok(Self { place, local, base, program, kinds, snapshot, fence, named })
     }
 
     /// What is to be done.
@@ -200,11 +240,38 @@ impl Target {
         text::plan(plan, &self.kinds, &self.base)
     }
 
-    /// Does what `plan` says.
-    pub(crate) fn apply(&self, plan: &Plan, stop: &AtomicBool) -> Result<Outcome, CommandError> {
+    /// Does what `plan` says. `None` if another run has changed the state since it was made.
+    pub(crate) fn apply(&self, plan: &Plan, stop: &AtomicBool) -> Result<Option<Outcome>, CommandError> {
         let recording = self.begin(stop)?;
         let options = ApplyOptions { concurrency: CONCURRENCY, stop, fence: &self.fence };
-        Ok(apply(plan, &self.kinds, recording, &options, &mut output::show_step)?)
+        match apply(plan, &self.kinds, recording, &options, &mut output::show_step) {
+            Err(ApplyError::Stale) => Ok(None),
+            outcome => Ok(Some(outcome?)),
+        }
+    }
+
+    /// Reads the state again, for another plan.
+    pub(crate) fn read_again(&mut self) -> Result<(), CommandError> {
+        self.snapshot = self.place.store.read(&self.place.stack)?;
+        if self.place.has_others(&self.named, &self.snapshot) {
+            self.program = self.program.clone().partial(&self.snapshot);
+        }
+        Ok(())
+    }
+
+    /// Says what there is, if the stack is one that nobody knows.
+    pub(crate) fn check_known(&self) -> Result<(), CommandError> {
+        if !self.snapshot.rows.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<String> = self.place.store.stacks()?.iter().map(ToString::to_string).collect();
+        let (stack, at) = (&self.place.stack, self.place.data.display());
+        let known = match others.as_slice() {
+            [] => format!("No stack is known in `{at}`"),
+            others => format!("Known in `{at}`: {}", others.join(", ")),
+        };
+        output::note(&format!("Nothing is known of {stack}. {known}"));
+        Ok(())
     }
 
     /// Takes the lease of the stack, and waits for it if another run holds it.
@@ -220,7 +287,11 @@ impl Target {
                         continue;
                     }
                     if waited_for.as_ref() != Some(&lease.holder) {
-                        output::note(&format!("Waiting for another run: {}", lease.holder));
+                        output::note(&format!(
+                            "Waiting for another run: {}; if it no longer goes on, this one takes over within {} s",
+                            lease.holder,
+                            LEASE_MS / 1000
+                        ));
                         waited_for = Some(lease.holder);
                     }
                     if stop.load(Ordering::Relaxed) {

@@ -111,13 +111,27 @@ fn target(binding: &Data) -> String {
     if told.is_empty() { String::new() } else { format!(" {}", told.join(" ")) }
 }
 
+/// A value as JSON, with words for what is not known yet. A text stands for itself.
+fn shown(data: &Data) -> String {
+    let inner = |data: &Data| if data.is_string() { data.to_string() } else { shown(data) };
+    match data {
+        Data::Object(fields) => {
+            if let Some(reference) = fields.get(OUTPUT) {
+                let part = |key: &str| reference[key].as_str().unwrap_or_default();
+                return format!("({} of {}, known after it is made)", part("attribute"), part("of"));
+            }
+            let fields: Vec<String> = fields.iter().map(|(key, own)| format!("\"{key}\":{}", inner(own))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+        Data::Array(items) => format!("[{}]", items.iter().map(inner).collect::<Vec<_>>().join(",")),
+        Data::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 fn value(data: Option<&Data>) -> String {
     let Some(data) = data else { return "(absent)".into() };
-    if let Some(reference) = data.get(OUTPUT) {
-        let part = |key: &str| reference[key].as_str().unwrap_or_default();
-        return format!("({} of {}, known after it is made)", part("attribute"), part("of"));
-    }
-    let text = data.as_str().map_or_else(|| data.to_string(), str::to_string);
+    let text = shown(data);
     if text.chars().count() <= VALUE_MAX {
         return text;
     }

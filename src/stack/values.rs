@@ -1,7 +1,7 @@
 //! The values of secrets and variables, and the key of the fingerprints that stand for secrets in the state.
 
 use super::in_ci;
-use crate::error::CommandError;
+use crate::{error::CommandError, output};
 use argon2::Argon2;
 use realgar_bundle::Bundle;
 use realgar_edge::read_values;
@@ -53,8 +53,10 @@ pub(super) fn key(data: &Path, stack: &Stack, has_secrets: bool) -> Result<Finge
         |what: &str, error: std::io::Error| CommandError::user(format!("cannot {what} `{}`: {error}", path.display()));
     match fs::read(&path) {
         Ok(bytes) => {
-            let unreadable =
-                |_| CommandError::user(format!("`{}` does not have the 32 bytes of a key", path.display()));
+            let unreadable = |_| {
+                CommandError::user(format!("`{}` does not have the 32 bytes of a key", path.display()))
+                    .hint("restore it; without the file a new key is made, and every secret counts as changed once")
+            };
             Ok(FingerprintKey::new(&<[u8; 32]>::try_from(bytes).map_err(unreadable)?))
         }
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed("read", error)),
@@ -72,6 +74,7 @@ pub(super) fn key(data: &Path, stack: &Stack, has_secrets: bool) -> Result<Finge
                 .map_err(|error| failed("make", error))?;
             fs::DirBuilder::new().recursive(true).mode(0o700).create(data).map_err(|error| failed("write", error))?;
             keep(&path, &bytes).map_err(|error| failed("write", error))?;
+            output::note(&format!("A new key, by which secrets are recognised: `{}`", path.display()));
             key(data, stack, has_secrets)
         }
     }

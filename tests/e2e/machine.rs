@@ -224,7 +224,12 @@ impl Web {
 
     /// One with this name, whose files are still to be written.
     pub(crate) fn named(machine: &Machine, name: &str) -> Self {
-        Self(machine.data.join(name))
+        Self::in_folder(&machine.data, name)
+    }
+
+    /// One with this name in `folder`, whose files are still to be written.
+    pub(crate) fn in_folder(folder: &Path, name: &str) -> Self {
+        Self(folder.join(name))
     }
 
     pub(crate) fn set(&self, settings: &str) {

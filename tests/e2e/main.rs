@@ -22,6 +22,7 @@ mod outbound;
 mod phases;
 mod pitfalls;
 mod plain;
+mod plainly;
 mod private;
 mod project;
 mod rpc;

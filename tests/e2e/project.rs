@@ -123,8 +123,9 @@ impl Project {
 
     /// What its `Cargo.toml` says. `statements` stand in `[workspace.metadata.realgar]`.
     fn manifest(name: &str, statements: &str) -> String {
+        let statements = if statements.is_empty() { "]\n".into() } else { format!(".metadata.realgar]\n{statements}") };
         format!(
-            "[workspace.metadata.realgar]\n{statements}\n[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+            "[workspace{statements}\n[package]\nname = \"{name}\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
              [lib]\ncrate-type = [\"cdylib\"]\n\n\
              [dependencies]\nrealgar = {{ path = {:?} }}\njs-sys = \"0.3\"\nserde = {{ version = \"1\", features = [\"derive\"] }}\n",
             Path::new(env!("CARGO_MANIFEST_DIR")).join("framework")

@@ -4,11 +4,11 @@
 use crate::{BuildError, Bundle, Progress, error::io, kind_of, node_tools, process};
 use realgar_wire::{
     Binding, BindingKind, ClassChange, ClassStorage, Consumer, Contracts, History, Hosting, MANIFEST_SCHEMA, Manifest,
-    MigrationStep, Module, Object, WorkerClass,
+    MigrationStep, Module, ModuleKind, Object, WorkerClass,
 };
 use serde::Deserialize;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -38,6 +38,8 @@ struct Wrangler {
     triggers: Triggers,
     #[serde(default)]
     vars: toml::Table,
+    #[serde(default)]
+    secrets: Secrets,
     #[serde(default)]
     migrations: Vec<MigrationStep>,
     #[serde(default)]
@@ -79,6 +81,14 @@ const WITHOUT_EFFECT: [&str; 28] = [
     "workers_dev",
     "streaming_tail_consumers",
 ];
+
+/// The secrets that the Worker needs. Their values are not in the file.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Secrets {
+    #[serde(default)]
+    required: Vec<String>,
+}
 
 #[derive(Default, Deserialize)]
 struct DurableObjects {
@@ -154,6 +164,9 @@ struct Export {
     transferred_to: Option<String>,
     #[serde(rename = "transfer_from")]
     transfer_from: Option<String>,
+    /// All other keys of the entry.
+    #[serde(flatten)]
+    others: toml::Table,
 }
 
 #[derive(PartialEq, Eq, Deserialize)]
@@ -203,6 +216,9 @@ fn classes(config: &Wrangler) -> Result<(Vec<Object>, Vec<ClassChange>), String>
         let wanted = |value: &Option<String>, key: &str| {
             value.clone().ok_or_else(|| format!("`exports.{class}` has no `{key}`, which its state wants"))
         };
+        if let Some(other) = export.others.keys().next() {
+            return Err(format!("`exports.{class}` has `{other}`, which nobody knows"));
+        }
         let storage = || export.storage.ok_or_else(|| format!("`exports.{class}` has no `storage`"));
         let class = class.clone();
         match export.state {
@@ -250,10 +266,18 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
         return Err(bad(format!("`main` names `{}`, which does not exist", main.display())));
     }
     let (objects, class_changes) = classes(&config).map_err(bad)?;
+    let bindings = bindings(path, &config);
+    let mut names = HashSet::new();
+    if let Some(twice) = bindings.iter().find(|binding| !names.insert(&*binding.name)) {
+        return Err(bad(format!("two bindings are called `{}`; give one of them another name", twice.name)));
+    }
     let hosting = hosting(&config.others).map_err(|error| bad(error.to_string()))?;
     let mut modules = Vec::new();
     collect(folder, folder, &mut modules)?;
     modules.sort_by(|a, b| a.name.cmp(&b.name));
+    if config.others.get("find_additional_modules").and_then(toml::Value::as_bool) != Some(true) {
+        modules = named_from(folder, main_module, modules)?;
+    }
     Ok(Bundle {
         folder: folder.into(),
         manifest: Manifest {
@@ -270,7 +294,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
             modules,
             objects,
             entrypoints: Vec::new(),
-            bindings: bindings(path, &config),
+            bindings,
             crons: config.triggers.crons,
             consumers: config.queues.consumers,
             class_changes,
@@ -318,7 +342,9 @@ fn bindings(path: &Path, config: &Wrangler) -> Vec<Binding> {
         toml::Value::String(text) => binding(name, BindingKind::PlainText { default: Some(text.clone()) }),
         other => binding(name, BindingKind::Json { default: Some(json(other).to_string()) }),
     });
-    objects.chain(databases).chain(services).chain(namespaces).chain(buckets).chain(queues).chain(vars).collect()
+    let secrets = config.secrets.required.iter().map(|name| binding(name, BindingKind::SecretText {}));
+    let resources = objects.chain(databases).chain(services).chain(namespaces).chain(buckets).chain(queues);
+    resources.chain(vars).chain(secrets).collect()
 }
 
 /// A value of the configuration as JSON. A date becomes a string.
@@ -378,9 +404,61 @@ fn collect(root: &Path, folder: &Path, modules: &mut Vec<Module>) -> Result<(), 
     Ok(())
 }
 
+/// Those of `all` that the module `main` names, or one that it names in turn: what nobody imports is not part of the Worker. Every text in
+/// quotes that is the name of a module counts, so no import is missed whose name is written out.
+fn named_from(folder: &Path, main: &str, all: Vec<Module>) -> Result<Vec<Module>, BuildError> {
+    let mut open = vec![main.to_string()];
+    let mut named = HashSet::from([main.to_string()]);
+    while let Some(name) = open.pop() {
+        if !all.iter().any(|module| module.name == name && module.kind == ModuleKind::EsModule) {
+            continue;
+        }
+        let path = folder.join(&name);
+        let text = fs::read_to_string(&path).map_err(io("read", &path))?;
+        let quoted = text.match_indices(['"', '\'', '`']).filter_map(|(start, quote)| {
+            let rest = &text[start + 1..];
+            Some(&rest[..rest.find(quote)?])
+        });
+        for target in quoted.filter_map(|specifier| module_name(&name, specifier)) {
+            if all.iter().any(|module| module.name == target) && named.insert(target.clone()) {
+                open.push(target);
+            }
+        }
+    }
+    Ok(all.into_iter().filter(|module| named.contains(&module.name)).collect())
+}
+
+/// The name of the module that `specifier` means in the module `from`. `None` if it leads out of the folder.
+fn module_name(from: &str, specifier: &str) -> Option<String> {
+    let is_relative = specifier.starts_with("./") || specifier.starts_with("../");
+    let mut parts: Vec<&str> = if is_relative { from.split('/').collect() } else { vec![""] };
+    parts.pop();
+    for part in specifier.split('/') {
+        match part {
+            "." | "" => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_is_found_wherever_it_is_named_from() {
+        for (from, specifier, name) in [
+            ("index.js", "./a.js", "a.js"),
+            ("lib/a.js", "./b.js", "lib/b.js"),
+            ("lib/a.js", "../c/d.txt", "c/d.txt"),
+            ("lib/a.js", "e.wasm", "e.wasm"),
+        ] {
+            assert_eq!(module_name(from, specifier).as_deref(), Some(name));
+        }
+        assert_eq!(module_name("index.js", "../a.js"), None);
+    }
 
     fn read(more: &str) -> Wrangler {
         let text = format!("name = \"old\"\nmain = \"index.js\"\ncompatibility_date = \"2026-04-21\"\n{more}");

@@ -311,7 +311,7 @@ impl Client {
             return Err(failed(409, "not sent, because this run no longer holds the lease of its stack".into()));
         }
         let request = self.agent.configure_request(request).timeout_global(Some(longest)).build();
-        self.agent.run(request).map_err(|error| failed(0, error.to_string()))
+        self.agent.run(request).map_err(|error| failed(0, format!("no answer from {base}: {error}")))
     }
 
     /// Waits until calls may be made again.

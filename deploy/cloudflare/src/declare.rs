@@ -52,7 +52,7 @@ pub enum DeclareError {
     /// A class is to move to or from a Worker that does not say so.
     #[error(
         "the Worker `{script}` says that the class `{class}` moves between it and the Worker `{other}`, and `{other}` does not; say \
-         `{word}({class} = \"{script}\")` there"
+         `{word}({class} = \"{script}\")` there (a plain Worker says it in `[exports.{class}]` of its `wrangler.toml`: docs/guide/change.md)"
     )]
     HalfTransfer {
         /// The Worker that says so.
@@ -143,12 +143,19 @@ pub fn declare(program: &mut Program, workers: &[Worker], key: &FingerprintKey) 
             return Err(DeclareError::TwoWorkers(bundle.manifest.worker.script.clone()));
         }
     }
+    let migrated = workers.iter().flat_map(|worker| &worker.bundle.manifest.bindings);
+    let migrated: BTreeSet<&str> = migrated
+        .filter_map(|binding| match &binding.kind {
+            BindingKind::D1 { database, migrations: Some(_) } => Some(database.as_str()),
+            _ => None,
+        })
+        .collect();
     let scripts: BTreeSet<&str> = workers.iter().map(|worker| worker.bundle.manifest.worker.script.as_str()).collect();
     for Worker { bundle, values } in workers {
         let fqn = Fqn::new(&*bundle.manifest.worker.script)?;
         check(&bundle.manifest, &scripts, program)?;
         check_transfers(&bundle.manifest, workers, program)?;
-        Declaring { program, files: &mut files, bundle, values, key, fqn }.worker()?;
+        Declaring { program, files: &mut files, bundle, values, key, migrated: &migrated, fqn }.worker()?;
     }
     Ok(files)
 }
@@ -160,6 +167,8 @@ struct Declaring<'a> {
     bundle: &'a Bundle,
     values: &'a BTreeMap<String, Secret>,
     key: &'a FingerprintKey,
+    /// The databases that somebody has migrations for.
+    migrated: &'a BTreeSet<&'a str>,
     fqn: Fqn,
 }
 
@@ -183,7 +192,8 @@ impl Declaring<'_> {
             settings: manifest.hosting.settings.clone(),
             contracts: manifest.contracts.clone(),
         };
-        self.program.declare(resource(self.fqn.clone(), SCRIPT, &props, None))?;
+        let after = self.migrations_before()?;
+        self.program.declare(Resource { after, ..resource(self.fqn.clone(), SCRIPT, &props, None) })?;
         if !manifest.hosting.without_address {
             self.child("workers.dev", SUBDOMAIN, &Subdomain { script: self.script() })?;
         }
@@ -193,6 +203,17 @@ impl Declaring<'_> {
             self.child("crons", SCHEDULES, &schedules)?;
         }
         manifest.consumers.iter().try_for_each(|consumer| self.consumer(consumer))
+    }
+
+    /// The migrations of the databases that the Worker binds: its code was written for what they make.
+    fn migrations_before(&self) -> Result<BTreeSet<Fqn>, NameError> {
+        let bound = self.bundle.manifest.bindings.iter().filter_map(|binding| match &binding.kind {
+            BindingKind::D1 { database, .. } => {
+                Some(database).filter(|database| self.migrated.contains(database.as_str()))
+            }
+            _ => None,
+        });
+        bound.map(|database| fqn_of(DATABASE, database)?.child("migrations")).collect()
     }
 
     /// The name of the Worker at Cloudflare.

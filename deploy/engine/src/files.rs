@@ -59,6 +59,36 @@ impl FileStore {
     }
 }
 
+impl FileStore {
+    /// The stacks that have a state here.
+    ///
+    /// # Errors
+    /// When the folders cannot be read.
+    pub fn stacks(&self) -> Result<Vec<Stack>, StoreError> {
+        let mut stacks = Vec::new();
+        for app in folders(&self.root)? {
+            for stage in folders(&self.root.join(&app))? {
+                let is_one = self.root.join(&app).join(&stage).join(HEAD).is_file();
+                stacks.extend(Stack::new(&app, &stage).ok().filter(|_| is_one));
+            }
+        }
+        stacks.sort();
+        Ok(stacks)
+    }
+}
+
+/// The names of the folders in `folder`, which need not exist.
+fn folders(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io("read", folder)(error)),
+    };
+    let names = entries.map(|entry| Ok(entry.map_err(io("read", folder))?.file_name().to_string_lossy().into_owned()));
+    let names = names.collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(names.into_iter().filter(|name| folder.join(name).is_dir()).collect())
+}
+
 /// What `.stack.json` has.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -205,9 +205,13 @@ impl Planner<'_> {
         if let Some(own) = self.actions.get_mut(&action.fqn) {
             own.waits.insert(first.clone());
             if !deleted {
-                let reason = if givers.is_empty() { Reason::Mutual(names) } else { Reason::TakesOver(givers) };
+                let reason = if givers.is_empty() { Reason::Mutual(names) } else { Reason::TakesOver(givers.clone()) };
                 (own.verb, own.reason, own.found) = (Verb::Update, reason, None);
             }
+        }
+        // Until the taker is whole, nobody answers for what moves to it.
+        for giver in &givers {
+            self.actions.get_mut(giver).into_iter().for_each(Action::breaks_others);
         }
         for other in partners.iter().filter(|other| **other != action.fqn) {
             let steps = [self.actions.get_mut(other), self.first.get_mut(other)];

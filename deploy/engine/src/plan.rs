@@ -83,6 +83,8 @@ pub enum Reason {
     Adopted,
     /// The program no longer has it.
     Undeclared,
+    /// Nothing is to be left.
+    Destroyed,
     /// The program no longer has it, and it is to stay.
     Retained,
     /// It belongs to a part of the program that was left out.
@@ -111,9 +113,10 @@ impl fmt::Display for Reason {
             Self::Fixed(path) => write!(f, "`{path}` cannot be changed in place"),
             Self::Drifted => f.write_str("somebody else changed it"),
             Self::Vanished => f.write_str("somebody else deleted it"),
-            Self::Interrupted => f.write_str("the last run was cut off"),
+            Self::Interrupted => f.write_str("a run began it, and has not finished it"),
             Self::Lost => f.write_str("it exists with our mark, and the state does not know it"),
             Self::Adopted => f.write_str("it exists, and `--adopt` takes it over"),
+            Self::Destroyed => f.write_str("nothing is to be left"),
             Self::Undeclared => f.write_str("no longer in the program"),
             Self::Elsewhere => f.write_str("belongs to Workers that were not named; it stays as it is"),
             Self::UnknownKind => f.write_str("of a kind that this version does not know; it is left alone"),
@@ -701,6 +704,7 @@ impl Planner<'_> {
             _ if kind.is_none() => (Verb::Keep, Reason::UnknownKind),
             (true, _) => (Verb::Forget, Reason::Vanished),
             (false, true) => (Verb::Forget, Reason::Retained),
+            (false, false) if self.program.resources().is_empty() => (Verb::Delete, Reason::Destroyed),
             (false, false) => (Verb::Delete, Reason::Undeclared),
         };
         Action {

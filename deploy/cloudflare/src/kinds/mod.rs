@@ -28,7 +28,8 @@ pub(crate) use consumer::{CONSUMER, Consumer};
 pub(crate) use migrations::{MIGRATIONS, Migrations};
 pub(crate) use named::{BUCKET, DATABASE, NAMESPACE, QUEUE};
 pub(crate) use schedules::{SCHEDULES, Schedules};
-pub(crate) use script::{FINGERPRINT, Module, SCRIPT, ScriptProps, digest};
+pub use script::SCRIPT;
+pub(crate) use script::{FINGERPRINT, Module, ScriptProps, digest};
 pub(crate) use subdomain::{SUBDOMAIN, Subdomain};
 
 /// What goes up with resources, and is in no properties: files and secrets.

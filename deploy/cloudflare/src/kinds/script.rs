@@ -21,7 +21,8 @@ use std::{
     fs,
 };
 
-pub(crate) const SCRIPT: &str = "worker";
+/// The name of the kind of Workers.
+pub const SCRIPT: &str = "worker";
 /// The state of a class that another Worker is about to give away to this one.
 const EXPECTING: &str = "expecting-transfer";
 /// What a binding of a secret has in the place of its value.
@@ -431,7 +432,7 @@ impl Kind for Scripts {
         Some(format!(
             "the Worker no longer hosts the class `{gone}`, and does not say what became of it; a class name is the home of its \
              objects' data, so say in `#[worker(..)]`: `renamed({gone} = NewName)`, `transferred_to({gone} = \"script\")`, or \
-             `deleted({gone})`, which deletes that data"
+             `deleted({gone})`, which deletes that data (a plain Worker says it in `[exports.{gone}]` of its `wrangler.toml`, with a `state`)"
         ))
     }
 
