@@ -94,4 +94,14 @@ impl ::realgar::LiveObject for Counter {
             storage: ::realgar::__private::core::default::Default::default(),
         }
     }
+    fn describe_awaited() -> ::realgar::__private::wire::Awaited {
+        use ::realgar::__private::{
+            EventAbsent as _, EventPresent as _, MessageFormAbsent as _,
+            MessageFormPresent as _,
+        };
+        ::realgar::__private::wire::Awaited {
+            payload: (&::realgar::__private::Probe::<Self>::NEW).describe_payload(),
+            message: (&::realgar::__private::Probe::<Self>::NEW).describe_message_form(),
+        }
+    }
 }
