@@ -14,10 +14,10 @@ pub(crate) use local::Local;
 use realgar_bundle::{
     BuildOptions, Builder, Bundle, Cancel, Profile, Statements, Workspace, build, read_plain, workspace,
 };
-use realgar_cloudflare::{Client, Settings, WORKER, Worker, declare, kinds};
+use realgar_cloudflare::{Client, Settings, Worker, declare, is_plain_worker, kinds};
 use realgar_engine::{
     Allowed, ApplyError, ApplyOptions, Fence, FileStore, Fqn, Holder, Kinds, LEASE_MS, Observed, Outcome, Plan,
-    Program, Recording, Snapshot, Stack, Store, StoreError, SystemClock, apply, observe, plan,
+    Program, Recording, Row, Snapshot, Stack, Store, StoreError, SystemClock, apply, observe, plan,
 };
 use realgar_wire::BindingKind;
 use std::{
@@ -38,6 +38,9 @@ use std::{
 const CONCURRENCY: usize = 64;
 /// The folder with the state and with the local edge, if no variable names another one.
 const DATA_FOLDER: &str = ".realgar";
+/// The folders in it for the states of stacks at Cloudflare and on the local edge.
+const STATE_FOLDER: &str = "state";
+const LOCAL_STATE_FOLDER: &str = "local-state";
 /// How often a run that waits for another one looks whether that is over.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -70,7 +73,7 @@ impl Place {
                 }
                 // Plain Workers that are in no workspace.
                 None => {
-                    let root = common_root(&all);
+                    let root = common_root(&all)?;
                     let app = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
                     (root, app, Vec::new(), Statements::default())
                 }
@@ -81,18 +84,18 @@ impl Place {
         })?;
         // The local edge and Cloudflare have nothing in common, so neither do their states.
         let data = data(&root);
-        let folder = if arguments.local { "local-state" } else { "state" };
+        let folder = if arguments.local { LOCAL_STATE_FOLDER } else { STATE_FOLDER };
         let store = FileStore::new(data.join(folder), Arc::new(SystemClock));
         Ok(Self { data, workers, statements, stack, store })
     }
 
-    /// Whether Workers belong to the stack that were not named, and stay. Of plain Workers in no workspace, the state knows the others.
+    /// Whether Workers belong to the stack that were not named, and stay. Plain Workers are in no workspace, so only the state knows
+    /// them.
     fn has_others(&self, Named { folders, scripts, is_whole }: &Named, snapshot: &Snapshot) -> bool {
-        if *is_whole || !self.workers.is_empty() {
-            return !is_whole && self.workers.iter().any(|worker| !folders.contains(worker));
-        }
         let is_named = |fqn: &Fqn| scripts.iter().any(|script| script == fqn.as_str());
-        snapshot.rows.values().any(|row| row.kind == WORKER && !is_named(&row.fqn))
+        let is_plain = |row: &Row| is_plain_worker(row) && !is_named(&row.fqn);
+        let others = self.workers.iter().any(|worker| !folders.contains(worker));
+        !is_whole && (others || snapshot.rows.values().any(is_plain))
     }
 
     /// A program without resources, with the statements that hold in this stage.
@@ -118,12 +121,38 @@ impl Place {
 
 /// What plain Workers belong to that are in no workspace: the next folder that has been deployed from, or else the folder that all of
 /// them are in, or the only one. So the order of the paths does not matter.
-fn common_root(folders: &[PathBuf]) -> PathBuf {
-    let common = folders.iter().fold(folders.first().cloned().unwrap_or_default(), |common, folder| {
+fn common_root(folders: &[PathBuf]) -> Result<PathBuf, CommandError> {
+    let common: PathBuf = folders.iter().fold(folders.first().cloned().unwrap_or_default(), |common, folder| {
         common.ancestors().find(|own| folder.starts_with(own)).unwrap_or(Path::new("/")).into()
     });
-    let deployed = common.ancestors().find(|folder| folder.join(DATA_FOLDER).is_dir());
-    deployed.map_or(common.clone(), Path::to_path_buf)
+    let mut root = None;
+    for folder in common.ancestors() {
+        if root.is_none() && has_stack(folder)? {
+            root = Some(folder.to_path_buf());
+        }
+    }
+    let root = root.unwrap_or(common);
+    for folder in folders.iter().filter(|folder| **folder != root) {
+        if has_stack(folder)? {
+            output::note(&format!(
+                "`{}` has been deployed as an app of its own, which stays; `realgar destroy` with its folder alone deletes it",
+                folder.display()
+            ));
+        }
+    }
+    Ok(root)
+}
+
+/// Whether a stack has been deployed from `folder`.
+fn has_stack(folder: &Path) -> Result<bool, CommandError> {
+    let app = folder.file_name().unwrap_or_default().to_string_lossy();
+    for kind in [STATE_FOLDER, LOCAL_STATE_FOLDER] {
+        let stacks = FileStore::new(data(folder).join(kind), Arc::new(SystemClock)).stacks()?;
+        if stacks.iter().any(|stack| stack.app() == app) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The folder with the state and with the local edge of the workspace `root`.
@@ -266,9 +295,10 @@ impl Target {
         }
         let others: Vec<String> = self.place.store.stacks()?.iter().map(ToString::to_string).collect();
         let (stack, at) = (&self.place.stack, self.place.data.display());
+        let others: Vec<String> = others.into_iter().filter(|other| *other != stack.to_string()).collect();
         let known = match others.as_slice() {
-            [] => format!("No stack is known in `{at}`"),
-            others => format!("Known in `{at}`: {}", others.join(", ")),
+            [] => format!("No other stack is known in `{at}`"),
+            others => format!("Others in `{at}`: {}", others.join(", ")),
         };
         output::note(&format!("Nothing is known of {stack}. {known}"));
         Ok(())
@@ -307,7 +337,7 @@ impl Target {
     /// The addresses of the Workers, by name.
     pub(crate) fn addresses(&self) -> Result<BTreeMap<String, String>, CommandError> {
         let snapshot = self.place.store.read(&self.place.stack)?;
-        let address = |row: &realgar_engine::Row| {
+        let address = |row: &Row| {
             let url = row.attributes["url"].as_str()?;
             Some((row.parent.as_ref()?.to_string(), url.to_string()))
         };

@@ -126,3 +126,75 @@ fn a_stage_that_never_had_the_class_elsewhere_begins_with_an_empty_one() {
     assert!(verbs(&rooms.machine.plan(&rooms.both())).is_empty());
     rooms.machine.destroy(rooms.from.0.path());
 }
+
+/// Statements of several releases stay until every stage has followed: a class that came, and another one that went on.
+#[test]
+fn a_new_stage_takes_the_statements_of_all_releases_at_once() {
+    let machine = Machine::new("transfer-chain");
+    let webs = ["a", "b", "c"].map(|name| Web::named(&machine, name));
+    let live = |class: &str| format!("[exports.{class}]\ntype = \"durable-object\"\nstorage = \"sqlite\"\n");
+    let taken = |class: &str, from: &str| {
+        format!("{}state = \"expecting-transfer\"\ntransfer_from = \"{from}\"\n", live(class))
+    };
+    let given = |class: &str, to: &str| {
+        format!("[exports.{class}]\ntype = \"durable-object\"\nstate = \"transferred\"\ntransferred_to = \"{to}\"\n")
+    };
+    let write = |web: &Web, exports: &str, classes: &[&str]| {
+        web.set(exports);
+        let class = |class: &&str| format!("export class {class} extends DurableObject {{}}\n");
+        let classes: String = classes.iter().map(class).collect();
+        let import = "import { DurableObject } from \"cloudflare:workers\";\n";
+        web.write("index.js", &format!("{import}{classes}export default {{ fetch: () => new Response(\"\") }};"));
+    };
+    let all = webs.each_ref().map(Web::path);
+    let follow = || {
+        write(&webs[0], &given("C", "b"), &[]);
+        write(&webs[1], &format!("{}{}", taken("C", "a"), given("E", "c")), &["C"]);
+        write(&webs[2], &taken("E", "b"), &["E"]);
+    };
+    // A stage that follows both at once, and one that begins with them.
+    write(&webs[0], &live("C"), &["C"]);
+    write(&webs[1], &live("E"), &["E"]);
+    write(&webs[2], "", &[]);
+    machine.deploy(&all, &[]).expect(0);
+    let ids = || -> Vec<String> {
+        let tables = machine.tables();
+        let classes =
+            tables["scripts"].as_object().unwrap().values().flat_map(|row| row["classes"].as_object().unwrap());
+        let mut ids: Vec<String> = classes.map(|(class, own)| format!("{class} {}", own["id"])).collect();
+        ids.sort();
+        ids
+    };
+    let before = ids();
+    follow();
+    machine.deploy(&all, &[]).expect(0);
+    assert_eq!(ids(), before, "the same namespaces");
+    assert!(verbs(&machine.plan(&all)).is_empty());
+    machine.deploy(&all, &["--stage", "fresh"]).expect(0);
+    assert_eq!(ids().len(), 4);
+}
+
+/// After a run that was cut off, the old version is deployed again: what the taker only expected is no class that it had.
+#[test]
+fn a_move_that_was_given_up_leaves_no_class_to_be_deleted() {
+    let rooms = Rooms::new("transfer-given-up");
+    let Rooms { machine, from, to, .. } = &rooms;
+    machine.deploy(&[from.0.path()], &[]).expect(0);
+    rooms.move_room();
+    machine.faults(&serde_json::json!({ "rules": [
+        { "method": "PUT", "path": "/workers/scripts/", "skip": 1, "do": "refuse", "status": 400, "code": 10021 },
+    ] }));
+    machine.deploy(&rooms.both(), &[]).expect(1);
+    machine.faults(&serde_json::json!({}));
+    from.write(None, LIVE);
+    to.write(Some("from"), "");
+    let deployed = machine.deploy(&rooms.both(), &[]).expect(0);
+    assert_eq!(
+        (request("GET", &deployed.url("from")).1, request("GET", &deployed.url("to")).1),
+        ("1".into(), "2".into())
+    );
+    // And it may be begun again.
+    rooms.move_room();
+    machine.deploy(&rooms.both(), &[]).expect(0);
+    assert_eq!(request("GET", &deployed.url("to")).1, "3");
+}

@@ -7,6 +7,7 @@ use realgar_wire::{
     MigrationStep, Module, ModuleKind, Object, WorkerClass,
 };
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
@@ -194,8 +195,20 @@ fn hosting(others: &toml::Table) -> Result<Hosting, serde_json::Error> {
     let settings = ["limits", "logpush", "observability", "placement"].into_iter();
     let settings = settings.filter_map(|key| Some((key.to_string(), others.get(key)?)));
     let left_out = ["preview_urls", "route", "routes", "streaming_tail_consumers", "tail_consumers"];
+    let mut settings: Map<_, _> = settings
+        .map(|(key, value)| Ok((key, serde_json::to_value(value)?)))
+        .collect::<Result<_, serde_json::Error>>()?;
+    // Cloudflare's API has no word for its absence, and another one for a place that is named.
+    if let Some(placement) = settings.get_mut("placement").and_then(Value::as_object_mut) {
+        let is_named = ["region", "host", "hostname"].iter().any(|key| placement.contains_key(*key));
+        match placement.get("mode").and_then(Value::as_str) {
+            Some("off") => drop(settings.remove("placement")),
+            None => drop(placement.insert("mode".into(), if is_named { "targeted" } else { "smart" }.into())),
+            Some(_) => {}
+        }
+    }
     Ok(Hosting {
-        settings: settings.map(|(key, value)| Ok((key, serde_json::to_value(value)?))).collect::<Result<_, _>>()?,
+        settings,
         without_address: others.get("workers_dev").and_then(toml::Value::as_bool) == Some(false),
         others: left_out.into_iter().filter(set).map(Into::into).collect(),
     })
@@ -348,7 +361,7 @@ fn bindings(path: &Path, config: &Wrangler) -> Vec<Binding> {
 }
 
 /// A value of the configuration as JSON. A date becomes a string.
-fn json(value: &toml::Value) -> serde_json::Value {
+fn json(value: &toml::Value) -> Value {
     match value {
         toml::Value::String(text) => text.clone().into(),
         toml::Value::Integer(number) => (*number).into(),
@@ -357,7 +370,7 @@ fn json(value: &toml::Value) -> serde_json::Value {
         toml::Value::Datetime(time) => time.to_string().into(),
         toml::Value::Array(items) => items.iter().map(json).collect(),
         toml::Value::Table(entries) => {
-            entries.iter().map(|(key, value)| (key.clone(), json(value))).collect::<serde_json::Map<_, _>>().into()
+            entries.iter().map(|(key, value)| (key.clone(), json(value))).collect::<Map<_, _>>().into()
         }
     }
 }
@@ -419,9 +432,21 @@ fn named_from(folder: &Path, main: &str, all: Vec<Module>) -> Result<Vec<Module>
             let rest = &text[start + 1..];
             Some(&rest[..rest.find(quote)?])
         });
-        for target in quoted.filter_map(|specifier| module_name(&name, specifier)) {
-            if all.iter().any(|module| module.name == target) && named.insert(target.clone()) {
-                open.push(target);
+        for specifier in quoted {
+            // A name that is put together when it is used may be any that begins and ends so.
+            let (start, end) = match (specifier.split_once("${"), specifier.rsplit_once('}')) {
+                (Some((start, _)), Some((_, end))) if start.starts_with('.') => (start, Some(end)),
+                _ => (specifier, None),
+            };
+            let Some(target) = module_name(&name, start) else { continue };
+            let is_it = |own: &str| match end {
+                None => own == target,
+                Some(end) => own.starts_with(&target) && own.ends_with(end),
+            };
+            for module in all.iter().filter(|module| is_it(&module.name)) {
+                if named.insert(module.name.clone()) {
+                    open.push(module.name.clone());
+                }
             }
         }
     }

@@ -117,6 +117,8 @@ pub struct ApiFailure {
     pub message: String,
     /// Whether the call changes something. If it has no answer, nobody knows whether it did.
     pub changes: bool,
+    /// What does not fit, in Cloudflare's words for programs, one for each Durable Object class.
+    pub scenarios: Vec<String>,
 }
 
 impl From<ApiFailure> for Failure {
@@ -221,6 +223,7 @@ impl Client {
                 code: None,
                 message: format!("GET {path}: the answer has no list"),
                 changes: false,
+                scenarios: Vec::new(),
             })?;
             all.extend(entries.iter().cloned());
             let following = result_info.and_then(PageInfo::next).filter(|_| !entries.is_empty());
@@ -291,6 +294,7 @@ impl Client {
             code: None,
             message: format!("{method} {path}: {message}"),
             changes,
+            scenarios: Vec::new(),
         };
         let Settings { base, account, token } = self.settings.as_ref();
         let builder = Request::builder()
@@ -343,7 +347,16 @@ fn read(
     let wanted = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
     let wanted = wanted.map(Duration::from_secs);
     let failed = |code, message: String| {
-        (ApiFailure { status: status.as_u16(), code, message: format!("{method} {path}: {message}"), changes }, wanted)
+        (
+            ApiFailure {
+                status: status.as_u16(),
+                code,
+                message: format!("{method} {path}: {message}"),
+                changes,
+                scenarios: Vec::new(),
+            },
+            wanted,
+        )
     };
     let text = answer.body_mut().read_to_string();
     let text = text.map_err(|error| {
@@ -365,9 +378,11 @@ fn read(
         None => Err(failed(None, format!("status {status}"))),
         Some(first) => {
             let details = first.meta.as_ref().and_then(|meta| meta["details"].as_array()).into_iter().flatten();
-            let details = details.filter_map(|detail| detail["message"].as_str());
-            let texts: Vec<&str> = envelope.errors.iter().map(|error| error.message.as_str()).chain(details).collect();
-            Err(failed(Some(first.code), format!("{} (code {})", texts.join("; "), first.code)))
+            let text = |key: &'static str| details.clone().filter_map(move |detail| detail[key].as_str());
+            let texts = envelope.errors.iter().map(|error| error.message.as_str()).chain(text("message"));
+            let message = format!("{} (code {})", texts.collect::<Vec<_>>().join("; "), first.code);
+            let (failure, wanted) = failed(Some(first.code), message);
+            Err((ApiFailure { scenarios: text("scenario").map(Into::into).collect(), ..failure }, wanted))
         }
     }
 }

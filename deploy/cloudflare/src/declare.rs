@@ -208,12 +208,18 @@ impl Declaring<'_> {
     /// The migrations of the databases that the Worker binds: its code was written for what they make.
     fn migrations_before(&self) -> Result<BTreeSet<Fqn>, NameError> {
         let bound = self.bundle.manifest.bindings.iter().filter_map(|binding| match &binding.kind {
-            BindingKind::D1 { database, .. } => {
-                Some(database).filter(|database| self.migrated.contains(database.as_str()))
-            }
+            BindingKind::D1 { database, .. } => Some(database),
             _ => None,
         });
-        bound.map(|database| fqn_of(DATABASE, database)?.child("migrations")).collect()
+        let mut before = BTreeSet::new();
+        for database in bound {
+            let migrations = fqn_of(DATABASE, database)?.child("migrations")?;
+            // Somebody who was not named may have them.
+            if self.migrated.contains(database.as_str()) || self.program.has_elsewhere(&migrations) {
+                before.insert(migrations);
+            }
+        }
+        Ok(before)
     }
 
     /// The name of the Worker at Cloudflare.

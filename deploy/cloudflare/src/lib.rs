@@ -13,4 +13,4 @@ mod kinds;
 pub use client::{ApiFailure, Client, CredentialsError, Settings, Token};
 pub use codes::remedies;
 pub use declare::{DeclareError, Worker, declare};
-pub use kinds::{Files, SCRIPT as WORKER, kinds};
+pub use kinds::{Files, is_plain_worker, kinds};

@@ -4,12 +4,12 @@
 //! call fails leaves the rest alone, but for what waits for it.
 
 use crate::{
-    Action, AnyKind, Data, DataError, Event, Failure, FailureKind, Fence, Found, Fqn, Intent, Kinds, Origin, Plan,
-    Reason, Recorded, Recording, Reference, Replaced, Row, Snapshot, StepId, StoreError, Verb, Wanted,
+    Action, AnyKind, Data, DataError, Event, Failure, FailureKind, Fence, Found, Fqn, Intent, Kinds, Move, Origin,
+    Plan, Reason, Recorded, Recording, Reference, Replaced, Row, Snapshot, StepId, StoreError, Verb, Wanted,
     call::{self, Call},
     data,
     graph::Graph,
-    moves, plan,
+    plan,
     store::RENEWAL,
 };
 use sha2::{Digest, Sha256};
@@ -137,23 +137,11 @@ pub fn apply(
 /// Gives rows the names that their resources have in the program now.
 fn follow(plan: &Plan, recording: &mut dyn Recording) -> Result<(), StoreError> {
     let renamed = |fqn: &Fqn| plan.moves.iter().find(|own| own.from == *fqn).map(|own| own.to.clone());
-    let rows: Vec<Row> = recording.snapshot().rows.values().cloned().collect();
-    // What refers to them goes first: as long as a row has its old name, the next run knows that it moves.
-    for row in rows {
-        let before = (row.needs.clone(), row.parent.clone());
-        let Row { fqn, needs, parent, policy, .. } = moves::with_new_names(row, renamed);
-        if (&needs, &parent) != (&before.0, &before.1) {
-            recording.append(&Event::Noted { fqn, needs, parent, policy })?;
-        }
-    }
     for own in &plan.moves {
-        let rows = &recording.snapshot().rows;
-        let Some(row) = rows.get(&own.from).cloned() else { continue };
-        if !rows.contains_key(&own.to) {
-            let row = Box::new(own.of(row, renamed));
-            recording.append(&Event::Moved { fqn: own.to.clone(), row })?;
+        if let Some(row) = recording.snapshot().rows.get(&own.from).cloned() {
+            let Move { from, to } = own.clone();
+            recording.append(&Event::Moved { fqn: to, from, row: Box::new(own.of(row, renamed)) })?;
         }
-        recording.append(&Event::Gone { fqn: own.from.clone() })?;
     }
     Ok(())
 }
@@ -252,7 +240,10 @@ impl<'a> Run<'a> {
         answers: mpsc::Sender<Answer<'a>>,
     ) {
         let kind = self.kinds.get(&action.kind);
-        let fresh = self.made.contains(&action.fqn) || action.needs.iter().any(|need| self.made.contains(need));
+        // What was just given away may not be seen yet where it is now.
+        let takes_over = matches!(action.reason, Reason::TakesOver(_));
+        let made = |fqn: &Fqn| self.made.contains(fqn);
+        let fresh = takes_over || made(&action.fqn) || action.needs.iter().any(made);
         scope.spawn(move || {
             let make = |kind: &dyn AnyKind| {
                 // A call that panics must not leave the run waiting for its answer.
@@ -342,6 +333,7 @@ impl<'a> Run<'a> {
             generation: action.generation,
             replaces,
             name: action.name.clone(),
+            named: action.named.clone(),
             origin: action.origin,
             desired: props.clone(),
             needs: action.needs.clone(),

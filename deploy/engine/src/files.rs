@@ -5,7 +5,8 @@
 //! top. The number in `.stack.json` says which events are in the rows, so nothing is put on top twice.
 
 use crate::{
-    Clock, Event, Fqn, Holder, Lease, ROW_SCHEMA, Recording, Row, Snapshot, Stack, Store, StoreError, store::LEASE_MS,
+    Clock, Event, Fqn, Holder, Lease, ROW_SCHEMA, Recording, Row, Snapshot, Stack, Store, StoreError, moves,
+    store::LEASE_MS,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
@@ -254,6 +255,9 @@ fn read(folder: &Path) -> Result<Stored, StoreError> {
             row => Row::next(row, &event, number)?,
         };
         rows.extend(row.map(|row| (fqn.clone(), row)));
+        if let Event::Moved { fqn, from, .. } = &event {
+            moves::follow(&mut rows, from, fqn, number);
+        }
         serial = serial.max(number);
     }
     Ok(Stored { snapshot: Snapshot { birth, serial, rows }, files })

@@ -3,9 +3,12 @@
 //! A resource that moves stays what it is: only the state says another name, so no call is made. It keeps its name at Cloudflare, which
 //! goes on being made from the name that it had first.
 
-use crate::{Fqn, PlanError, Program, Row, Snapshot};
+use crate::{Fqn, Pending, PlanError, Program, Row, Snapshot};
 use serde::Serialize;
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 /// A row that gets another name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,9 +29,23 @@ impl Move {
 }
 
 /// The row, with the new names of those that it is made from, and belongs to.
-pub(crate) fn with_new_names(row: Row, renamed: impl Fn(&Fqn) -> Option<Fqn>) -> Row {
+fn with_new_names(row: Row, renamed: impl Fn(&Fqn) -> Option<Fqn>) -> Row {
     let now = |fqn: Fqn| renamed(&fqn).unwrap_or(fqn);
-    Row { needs: row.needs.into_iter().map(now).collect(), parent: row.parent.map(now), ..row }
+    let all = |needs: BTreeSet<Fqn>| needs.into_iter().map(now).collect();
+    let pending = row.pending.into_iter().map(|own| Pending { needs: all(own.needs), ..own });
+    Row { pending: pending.collect(), needs: all(row.needs), parent: row.parent.map(now), ..row }
+}
+
+/// Takes the row `from` away, whose resource is called `to` as of the event `serial`, and lets the rows that refer to it follow. Rows that
+/// have later events already have followed.
+pub(crate) fn follow(rows: &mut BTreeMap<Fqn, Row>, from: &Fqn, to: &Fqn, serial: u64) {
+    if rows.get(from).is_some_and(|row| row.serial < serial) {
+        rows.remove(from);
+    }
+    let refers = |row: &Row| row.all_needs().contains(from) || row.parent.as_ref() == Some(from);
+    for row in rows.values_mut().filter(|row| row.serial < serial && refers(row)) {
+        *row = Row { serial, ..with_new_names(row.clone(), |fqn| (fqn == from).then(|| to.clone())) };
+    }
 }
 
 impl Program {
@@ -77,8 +94,6 @@ impl Program {
                 )));
             }
             match next.rows.get(&own.to) {
-                // A run that was cut off has begun to move it.
-                Some(other) if other.instance == row.instance => {}
                 Some(_) => {
                     return Err(refused(format!(
                         "it exists, and so does `{}`, which `moved` says that it was; take the statement out",

@@ -58,7 +58,9 @@ impl Planner<'_> {
         for taker in self.actions.values().filter(|action| !matches!(action.verb, Verb::Keep | Verb::Delete)) {
             for giver in taker.needs.iter().filter(|giver| self.hands_over(giver, taker)) {
                 if !self.program.resources().contains_key(giver) {
-                    let reason = format!("it takes over what `{giver}` has, which was not named; deploy both together");
+                    let reason = format!(
+                        "it takes over what `{giver}` has, which was not named or has left the program; deploy both together"
+                    );
                     return Err(PlanError::Refused { fqn: taker.fqn.clone(), reason });
                 }
                 edges.push((taker.id(), StepId::of(giver)));
@@ -170,17 +172,11 @@ impl Planner<'_> {
     fn split(&mut self, cycle: &[StepId]) -> bool {
         let mut members: Vec<&Fqn> = cycle.iter().map(|id| &id.fqn).collect();
         members.sort();
-        let chosen = members.iter().find_map(|fqn| {
-            let action = self.actions.get(*fqn).filter(|_| !self.first.contains_key(*fqn))?;
-            let others: BTreeMap<Fqn, Name> = action
-                .needs
-                .iter()
-                .filter(|other| self.waits_for(other, fqn) && self.waits_for(fqn, other))
-                .filter_map(|other| Some((other.clone(), self.actions.get(other)?.name.clone())))
-                .collect();
-            let props = self.kinds.get(&action.kind)?.without(&action.props, &others)?;
-            Some((action.clone(), props, others))
-        });
+        // All that it is made from and that are made from it; if it cannot be without those, then only those of this cycle.
+        let all = |fqn: &Fqn, other: &Fqn| self.waits_for(other, fqn) && self.waits_for(fqn, other);
+        let own = |_: &Fqn, other: &Fqn| members.contains(&other);
+        let chosen = members.iter().find_map(|fqn| self.without(fqn, all));
+        let chosen = chosen.or_else(|| members.iter().find_map(|fqn| self.without(fqn, own)));
         let Some((action, props, others)) = chosen else { return false };
         let id = action.id();
         let mutual = |other: &&Fqn| self.waits_for(other, &action.fqn) && self.waits_for(&action.fqn, other);
@@ -201,6 +197,9 @@ impl Planner<'_> {
             waits: waits.collect(),
             ..action.clone()
         };
+        let still = before.waits.iter().filter(|wait| self.strict.contains(&(id.clone(), (*wait).clone())));
+        let still: Vec<_> = still.map(|wait| (first.clone(), wait.clone())).collect();
+        self.strict.extend(still);
         self.first.insert(action.fqn.clone(), before);
         if let Some(own) = self.actions.get_mut(&action.fqn) {
             own.waits.insert(first.clone());
@@ -222,6 +221,22 @@ impl Planner<'_> {
             }
         }
         true
+    }
+
+    /// The action of `fqn`, with its properties without those that it is made from and that `is_other` picks.
+    fn without(&self, fqn: &Fqn, is_other: impl Fn(&Fqn, &Fqn) -> bool) -> Option<(Action, Data, BTreeMap<Fqn, Name>)> {
+        let action = self.actions.get(fqn).filter(|_| !self.first.contains_key(fqn))?;
+        let others: BTreeMap<Fqn, Name> = action
+            .needs
+            .iter()
+            .filter(|other| is_other(fqn, other))
+            .filter_map(|other| Some((other.clone(), self.actions.get(other)?.name.clone())))
+            .collect();
+        if others.is_empty() {
+            return None;
+        }
+        let props = self.kinds.get(&action.kind)?.without(&action.props, &others)?;
+        Some((action.clone(), props, others))
     }
 
     /// Whether the actions of `fqn` wait for those of `other`, directly or not.

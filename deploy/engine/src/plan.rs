@@ -115,7 +115,7 @@ impl fmt::Display for Reason {
             Self::Vanished => f.write_str("somebody else deleted it"),
             Self::Interrupted => f.write_str("a run began it, and has not finished it"),
             Self::Lost => f.write_str("it exists with our mark, and the state does not know it"),
-            Self::Adopted => f.write_str("it exists, and `--adopt` takes it over"),
+            Self::Adopted => f.write_str("it exists, and is taken over"),
             Self::Destroyed => f.write_str("nothing is to be left"),
             Self::Undeclared => f.write_str("no longer in the program"),
             Self::Elsewhere => f.write_str("belongs to Workers that were not named; it stays as it is"),
@@ -172,6 +172,9 @@ pub struct Action {
     pub risk: Risk,
     /// Its name at Cloudflare.
     pub name: Name,
+    /// The name in the program that this is made from, if it is another one now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub named: Option<Fqn>,
     /// How often it was replaced by a new one beside it.
     pub generation: u32,
     /// Whether it is known to be as the last call left it.
@@ -508,6 +511,7 @@ impl Planner<'_> {
             reason: choice.reason,
             risk,
             name,
+            named: row.and_then(|row| row.named.clone()),
             generation,
             intact: row.is_some_and(|row| self.is_intact(row)),
             differences: choice.differences,
@@ -536,15 +540,19 @@ impl Planner<'_> {
             return Err(PlanError::Refused { fqn: resource.fqn.clone(), reason });
         }
         // What somebody else has named keeps its name.
-        let theirs = row.filter(|row| row.origin == Origin::Adopted && row.name.pinned);
+        let theirs = row.filter(|row| row.name.pinned);
         Ok(resource.pinned.as_deref().or(imported).or(theirs.map(|row| row.name.text.as_str())))
     }
 
     /// Refuses to make what is to be there already.
     fn check_import(&self, fqn: &Fqn, kind: &dyn AnyKind) -> Result<(), PlanError> {
-        let Some(name) = self.program.imported_name(fqn).filter(|_| self.observed.looked()) else { return Ok(()) };
-        let reason =
-            format!("`imported` says that it is `{name}`, and there is no {} of that name", kind.facts().title);
+        let Some(name) = self.program.imported_name(fqn) else { return Ok(()) };
+        let title = kind.facts().title;
+        let what = match self.observed.looked() {
+            true => format!("there is no {title} of that name"),
+            false => format!("nobody looked whether there is such a {title}"),
+        };
+        let reason = format!("`imported` says that it is `{name}`, and {what}");
         Err(PlanError::Refused { fqn: fqn.clone(), reason })
     }
 
@@ -592,6 +600,7 @@ impl Planner<'_> {
     ) -> Result<Choice, PlanError> {
         let observation = self.observed.get(&row.fqn);
         if matches!(observation, Some(Observation::Absent)) {
+            self.check_import(&row.fqn, kind)?;
             let reason = if row.is_settled() { Reason::Vanished } else { Reason::Interrupted };
             return Ok(Choice::new(Verb::Create, reason));
         }
@@ -715,6 +724,7 @@ impl Planner<'_> {
             reason,
             risk: kind.filter(|_| verb == Verb::Delete).map_or(Risk::None, |kind| deletion_risk(kind, row)),
             name: row.name.clone(),
+            named: row.named.clone(),
             generation: row.generation,
             intact: self.is_intact(row),
             differences: Vec::new(),

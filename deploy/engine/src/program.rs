@@ -147,7 +147,9 @@ impl Program {
     /// Whether `fqn`, which is not declared here, belongs to another part of the program.
     #[must_use]
     pub fn has_elsewhere(&self, fqn: &Fqn) -> bool {
-        self.elsewhere.as_ref().is_some_and(|all| all.contains(fqn))
+        let Some(all) = &self.elsewhere else { return false };
+        let has_moved = || all.iter().any(|own| self.renamed(own).as_ref() == Some(fqn));
+        all.contains(fqn) || !self.moved.is_empty() && has_moved()
     }
 
     /// Says that the resource `to` was called `from`, and so was what belongs to it. A statement means nothing to a state that has
@@ -195,7 +197,8 @@ impl Program {
     /// Checks that the statements are about what the program has, or has no longer.
     fn check_statements(&self) -> Result<(), ProgramError> {
         let has = |fqn: &&Fqn| self.resources.contains_key(*fqn);
-        let missing = |fqn: &&Fqn| !has(fqn) && self.elsewhere.is_none();
+        // One that was moved on is where the next statement says.
+        let missing = |fqn: &&Fqn| !has(fqn) && !self.moved.contains_key(*fqn) && self.elsewhere.is_none();
         let problems = [
             ("moved", self.moved.keys().find(has), "the program still has"),
             ("moved", self.moved.values().find(missing), "the program does not have"),

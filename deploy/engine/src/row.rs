@@ -131,6 +131,9 @@ pub struct Intent {
     pub replaces: bool,
     /// Its name at Cloudflare.
     pub name: Name,
+    /// The name in the program that this is made from, if it is another one now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<Fqn>,
     /// Whether it is made or found.
     pub origin: Origin,
     /// The properties that the call has.
@@ -195,10 +198,12 @@ pub enum Event {
         /// Why.
         message: String,
     },
-    /// A resource has another name in the program than before: the row under the new one. That under the old one goes next.
+    /// A resource has another name in the program than before.
     Moved {
         /// The resource, under its new name.
         fqn: Fqn,
+        /// Its old name, whose row is gone then.
+        from: Fqn,
         /// The row.
         row: Box<Row>,
     },
@@ -329,9 +334,8 @@ impl Row {
     }
 
     fn intended(row: Option<Self>, fqn: &Fqn, intent: &Intent) -> Self {
-        let Intent { kind, instance, generation, replaces, name, origin, desired, needs, parent, policy } =
+        let Intent { kind, instance, generation, replaces, name, named, origin, desired, needs, parent, policy } =
             intent.clone();
-        let named = row.as_ref().and_then(|row| row.named.clone());
         let mut replaced = row.as_ref().map(|row| row.replaced.clone()).unwrap_or_default();
         replaced.extend(row.as_ref().filter(|_| replaces).map(Self::as_replaced));
         let same = row.filter(|row| row.instance == instance);
@@ -413,7 +417,7 @@ impl Row {
     }
 
     /// The properties that it may have: those of the last call that was answered, if there was one, and those of all since then.
-    pub(crate) fn possible_props(&self) -> impl Iterator<Item = &Data> {
+    pub fn possible_props(&self) -> impl Iterator<Item = &Data> {
         let answered = Some(&self.desired).filter(|desired| !desired.is_null());
         answered.into_iter().chain(self.pending.iter().map(|pending| &pending.desired))
     }
@@ -441,6 +445,7 @@ mod tests {
             generation: 0,
             replaces: false,
             name: Name { text: "events".into(), pinned: false },
+            named: None,
             origin: Origin::Created,
             desired,
             needs: BTreeSet::new(),

@@ -3,7 +3,7 @@
 //! A run holds a *lease*, which it renews. Each lease has a token, and a store takes nothing from a run whose lease another one has
 //! taken over: so a process that was stopped for a while and goes on later writes nothing.
 
-use crate::{Event, Fqn, Row, RowError, Stack};
+use crate::{Event, Fqn, Row, RowError, Stack, moves};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -61,6 +61,9 @@ impl Snapshot {
             Some(row) => self.rows.insert(fqn.clone(), row),
             None => self.rows.remove(fqn),
         };
+        if let Event::Moved { fqn, from, .. } = event {
+            moves::follow(&mut self.rows, from, fqn, serial);
+        }
         self.serial = serial;
         Ok(())
     }

@@ -28,8 +28,8 @@ pub(crate) use consumer::{CONSUMER, Consumer};
 pub(crate) use migrations::{MIGRATIONS, Migrations};
 pub(crate) use named::{BUCKET, DATABASE, NAMESPACE, QUEUE};
 pub(crate) use schedules::{SCHEDULES, Schedules};
-pub use script::SCRIPT;
-pub(crate) use script::{FINGERPRINT, Module, ScriptProps, digest};
+pub use script::is_plain_worker;
+pub(crate) use script::{FINGERPRINT, Module, SCRIPT, ScriptProps, digest};
 pub(crate) use subdomain::{SUBDOMAIN, Subdomain};
 
 /// What goes up with resources, and is in no properties: files and secrets.

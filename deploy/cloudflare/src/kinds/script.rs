@@ -7,10 +7,10 @@ use super::{
     form::Form,
     skew,
 };
-use crate::{Client, client::Body};
+use crate::{ApiFailure, Client, client::Body};
 use realgar_engine::{
     Break, Change, Data, Facts, Failure, FailureKind, Found, Fqn, Kind, Name, NameRule, OUTPUT, Output, Recorded,
-    Recovery, Stack, Wanted,
+    Recovery, Row, Stack, Wanted,
 };
 use realgar_wire::{Contracts, ModuleKind, limits::SCRIPT_NAME_LENGTH_MAX};
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,7 @@ use std::{
     fs,
 };
 
-/// The name of the kind of Workers.
-pub const SCRIPT: &str = "worker";
+pub(crate) const SCRIPT: &str = "worker";
 /// The state of a class that another Worker is about to give away to this one.
 const EXPECTING: &str = "expecting-transfer";
 /// What a binding of a secret has in the place of its value.
@@ -64,6 +63,12 @@ impl ScriptProps {
         let is_live = |state: Option<&Value>| state.is_none_or(|state| state == EXPECTING);
         self.exports.iter().filter(move |(_, entry)| is_live(entry.get("state"))).map(|(class, _)| class.as_str())
     }
+}
+
+/// Whether a row is that of a Worker in JavaScript: such a one has no contracts.
+#[must_use]
+pub fn is_plain_worker(row: &Row) -> bool {
+    row.kind == SCRIPT && row.possible_props().all(|props| props["contracts"]["offers"].is_null())
 }
 
 /// A module. Its content is in the bundle.
@@ -123,8 +128,9 @@ impl Scripts {
 
     /// Uploads the script.
     fn upload(&self, fqn: &Fqn, name: &str, there: &There<'_>, props: &ScriptProps) -> Result<Found<Script>, Failure> {
+        self.check_transfers(name, props)?;
         let mut metadata = json!({
-            "main_module": props.main_module, "bindings": self.bindings(there, props), "exports": self.exports(name, props)?,
+            "main_module": props.main_module, "bindings": self.bindings(there, props), "exports": props.exports,
             "compatibility_date": props.compatibility_date, "compatibility_flags": props.compatibility_flags,
             // What stays is said binding by binding.
             "keep_bindings": [], "tags": self.tags(there, fqn),
@@ -141,43 +147,47 @@ impl Scripts {
             let token = assets::upload(&self.client, name, files, self.files.assets(fqn)?)?;
             metadata["assets"] = json!({ "jwt": token, "config": {} });
         }
-        let mut form = Form::new();
-        form.part("metadata", None, "application/json", metadata.to_string().as_bytes());
-        self.add_modules(&mut form, fqn, props)?;
-        let path = format!("/workers/scripts/{name}?excludeScript=true&bindings_inherit=strict");
-        let (kind, body) = form.end();
-        let answer = self.client.change("PUT", &path, &Body::Bytes(kind, body))?;
-        let script = script(name, &answer)?;
+        let answer = match self.put(fqn, name, &metadata, props) {
+            // The class is here already, or no stage before this one had it: then it is a class like others.
+            Err(Put::Api(failure)) if expects_in_vain(&failure) => {
+                metadata["exports"] = json!(without_expectations(&props.exports));
+                self.put(fqn, name, &metadata, props)
+            }
+            answer => answer,
+        };
+        let script = script(name, &answer?)?;
         // The upload took effect, so what fails from here on is no refusal.
         let settings = self.settings(name).map_err(|failure| Failure { kind: FailureKind::Unanswered, ..failure })?;
         let effective = effective(&settings, props, &script);
         Ok(Found::new(script, effective, true))
     }
 
-    /// The classes as they go up. A class that came from another Worker already is not expected any more, nor is one that no stage
-    /// before this one had.
-    fn exports(&self, name: &str, props: &ScriptProps) -> Result<BTreeMap<String, Map<String, Value>>, Failure> {
-        let mut exports = props.exports.clone();
-        let is_expected = |entry: &Map<String, Value>| entry.get("state").is_some_and(|state| state == EXPECTING);
-        if props.transfers.is_empty() && !exports.values().any(is_expected) {
-            return Ok(exports);
+    /// Sends an upload.
+    fn put(&self, fqn: &Fqn, name: &str, metadata: &Value, props: &ScriptProps) -> Result<Value, Put> {
+        let mut form = Form::new();
+        form.part("metadata", None, "application/json", metadata.to_string().as_bytes());
+        self.add_modules(&mut form, fqn, props).map_err(Put::Files)?;
+        let path = format!("/workers/scripts/{name}?excludeScript=true&bindings_inherit=strict");
+        let (kind, body) = form.end();
+        self.client.change("PUT", &path, &Body::Bytes(kind, body)).map_err(Put::Api)
+    }
+
+    /// Refuses an upload with a class that the Worker is to have from another one, which has not given it away. It would make an empty
+    /// class beside the one with the data.
+    fn check_transfers(&self, name: &str, props: &ScriptProps) -> Result<(), Failure> {
+        if props.transfers.is_empty() {
+            return Ok(());
         }
         let namespaces = self.client.list("/workers/durable_objects/namespaces", None, 1000)?;
         let has = |script: &str, class: &str| {
             namespaces.iter().any(|namespace| namespace["script"] == script && namespace["class"] == class)
         };
-        for (class, entry) in exports.iter_mut().filter(|(_, entry)| is_expected(entry)) {
-            let from = entry["transfer_from"].as_str().unwrap_or_default();
-            if has(name, class) || !has(from, class) {
-                entry.retain(|field, _| field != "state" && field != "transfer_from");
-            }
-        }
-        let stuck = props.transfers.iter().filter_map(|(class, from)| Some((class, from.known().ok()?)));
-        match stuck.into_iter().find(|(class, from)| has(from, class) && !has(name, class)) {
-            None => Ok(exports),
-            // An upload that says nothing of it would make an empty class beside the one with the data.
+        let from = props.transfers.iter().filter_map(|(class, from)| Some((class, from.known().ok()?)));
+        match from.into_iter().find(|(class, from)| has(from, class) && !has(name, class)) {
+            None => Ok(()),
+            // It may have been given away a moment ago.
             Some((class, from)) => Err(Failure::new(
-                FailureKind::Refused,
+                FailureKind::Unseen,
                 format!("the Worker `{from}` still has the class `{class}`, which `{name}` is to get from it"),
             )),
         }
@@ -255,6 +265,40 @@ impl Scripts {
     }
 }
 
+/// Why an upload was not sent, or not taken.
+enum Put {
+    Files(Failure),
+    Api(ApiFailure),
+}
+
+impl From<Put> for Failure {
+    fn from(put: Put) -> Self {
+        match put {
+            Put::Files(failure) => failure,
+            Put::Api(failure) => failure.into(),
+        }
+    }
+}
+
+/// Whether an upload was refused only because nobody is to give a class that it expects.
+fn expects_in_vain(failure: &ApiFailure) -> bool {
+    let in_vain = [
+        "phase_one_transfer_source_missing",
+        "phase_one_transfer_source_namespace_missing",
+        "phase_one_transfer_target_class_provisioned",
+    ];
+    !failure.scenarios.is_empty() && failure.scenarios.iter().all(|scenario| in_vain.contains(&scenario.as_str()))
+}
+
+/// The classes, with those that are expected as if they were new.
+fn without_expectations(exports: &BTreeMap<String, Map<String, Value>>) -> BTreeMap<String, Map<String, Value>> {
+    let mut exports = exports.clone();
+    for entry in exports.values_mut().filter(|entry| entry.get("state").is_some_and(|state| state == EXPECTING)) {
+        entry.retain(|field, _| field != "state" && field != "transfer_from");
+    }
+    exports
+}
+
 /// A script as it is, before a call changes it.
 #[derive(Default)]
 struct There<'a> {
@@ -281,7 +325,7 @@ fn kept(settings: &Value) -> impl Iterator<Item = (&'static str, Value)> + '_ {
     // What Cloudflare tells of its own doing cannot be sent back.
     let sent = |key, mut value: Value| {
         if let ("placement", Some(fields)) = (key, value.as_object_mut()) {
-            fields.retain(|field, _| ["mode", "region", "host", "hostname"].contains(&field.as_str()));
+            fields.retain(|field, _| ["mode", "hint", "region", "host", "hostname"].contains(&field.as_str()));
         }
         (key, value)
     };
@@ -428,7 +472,9 @@ impl Kind for Scripts {
     }
 
     fn refusal(&self, old: &ScriptProps, new: &ScriptProps, _effective: Option<&Data>) -> Option<String> {
-        let gone = old.live().find(|class| !new.exports.contains_key(*class))?;
+        // One that is only expected was never here.
+        let had = |class: &&str| !old.exports[*class].contains_key("state");
+        let gone = old.live().filter(had).find(|class| !new.exports.contains_key(*class))?;
         Some(format!(
             "the Worker no longer hosts the class `{gone}`, and does not say what became of it; a class name is the home of its \
              objects' data, so say in `#[worker(..)]`: `renamed({gone} = NewName)`, `transferred_to({gone} = \"script\")`, or \

@@ -158,6 +158,11 @@ fn deploy_version(shared: &Shared, name: &str, asked: &Asked) -> Answer {
         let mut prepared = state.versions.remove(&(name.into(), id.into())).ok_or_else(missing)?;
         // What was set beside the Worker meanwhile stays.
         let now = row(&state.tables, name)?;
+        let own = &prepared.row;
+        if own.classes != now.classes || own.expecting != now.expecting || own.migration_tag != now.migration_tag {
+            let message = "the Durable Object classes of the Worker have changed since this version was uploaded";
+            return Err(ApiError::new(400, 10211, message));
+        }
         (prepared.row.crons, prepared.row.subdomain, prepared.row.port) = (now.crons.clone(), now.subdomain, now.port);
         serve(shared, &mut state, name, prepared)?;
     }
@@ -173,6 +178,9 @@ fn prepare(shared: &Shared, tables: &Tables, name: &str, asked: &Asked) -> Resul
         return Err(ApiError::new(400, 10016, format!("`{name}` cannot be the name of a Worker")));
     }
     let (mut metadata, modules) = upload::script(parts)?;
+    if let Some(mode) = metadata["placement"]["mode"].as_str().filter(|mode| !["smart", "targeted"].contains(mode)) {
+        return Err(ApiError::new(400, 10021, format!("invalid placement mode: {mode}")));
+    }
     let old = tables.scripts.get(name).cloned();
     let main = metadata["main_module"].as_str().unwrap_or_default();
     if !modules.iter().any(|module| module.name == main) {

@@ -233,7 +233,7 @@ impl Kind for Simulated {
         self.call(|inner| {
             let key = (self.kind, recorded.name.text.clone());
             let Some(object) = inner.objects.get(&key).cloned() else { return Ok(()) };
-            let prefix = format!("{}/", recorded.fqn);
+            let prefix = format!("{}/", object.mark);
             let uses = |other: &Object| {
                 let uses = other.props["uses"].as_array();
                 !other.mark.starts_with(&prefix)

@@ -45,6 +45,16 @@ fn law_06_what_has_another_name_in_the_program_is_the_same_resource() {
     assert_eq!((ids(&machine), machine.cloud.inner().log.len()), (there, calls), "no call was made");
     assert!(machine.plan(&after()).unwrap().is_empty());
     assert!(machine.plan(&program(&renamed())).unwrap().is_empty(), "the statement may go");
+    // It may move on, and so may one that has not followed the first statement.
+    let mut again = renamed();
+    again[0] = resource("store", "ground", &sized(1));
+    again[2] = resource("service", "backend", &uses(&["ground", "b"]));
+    let last = program(&again).moved(fqn("a"), fqn("base")).moved(fqn("base"), fqn("ground"));
+    let two = last.clone().moved(fqn("api"), fqn("backend"));
+    assert_eq!(machine.plan(&two).unwrap().moves, [Move { from: fqn("base"), to: fqn("ground") }]);
+    let late = Machine::new();
+    late.deploy(&before());
+    assert!(late.plan(&two).unwrap().moves.contains(&Move { from: fqn("a"), to: fqn("ground") }));
     let rows = machine.store.read(&stack()).unwrap().rows;
     assert!(rows.values().all(|row| row.needs.iter().chain(&row.parent).all(|other| rows.contains_key(other))));
     // Its names go on being made from the first one.
@@ -67,6 +77,16 @@ fn law_06_a_move_that_is_killed_anywhere_is_finished_by_the_next_run() {
         let there = ids(&machine);
         let _ = machine.run(&after(), &Reaper::at(point));
         machine.clock.advance(LONG_MS);
+        let destroyed = Machine::new();
+        destroyed.deploy(&before());
+        let _ = destroyed.run(&after(), &Reaper::at(point));
+        destroyed.clock.advance(LONG_MS);
+        let outcome = destroyed.deploy(&program(&[]));
+        assert!(
+            ids(&destroyed).is_empty(),
+            "killed at point {point}, and destroyed: {outcome:?} {:?}",
+            ids(&destroyed)
+        );
         machine.deploy(&after());
         assert!(machine.plan(&after()).unwrap().is_empty(), "killed at point {point}");
         assert_eq!(ids(&machine), there, "killed at point {point}");
@@ -129,6 +149,16 @@ fn what_was_imported_keeps_its_name_and_stays_in_the_end() {
     assert_eq!(machine.store.read(&stack()).unwrap().rows[&fqn("a")].origin, Origin::Adopted);
     machine.deploy(&program(&[]));
     assert_eq!(ids(&machine), [("precious".to_string(), "theirs".to_string())].into());
+    // One that vanished is not made either.
+    let gone = machine.cloud.inner().objects.remove(&("store", "precious".to_string())).unwrap();
+    machine.deploy(&program(&[]));
+    machine.cloud.inner().objects.insert(("store", "precious".into()), gone.clone());
+    machine.deploy(&imported);
+    machine.cloud.inner().objects.clear();
+    assert!(machine.plan(&imported).is_err());
+    machine.deploy(&program(&[]));
+    let unseen = machine.plan_unseen(&imported).unwrap_err().to_string();
+    assert!(unseen.contains("nobody looked"), "{unseen}");
     // One that is not there is not made.
     let missing = machine.plan(&program(&store()).imported(fqn("a"), "preciuos")).unwrap_err().to_string();
     assert!(missing.contains("there is no store of that name"), "{missing}");

@@ -64,6 +64,7 @@ fn begin(store: &dyn Store, user: &str) -> Result<Box<dyn Recording>, StoreError
 
 fn intended(fqn: &str) -> Event {
     let intent = Intent {
+        named: None,
         kind: "thing".into(),
         instance: "1".into(),
         generation: 0,
