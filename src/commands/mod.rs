@@ -30,7 +30,7 @@ pub(crate) fn workers_in(path: &Path) -> Result<Vec<PathBuf>, CommandError> {
         if folder.join("wrangler.toml").is_file() {
             return Ok(vec![folder]);
         }
-        let text = "has neither a `Cargo.toml` nor a `wrangler.toml`; name the folder of a Worker";
+        let text = "has neither a `Cargo.toml` nor a `wrangler.toml` (`wrangler.json` is not read); name the folder of a Worker";
         return Err(CommandError::user(format!("`{}` {text}", path.display())));
     }
     let Workspace { root, workers, .. } = workspace(&folder)?;

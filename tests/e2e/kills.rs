@@ -63,6 +63,8 @@ impl Pair {
         if stage == Stage::Renamed {
             left += "[exports.Box]\ntype = \"durable-object\"\nstate = \"renamed\"\nrenamed_to = \"Crate\"\n";
         }
+        left += "[secrets]\nrequired = [\"KEY\"]\n";
+        self.left.write(".dev.vars", if stage == Stage::Made { "KEY=one\n" } else { "KEY=two\n" });
         self.left.write("migrations/0001_a.sql", "CREATE TABLE a (v TEXT);");
         if stage == Stage::Made {
             left += "[triggers]\ncrons = [\"1 * * * *\"]\n[[queues.consumers]]\nqueue = \"jobs\"\nmax_batch_size = 5\n";
@@ -151,7 +153,7 @@ fn shape(machine: &Machine) -> Value {
             bindings.map(|own| format!("{} {} {} {}", own["type"], own["name"], own["class_name"], own["script_name"]));
         let classes: Vec<&String> = row["classes"].as_object().unwrap().keys().collect();
         let expected = &row["expecting"];
-        json!([name, bindings.collect::<Vec<_>>(), classes, expected, row["crons"], row["subdomain"]])
+        json!([name, bindings.collect::<Vec<_>>(), classes, expected, row["crons"], row["subdomain"], row["secrets"]])
     };
     let consumer = |own: &Value| json!([own["script"], own["settings"], own["dead_letter_queue"]]);
     let named = ["databases", "namespaces", "queues"].map(names);
@@ -203,6 +205,7 @@ fn whole_life() -> Vec<Lived> {
         let first = serial(&machine);
         let printed = go(&machine, &pair, stage, "without a kill");
         let (calls, events, shape) = (changing(&machine), serial(&machine) - first, shape(&machine));
+        assert_eq!(shape.to_string().contains("\"KEY\""), stage != Stage::Gone, "the secret is part of it");
         life.push(Lived { stage, before, calls, events, shape });
         if stage != Stage::Gone {
             assert_eq!(count(&printed), life.len().to_string());

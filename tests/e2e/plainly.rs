@@ -117,6 +117,7 @@ fn what_a_plain_worker_names_goes_up_and_nothing_else() {
             "[[kv_namespaces]]\nbinding = \"K\"\nid = \"a\"\n[[r2_buckets]]\nbinding = \"K\"\nbucket_name = \"b\"\n",
             "two bindings are called `K`",
         ),
+        ("[triggers]\ncrons = [\"99 * * * *\"]\n", "the cron trigger `99 * * * *`"),
         (
             "[exports.A]\ntype = \"durable-object\"\nstorage = \"sqlite\"\ntransferred_from = \"x\"\n",
             "`exports.A` has `transferred_from`",

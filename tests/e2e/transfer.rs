@@ -88,6 +88,11 @@ fn law_09_a_class_moves_to_another_worker_in_steps_and_its_data_stays() {
     machine.deploy(&all, &[]).expect(0);
     assert_eq!(request("GET", &others).1, "6");
     assert!(verbs(&machine.plan(&all)).is_empty());
+    // The giver's statement may stay when the class is given up later.
+    from.write(Some("to"), GIVEN);
+    to.0.set("[exports.Room]\ntype = \"durable-object\"\nstate = \"deleted\"\n");
+    let planned = machine.deploy(&[from.0.path(), to.0.path()], &[]).expect(1);
+    assert!(planned.err.contains("the data of `to` would be lost"), "{}", planned.err);
     machine.destroy(from.0.path());
 }
 

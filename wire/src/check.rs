@@ -291,7 +291,11 @@ fn number(text: &str, field: &Field) -> Option<u32> {
     plain.or_else(named).filter(|number| (field.least..=field.most).contains(number))
 }
 
-fn check_cron(expression: &str) -> Result<(), DeclarationError> {
+/// Checks a cron expression as Cloudflare does.
+///
+/// # Errors
+/// When Cloudflare would refuse it.
+pub fn check_cron(expression: &str) -> Result<(), DeclarationError> {
     let bad = |problem| Err(DeclarationError::Cron { expression: expression.into(), problem });
     let parts: Vec<&str> = expression.split_whitespace().collect();
     if parts.len() != FIELDS.len() {

@@ -12,7 +12,7 @@ pub mod limits;
 mod manifest;
 
 pub use binding::{Binding, BindingConflict, BindingKind, Target};
-pub use check::DeclarationError;
+pub use check::{DeclarationError, check_cron};
 pub use contract::{
     Body, Composite, Flow, Form, Interface, MethodContract, ParameterContract, Shape, TypeContract, Unfit,
 };

@@ -4,7 +4,7 @@
 use crate::{BuildError, Bundle, Progress, error::io, kind_of, node_tools, process};
 use realgar_wire::{
     Binding, BindingKind, ClassChange, ClassStorage, Consumer, Contracts, History, Hosting, MANIFEST_SCHEMA, Manifest,
-    MigrationStep, Module, ModuleKind, Object, WorkerClass,
+    MigrationStep, Module, ModuleKind, Object, WorkerClass, check_cron,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -284,6 +284,7 @@ pub fn read_plain(path: &Path) -> Result<Bundle, BuildError> {
     if let Some(twice) = bindings.iter().find(|binding| !names.insert(&*binding.name)) {
         return Err(bad(format!("two bindings are called `{}`; give one of them another name", twice.name)));
     }
+    config.triggers.crons.iter().try_for_each(|cron| check_cron(cron)).map_err(|error| bad(error.to_string()))?;
     let hosting = hosting(&config.others).map_err(|error| bad(error.to_string()))?;
     let mut modules = Vec::new();
     collect(folder, folder, &mut modules)?;

@@ -410,6 +410,9 @@ fn check_transfers(manifest: &Manifest, workers: &[Worker], program: &Program) -
         let (script, class, other) = (script.clone(), class.clone(), other.clone());
         match named {
             Some(named) if named.class_changes.contains(&counterpart) => {}
+            // It has moved on since, or is gone.
+            Some(named)
+                if word == "transferred_from" && named.class_changes.iter().any(|own| own.subject() == class) => {}
             Some(_) => return Err(DeclareError::HalfTransfer { script, class, other, word }),
             None if Fqn::new(&*other).is_ok_and(|fqn| program.has_elsewhere(&fqn)) => {}
             None => return Err(DeclareError::NoPartner { script, class, other }),

@@ -6,6 +6,7 @@
 use crate::{
     Action, AnyKind, Data, DataError, Event, Failure, FailureKind, Fence, Found, Fqn, Intent, Kinds, Move, Origin,
     Plan, Reason, Recorded, Recording, Reference, Replaced, Row, Snapshot, StepId, StoreError, Verb, Wanted,
+    action::list,
     call::{self, Call},
     data,
     graph::Graph,
@@ -75,10 +76,10 @@ pub enum ApplyError {
     #[error("the state has changed since the plan was made")]
     Stale,
     /// Data would be lost.
-    #[error("the data of {} would be lost", plan::list(.0))]
+    #[error("the data of {} would be lost", list(.0))]
     DataLoss(Vec<Fqn>),
     /// Others would fail.
-    #[error("the change of {} would make others fail", plan::list(.0))]
+    #[error("the change of {} would make others fail", list(.0))]
     Breaking(Vec<Fqn>),
     /// The state cannot be written.
     #[error(transparent)]

@@ -6,6 +6,7 @@
 //!
 //! Nothing here speaks HTTP, prints, or reads a clock: the caller passes the [`Clock`] in and receives [`Progress`].
 
+mod action;
 mod apply;
 mod breaks;
 mod call;
@@ -25,6 +26,7 @@ mod row;
 mod secret;
 mod store;
 
+pub use action::{Action, Reason, Risk, StepId, Verb};
 pub use apply::{ApplyError, ApplyOptions, Outcome, Progress, apply};
 pub use breaks::PlannedBreak;
 pub use data::{Data, DataError, Difference, OUTPUT, Output, Reference, changes};
@@ -35,7 +37,7 @@ pub use memory::MemoryStore;
 pub use moves::Move;
 pub use names::{Name, NameRule};
 pub use observe::{Observation, Observed, observe};
-pub use plan::{Action, Allowed, Plan, PlanError, Reason, Risk, StepId, Verb, plan};
+pub use plan::{Allowed, Plan, PlanError, plan};
 pub use program::{Policy, Program, ProgramError, Resource};
 pub use row::{Event, Intent, Origin, Pending, ROW_SCHEMA, Replaced, Row, RowError, Status};
 pub use secret::{FingerprintKey, Secret};

@@ -2,211 +2,15 @@
 //! [`apply()`](crate::apply()).
 
 use crate::{
-    AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Move, Name, Observation, Observed, PlannedBreak, Policy,
-    Program, ProgramError, Reference, Resource, Row, Snapshot, Stack, breaks, changes, data, observe::name_of,
-    program::Ordered, row::Origin,
+    Action, AnyKind, Data, DataError, Difference, Found, Fqn, Kinds, Move, Name, Observation, Observed, PlannedBreak,
+    Policy, Program, ProgramError, Reason, Reference, Resource, Risk, Row, Snapshot, Stack, StepId, Verb, action::list,
+    breaks, changes, data, observe::name_of, program::Ordered, row::Origin,
 };
 use serde::Serialize;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap},
-    fmt,
 };
-
-/// What is to be done with a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verb {
-    /// Nothing.
-    Keep,
-    /// It is made.
-    Create,
-    /// Its properties are changed.
-    Update,
-    /// It exists, and becomes ours.
-    Adopt,
-    /// It is deleted, and made again.
-    Replace,
-    /// A new one is made beside it.
-    Supersede,
-    /// The one that was replaced is deleted.
-    Discard,
-    /// It is deleted.
-    Delete,
-    /// It stays where it is, and is no longer ours.
-    Forget,
-    /// Only what the state says of it is changed.
-    Note,
-}
-
-/// An action of a plan. Most resources have one. Resources that are made from each other cannot all be made at once, so one of them has
-/// a first action, without the others, before its own. One that is replaced by a new one beside it has a last action, in which it is
-/// deleted.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct StepId {
-    /// The resource.
-    pub fqn: Fqn,
-    /// 0 for a first action, 1 for that which makes it what the program says, 2 for a last one.
-    pub step: u8,
-}
-
-impl StepId {
-    pub(crate) fn of(fqn: &Fqn) -> Self {
-        Self { fqn: fqn.clone(), step: 1 }
-    }
-}
-
-/// Why an action was chosen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Reason {
-    /// It is what the program says.
-    Same,
-    /// The program has it, and the state does not.
-    New,
-    /// The program says something else now.
-    Changed,
-    /// A property is made from a resource that is made anew.
-    Upstream(Fqn),
-    /// A property cannot be changed.
-    Fixed(String),
-    /// It was changed by somebody else.
-    Drifted,
-    /// It was deleted by somebody else.
-    Vanished,
-    /// The last run did not come to its end.
-    Interrupted,
-    /// It exists and carries our mark, and the state does not know it.
-    Lost,
-    /// It exists, and the user said that it is ours from now on.
-    Adopted,
-    /// The program no longer has it.
-    Undeclared,
-    /// Nothing is to be left.
-    Destroyed,
-    /// The program no longer has it, and it is to stay.
-    Retained,
-    /// It belongs to a part of the program that was left out.
-    Elsewhere,
-    /// The state has it, and no provider has its kind.
-    UnknownKind,
-    /// It vanishes with the resource that it belongs to.
-    WithParent(Fqn),
-    /// What is to become of it was changed, or what it is made from.
-    Policy,
-    /// A new one is in its place.
-    Superseded,
-    /// It is made from these, and they from it, so one of them has to exist without the others for a moment.
-    Mutual(Vec<Fqn>),
-    /// It gets what these have, and has to be ready for it before they give it away.
-    TakesOver(Vec<Fqn>),
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Same => f.write_str("unchanged"),
-            Self::New => f.write_str("new in the program"),
-            Self::Changed => f.write_str("the program changed"),
-            Self::Upstream(fqn) => write!(f, "`{fqn}` is made anew"),
-            Self::Fixed(path) => write!(f, "`{path}` cannot be changed in place"),
-            Self::Drifted => f.write_str("somebody else changed it"),
-            Self::Vanished => f.write_str("somebody else deleted it"),
-            Self::Interrupted => f.write_str("a run began it, and has not finished it"),
-            Self::Lost => f.write_str("it exists with our mark, and the state does not know it"),
-            Self::Adopted => f.write_str("it exists, and is taken over"),
-            Self::Destroyed => f.write_str("nothing is to be left"),
-            Self::Undeclared => f.write_str("no longer in the program"),
-            Self::Elsewhere => f.write_str("belongs to Workers that were not named; it stays as it is"),
-            Self::UnknownKind => f.write_str("of a kind that this version does not know; it is left alone"),
-            Self::Retained => f.write_str("no longer in the program, and to be retained"),
-            Self::WithParent(fqn) => write!(f, "vanishes with `{fqn}`"),
-            Self::Policy => f.write_str("only the state changes"),
-            Self::Superseded => f.write_str("a new one is in its place"),
-            Self::TakesOver(givers) => write!(f, "takes over what {} gave away", list(givers)),
-            Self::Mutual(others) => write!(f, "it and {} are made from each other", list(others)),
-        }
-    }
-}
-
-/// What an action may cost those who use the app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Risk {
-    /// Nobody notices.
-    None,
-    /// What runs is interrupted for a moment.
-    Restarts,
-    /// Something no longer answers.
-    Outage,
-    /// Data is lost.
-    DataLoss,
-}
-
-impl fmt::Display for Risk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::Restarts => "restarts",
-            Self::Outage => "outage",
-            Self::DataLoss => "data loss",
-        })
-    }
-}
-
-/// What is to be done with one resource.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Action {
-    /// The resource.
-    pub fqn: Fqn,
-    /// Which of its actions this is: see [`StepId`].
-    pub step: u8,
-    /// Its kind.
-    pub kind: String,
-    /// What is done.
-    pub verb: Verb,
-    /// Why.
-    pub reason: Reason,
-    /// What it may cost.
-    pub risk: Risk,
-    /// Its name at Cloudflare.
-    pub name: Name,
-    /// The name in the program that this is made from, if it is another one now.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub named: Option<Fqn>,
-    /// How often it was replaced by a new one beside it.
-    pub generation: u32,
-    /// Whether it is known to be as the last call left it.
-    pub intact: bool,
-    /// The properties in which the program and the state differ.
-    pub differences: Vec<Difference>,
-    /// The properties that it is to have. Attributes that are not known yet are still in the places where they will stand. Null for one
-    /// that is kept.
-    pub props: Data,
-    /// The resources that it is made from.
-    pub needs: BTreeSet<Fqn>,
-    /// The resource that it belongs to.
-    pub parent: Option<Fqn>,
-    /// What is to become of it when the program no longer has it.
-    pub policy: Policy,
-    /// Whether it is made or found.
-    pub origin: Origin,
-    /// What was found, of a resource whose attributes the state does not know.
-    pub found: Option<Found<Data>>,
-    /// What somebody else has added to it, and stays.
-    pub notes: Vec<String>,
-    /// The actions that come before this one.
-    pub waits: BTreeSet<StepId>,
-}
-
-impl Action {
-    /// What tells it from the other actions of its plan.
-    #[must_use]
-    pub fn id(&self) -> StepId {
-        StepId { fqn: self.fqn.clone(), step: self.step }
-    }
-}
 
 /// What to do with the resources of a stack.
 #[must_use]
@@ -336,10 +140,6 @@ fn foreign(fqn: &Fqn, title: &str, name: Option<&str>) -> String {
     }
 }
 
-pub(crate) fn list(names: &[Fqn]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
 /// Decides what to do so that Cloudflare has what `program` says.
 ///
 /// # Errors
@@ -438,23 +238,7 @@ impl Planner<'_> {
         let mut generation = row.map_or(0, |row| row.generation);
         let named = row.and_then(|row| row.named.as_ref()).unwrap_or(fqn);
         let mut name = name_of(self.program, named, self.pinned(resource, row)?, kind, generation);
-        let find = |reference: &Reference| {
-            // Its own name is known before it is made.
-            let is_own_name = reference.of == *fqn && reference.attribute == "name";
-            if is_own_name { Some(name.text.clone().into()) } else { self.attribute(reference) }
-        };
-        // What belongs to Workers that were not named is only known as it is.
-        let references = data::references(&resource.props).unwrap_or_default();
-        let elsewhere = references.iter().filter(|reference| !self.program.resources().contains_key(&reference.of));
-        if let Some(Reference { of, .. }) = elsewhere.into_iter().find(|reference| self.attribute(reference).is_none())
-        {
-            return Err(PlanError::NotDeployed { fqn: fqn.clone(), of: of.clone() });
-        }
-        let in_program = |error| ProgramError::Data { fqn: fqn.clone(), error };
-        let props = match refers {
-            false => Cow::Borrowed(&resource.props),
-            true => Cow::Owned(data::resolve(&resource.props, &find).map_err(in_program)?),
-        };
+        let props = self.resolved(resource, refers, &name)?;
         let found = match self.observed.get(fqn) {
             // What is known of it may have changed behind our back.
             Some(Observation::Present(found)) if row.is_none_or(|row| row.attributes != found.attributes) => {
@@ -462,54 +246,19 @@ impl Planner<'_> {
             }
             _ => None,
         };
-        let called = resource.parent.is_none().then(|| name.text.clone());
-        let foreign = || PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: called.clone() };
-        let adopted = self.allowed.adopt.contains(fqn) || self.program.imported_name(fqn).is_some();
-        let mut first = None;
-        let choice = match (row, found) {
-            // Ours is gone, and somebody else has made another one of its name.
-            (Some(row), _) if !self.is_ours(row) && !adopted => return Err(foreign()),
-            (Some(row), _) if !self.is_ours(row) => Choice::new(Verb::Adopt, Reason::Adopted),
-            (Some(row), Some(_)) if adopted && row.is_unborn() => Choice::new(Verb::Adopt, Reason::Adopted),
-            (Some(row), _) => self.recorded(resource, row, kind, &props, &name, &needs)?,
-            (None, None) => {
-                self.check_import(fqn, kind)?;
-                Choice::new(Verb::Create, Reason::New)
-            }
-            (None, Some(found)) if found.ours => Choice::new(Verb::Adopt, Reason::Lost),
-            // Another resource of ours makes room for it.
-            (None, Some(found)) if let Some(other) = self.leaving(kind_name, found) => {
-                first = Some(StepId::of(other));
-                Choice::new(Verb::Create, Reason::New)
-            }
-            (None, Some(_)) if adopted => Choice::new(Verb::Adopt, Reason::Adopted),
-            (None, Some(_)) => return Err(foreign()),
-        };
+        let (choice, first) = self.choose(resource, kind, found, &props, &name, &needs)?;
         if choice.verb == Verb::Supersede {
             generation += 1;
             name = name_of(self.program, named, None, kind, generation);
         }
-        let origin = match (row, &choice.reason) {
-            // What is made anew is made by us.
-            (Some(_), _) if matches!(choice.verb, Verb::Create | Verb::Replace | Verb::Supersede) => Origin::Created,
-            (_, Reason::Adopted) => Origin::Adopted,
-            (Some(row), _) => row.origin,
-            (None, _) => Origin::Created,
-        };
-        let risk = match (choice.verb, row) {
-            (Verb::Replace, Some(row)) => deletion_risk(kind, row),
-            (Verb::Update, Some(row)) if self.loses_data(kind, row, &props) => Risk::DataLoss,
-            (Verb::Adopt, _) if kind.loses_data(None, &props) => Risk::DataLoss,
-            (Verb::Update | Verb::Adopt, _) if kind.facts().restarts => Risk::Restarts,
-            _ => Risk::None,
-        };
+        let origin = origin(row, &choice);
         Ok(Action {
             fqn: fqn.clone(),
             step: 1,
             kind: (*kind_name).into(),
             verb: choice.verb,
             reason: choice.reason,
-            risk,
+            risk: self.risk(choice.verb, kind, row, &props),
             name,
             named: row.and_then(|row| row.named.clone()),
             generation,
@@ -528,6 +277,74 @@ impl Planner<'_> {
                 _ => Vec::new(),
             },
         })
+    }
+
+    /// The properties of a resource, with the attributes in their places that are known.
+    fn resolved<'b>(&self, resource: &'b Resource, refers: bool, name: &Name) -> Result<Cow<'b, Data>, PlanError> {
+        let fqn = &resource.fqn;
+        // What belongs to Workers that were not named is only known as it is.
+        let references = data::references(&resource.props).unwrap_or_default();
+        let elsewhere = references.iter().filter(|reference| !self.program.resources().contains_key(&reference.of));
+        if let Some(Reference { of, .. }) = elsewhere.into_iter().find(|reference| self.attribute(reference).is_none())
+        {
+            return Err(PlanError::NotDeployed { fqn: fqn.clone(), of: of.clone() });
+        }
+        if !refers {
+            return Ok(Cow::Borrowed(&resource.props));
+        }
+        let find = |reference: &Reference| {
+            // Its own name is known before it is made.
+            let is_own_name = reference.of == *fqn && reference.attribute == "name";
+            if is_own_name { Some(name.text.clone().into()) } else { self.attribute(reference) }
+        };
+        let failed = |error| ProgramError::Data { fqn: fqn.clone(), error };
+        Ok(Cow::Owned(data::resolve(&resource.props, &find).map_err(failed)?))
+    }
+
+    /// What is to be done with a resource, and what has to be done before that, if it is not one of those that it is made from.
+    fn choose(
+        &self,
+        resource: &Resource,
+        kind: &dyn AnyKind,
+        found: Option<&Found<Data>>,
+        props: &Data,
+        name: &Name,
+        needs: &BTreeSet<Fqn>,
+    ) -> Result<(Choice, Option<StepId>), PlanError> {
+        let fqn = &resource.fqn;
+        let called = resource.parent.is_none().then(|| name.text.clone());
+        let foreign = || PlanError::Foreign { fqn: fqn.clone(), title: kind.facts().title, name: called.clone() };
+        let adopted = self.allowed.adopt.contains(fqn) || self.program.imported_name(fqn).is_some();
+        let choice = match (self.snapshot.rows.get(fqn), found) {
+            // Ours is gone, and somebody else has made another one of its name.
+            (Some(row), _) if !self.is_ours(row) && !adopted => return Err(foreign()),
+            (Some(row), _) if !self.is_ours(row) => Choice::new(Verb::Adopt, Reason::Adopted),
+            (Some(row), Some(_)) if adopted && row.is_unborn() => Choice::new(Verb::Adopt, Reason::Adopted),
+            (Some(row), _) => self.recorded(resource, row, kind, props, name, needs)?,
+            (None, None) => {
+                self.check_import(fqn, kind)?;
+                Choice::new(Verb::Create, Reason::New)
+            }
+            (None, Some(found)) if found.ours => Choice::new(Verb::Adopt, Reason::Lost),
+            // Another resource of ours makes room for it.
+            (None, Some(found)) if let Some(other) = self.leaving(kind.name(), found) => {
+                return Ok((Choice::new(Verb::Create, Reason::New), Some(StepId::of(other))));
+            }
+            (None, Some(_)) if adopted => Choice::new(Verb::Adopt, Reason::Adopted),
+            (None, Some(_)) => return Err(foreign()),
+        };
+        Ok((choice, None))
+    }
+
+    /// What it may cost to do `verb`.
+    fn risk(&self, verb: Verb, kind: &dyn AnyKind, row: Option<&Row>, props: &Data) -> Risk {
+        match (verb, row) {
+            (Verb::Replace, Some(row)) => deletion_risk(kind, row),
+            (Verb::Update, Some(row)) if self.loses_data(kind, row, props) => Risk::DataLoss,
+            (Verb::Adopt, _) if kind.loses_data(None, props) => Risk::DataLoss,
+            (Verb::Update | Verb::Adopt, _) if kind.facts().restarts => Risk::Restarts,
+            _ => Risk::None,
+        }
     }
 
     /// The name at Cloudflare that a resource has, whatever it is called in the program.
@@ -782,6 +599,17 @@ pub(crate) fn open<'a>(actions: impl Iterator<Item = &'a Action>) -> BTreeMap<St
 
 fn is_unknown(difference: &Difference) -> bool {
     difference.after.as_ref().is_some_and(|after| matches!(data::unknown(after), Ok(Some(_))))
+}
+
+/// Who has made a resource, once what was chosen is done.
+fn origin(row: Option<&Row>, choice: &Choice) -> Origin {
+    match (row, &choice.reason) {
+        // What is made anew is made by us.
+        (Some(_), _) if matches!(choice.verb, Verb::Create | Verb::Replace | Verb::Supersede) => Origin::Created,
+        (_, Reason::Adopted) => Origin::Adopted,
+        (Some(row), _) => row.origin,
+        (None, _) => Origin::Created,
+    }
 }
 
 /// What it may cost to delete a resource.
