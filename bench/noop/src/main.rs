@@ -105,6 +105,7 @@ fn prepare(count: usize, folder: &Path, key: Option<&FingerprintKey>) -> Outcome
             serial: 1,
             generation: 0,
             name: Name { text: format!("bench-{fqn}-dev"), pinned: false },
+            named: None,
             status: Status::Created,
             origin: Origin::Created,
             desired: props(index, known, key)?,
