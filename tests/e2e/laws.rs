@@ -190,6 +190,20 @@ fn law_14_what_was_just_made_may_be_invisible_and_what_was_not_is_an_error_at_on
 }
 
 #[test]
+fn law_14_what_is_found_and_not_found_in_turns_is_waited_for() {
+    let machine = Machine::new("law-14-flap");
+    let web = Web::new(&machine, "[[d1_databases]]\nbinding = \"DB\"\ndatabase_name = \"flaps\"\n");
+    machine.faults(&json!({ "flap": { "d1": 2000, "version": 2000 } }));
+    let url = machine.deploy(&[web.path()], &[]).expect(0).url("web");
+    assert_eq!(request("GET", &url).1, "one");
+    let calls = machine.calls();
+    assert!(calls.iter().any(|call| call.ends_with("/settings 404")), "{calls:?}");
+    machine.faults(&json!({}));
+    assert!(verbs(&machine.plan(&[web.path()])).is_empty());
+    machine.destroy(web.path());
+}
+
+#[test]
 fn law_15_what_somebody_else_deleted_is_made_again_and_bound_again() {
     let machine = Machine::new("law-15");
     let url = machine.deploy(&PHOTOS, &[]).expect(0).url("photos");

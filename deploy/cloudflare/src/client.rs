@@ -35,6 +35,8 @@ const ATTEMPTS: u32 = 6;
 const BUSY_ATTEMPTS: u32 = 12;
 /// The first pause before a call is repeated. Each further pause is twice as long.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long what was just made may be unknown to those who ask: the versions of Workers were seen to flap for 12 s.
+const SEEN_AFTER: Duration = Duration::from_secs(15);
 /// The longest pause that an answer may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(310);
 
@@ -207,6 +209,19 @@ impl Client {
     /// Reads what is at `path`, below the account.
     pub(crate) fn get(&self, path: &str) -> Result<Value, ApiFailure> {
         self.call("GET", path, &Body::Empty, false).map(|envelope| envelope.result)
+    }
+
+    /// As [`Client::get`], of what a call of ours has just made: it may be found, and not found a moment later.
+    pub(crate) fn get_made(&self, path: &str) -> Result<Value, ApiFailure> {
+        let until = Instant::now() + SEEN_AFTER;
+        loop {
+            match self.get(path) {
+                Err(failure) if failure.code.is_some_and(codes::is_unseen) && Instant::now() < until => {
+                    thread::sleep(PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Reads all pages of the list at `path`. `inside` is where a page has its entries, if not at its top.

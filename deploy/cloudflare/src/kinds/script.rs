@@ -157,7 +157,8 @@ impl Scripts {
         };
         let script = script(name, &answer?)?;
         // The upload took effect, so what fails from here on is no refusal.
-        let settings = self.settings(name).map_err(|failure| Failure { kind: FailureKind::Unanswered, ..failure })?;
+        let settings = self.client.get_made(&settings_path(name)).map_err(Failure::from);
+        let settings = settings.map_err(|failure| Failure { kind: FailureKind::Unanswered, ..failure })?;
         let effective = effective(&settings, props, &script);
         Ok(Found::new(script, effective, true))
     }

@@ -1,7 +1,7 @@
 //! Faults on demand, for tests of what deploys: calls that are refused, lost or held, and resources that others do not see at once.
 //!
 //! They are set with `PUT /realgar/faults`: `{"rules": [{"method", "change", "path", "skip", "times", "do"}], "lag": {"kind":
-//! milliseconds}, "delay_ms": milliseconds, "normalise": seed}`. A rule is about the calls whose method is `method` and whose path contains `path`; with
+//! milliseconds}, "flap": {"kind": milliseconds}, "delay_ms": milliseconds, "normalise": seed}`. A rule is about the calls whose method is `method` and whose path contains `path`; with
 //! `change`, about those that may change something. It passes over the first `skip` of them, and holds for the next `times`. `do` is
 //! one of `refuse` (with `status`, `code` and, if wanted, `retry_after`), `lose` (the call takes effect, and the connection ends without
 //! an answer), `hold` (nothing happens, and no answer comes) and `hold_after` (the call takes effect, and no answer comes).
@@ -19,6 +19,13 @@ pub(super) struct Faults {
     /// How long after it was made a resource of a kind is unknown to the upload of scripts, in milliseconds.
     #[serde(default)]
     lag: BTreeMap<String, u64>,
+    /// How long after it was made something is found and not found in turns, in milliseconds: what `lag` says, and `version`, the
+    /// settings of a Worker after an upload.
+    #[serde(default)]
+    flap: BTreeMap<String, u64>,
+    /// How often something was looked for that flaps.
+    #[serde(skip)]
+    looks: u64,
     /// How long each answer is held back, in milliseconds.
     #[serde(default)]
     pub(super) delay_ms: u64,
@@ -109,7 +116,12 @@ impl Faults {
     }
 
     /// Whether a resource of `kind` that was made then is visible to others at the time `now_ms`.
-    pub(super) fn sees(&self, kind: &str, created_ms: u64, now_ms: u64) -> bool {
-        self.lag.get(kind).is_none_or(|lag| created_ms.saturating_add(*lag) <= now_ms)
+    pub(super) fn sees(&mut self, kind: &str, created_ms: u64, now_ms: u64) -> bool {
+        let is_over = |time: &u64| created_ms.saturating_add(*time) <= now_ms;
+        if self.flap.get(kind).is_some_and(|time| !is_over(time)) {
+            self.looks += 1;
+            return self.looks.is_multiple_of(2);
+        }
+        self.lag.get(kind).is_none_or(is_over)
     }
 }

@@ -49,7 +49,11 @@ pub(super) fn route(shared: &Shared, path: &str, rest: &[&str], asked: &Asked) -
         (&Method::DELETE, ["scripts", name]) => delete(shared, name, asked),
         (&Method::GET, ["scripts", name, "settings"]) => {
             let state = shared.state();
-            Ok(Reply::One(settings(row(&state.tables, name)?)))
+            let row = row(&state.tables, name)?;
+            if !shared.sees("version", row.modified_ms) {
+                return Err(ApiError::new(404, 100_146, format!("the version of `{name}` is not found")));
+            }
+            Ok(Reply::One(settings(row)))
         }
         (&Method::PATCH, ["scripts", name, "settings"]) => patch(shared, name, asked),
         (&Method::DELETE, ["services", name]) => delete(shared, name, asked),
