@@ -29,13 +29,15 @@ impl Planner<'_> {
             }
         }
         // What is about to be taken away from a resource must not be in use any more.
-        for row in self.snapshot.rows.values() {
+        let any = |is_one: &dyn Fn(&Action) -> bool| self.actions.values().any(is_one);
+        let (any_loses, any_leaves) = (any(&|action| action.risk == Risk::DataLoss), any(&leaving));
+        for row in self.snapshot.rows.values().filter(|_| any_loses) {
             let changes = |fqn: &Fqn| self.actions.get(fqn).is_some_and(|action| action.verb == Verb::Update);
             let loses = |fqn: &Fqn| self.actions.get(fqn).is_some_and(|action| action.risk == Risk::DataLoss);
             let losing = row.all_needs().into_iter().filter(|need| changes(need) && loses(need) && changes(&row.fqn));
             edges.extend(losing.map(|need| (need.clone(), row.fqn.clone())));
         }
-        for row in self.snapshot.rows.values() {
+        for row in self.snapshot.rows.values().filter(|_| any_leaves) {
             let vanishes =
                 matches!(self.actions.get(&row.fqn).map(|action| &action.reason), Some(Reason::WithParent(_)));
             for need in row.all_needs().into_iter().filter(|need| self.actions.get(need).is_some_and(leaving)) {
@@ -86,8 +88,10 @@ impl Planner<'_> {
 
     /// Deletes what was replaced, or is to be, once nobody uses it any more.
     pub(crate) fn discard(&mut self) {
-        let all: Vec<Action> = self.actions.values().cloned().collect();
-        for action in all {
+        let is_replaced = |fqn: &Fqn| self.snapshot.rows.get(fqn).is_some_and(|row| !row.replaced.is_empty());
+        let all = self.actions.values();
+        let all = all.filter(|action| action.verb == Verb::Supersede || is_replaced(&action.fqn));
+        for action in all.cloned().collect::<Vec<_>>() {
             let row = self.snapshot.rows.get(&action.fqn);
             let supersedes = action.verb == Verb::Supersede;
             let left_alone = matches!(action.reason, Reason::Elsewhere | Reason::UnknownKind);

@@ -281,6 +281,9 @@ impl Planner<'_> {
 
     /// The properties of a resource, with the attributes in their places that are known.
     fn resolved<'b>(&self, resource: &'b Resource, refers: bool, name: &Name) -> Result<Cow<'b, Data>, PlanError> {
+        if !refers {
+            return Ok(Cow::Borrowed(&resource.props));
+        }
         let fqn = &resource.fqn;
         // What belongs to Workers that were not named is only known as it is.
         let references = data::references(&resource.props).unwrap_or_default();
@@ -288,9 +291,6 @@ impl Planner<'_> {
         if let Some(Reference { of, .. }) = elsewhere.into_iter().find(|reference| self.attribute(reference).is_none())
         {
             return Err(PlanError::NotDeployed { fqn: fqn.clone(), of: of.clone() });
-        }
-        if !refers {
-            return Ok(Cow::Borrowed(&resource.props));
         }
         let find = |reference: &Reference| {
             // Its own name is known before it is made.
