@@ -1,6 +1,6 @@
 //! Deployments of plain Workers that are in no workspace: which stack they belong to, what stays, and two commands at once.
 
-use crate::machine::{ACCOUNT, Machine, Web, request, verbs};
+use crate::machine::{Machine, Web, request, verbs};
 use serde_json::Value;
 use std::{fs, path::PathBuf, process::Stdio};
 
@@ -111,7 +111,7 @@ fn what_a_plain_worker_names_goes_up_and_nothing_else() {
     let modules: Vec<&String> = row["modules"].as_object().unwrap().keys().collect();
     assert_eq!(modules, ["index.js", "lib/text.js", "note.txt"]);
     let (_, settings) = machine.rest("GET", &format!("/workers/scripts/{name}/settings"), &Value::Null);
-    assert_eq!(settings["result"]["bindings"][0]["name"], "API_KEY", "{ACCOUNT}: {settings}");
+    assert_eq!(settings["result"]["bindings"][0]["name"], "API_KEY", "{settings}");
     for (mistake, said) in [
         (
             "[[kv_namespaces]]\nbinding = \"K\"\nid = \"a\"\n[[r2_buckets]]\nbinding = \"K\"\nbucket_name = \"b\"\n",

@@ -179,6 +179,32 @@ fn a_new_stage_takes_the_statements_of_all_releases_at_once() {
     assert_eq!(ids().len(), 4);
 }
 
+/// One class comes from a Worker that has it, and another one from a Worker that never had it in this stage.
+#[test]
+fn a_class_that_nobody_has_does_not_keep_another_one_from_coming() {
+    let rooms = Rooms::new("transfer-mixed");
+    let Rooms { machine, from, to, third } = &rooms;
+    machine.deploy(&[from.0.path()], &[]).expect(0);
+    rooms.move_room();
+    let shelf = "[exports.Shelf]\ntype = \"durable-object\"\n";
+    to.write(
+        None,
+        &format!("{TAKEN}{shelf}storage = \"sqlite\"\nstate = \"expecting-transfer\"\ntransfer_from = \"third\"\n"),
+    );
+    to.0.write("index.js", &format!("{ROOM}export class Shelf extends DurableObject {{}}\n{ASK}"));
+    third.0.set(&format!("{shelf}state = \"transferred\"\ntransferred_to = \"to\"\n"));
+    third.0.write("index.js", "export default { fetch: () => new Response(\"\") };");
+    let id = |script: &str| {
+        let tables = machine.tables();
+        let scripts = tables["scripts"].as_object().unwrap();
+        let (_, row) = scripts.iter().find(|(name, _)| name.contains(&format!("-{script}-"))).unwrap();
+        row["classes"]["Room"]["id"].clone()
+    };
+    let before = id("from");
+    machine.deploy(&[from.0.path(), to.0.path(), third.0.path()], &[]).expect(0);
+    assert_eq!(id("to"), before, "the same namespace");
+}
+
 /// After a run that was cut off, the old version is deployed again: what the taker only expected is no class that it had.
 #[test]
 fn a_move_that_was_given_up_leaves_no_class_to_be_deleted() {

@@ -119,8 +119,8 @@ pub struct ApiFailure {
     pub message: String,
     /// Whether the call changes something. If it has no answer, nobody knows whether it did.
     pub changes: bool,
-    /// What does not fit, in Cloudflare's words for programs, one for each Durable Object class.
-    pub scenarios: Vec<String>,
+    /// The Durable Object classes that do not fit what is there, each with Cloudflare's word for why (`scenario`).
+    pub scenarios: Vec<(String, String)>,
 }
 
 impl From<ApiFailure> for Failure {
@@ -397,7 +397,8 @@ fn read(
             let texts = envelope.errors.iter().map(|error| error.message.as_str()).chain(text("message"));
             let message = format!("{} (code {})", texts.collect::<Vec<_>>().join("; "), first.code);
             let (failure, wanted) = failed(Some(first.code), message);
-            Err((ApiFailure { scenarios: text("scenario").map(Into::into).collect(), ..failure }, wanted))
+            let pairs = text("class").map(str::to_string).zip(text("scenario").map(str::to_string));
+            Err((ApiFailure { scenarios: pairs.collect(), ..failure }, wanted))
         }
     }
 }

@@ -147,14 +147,13 @@ impl Scripts {
             let token = assets::upload(&self.client, name, files, self.files.assets(fqn)?)?;
             metadata["assets"] = json!({ "jwt": token, "config": {} });
         }
-        let answer = match self.put(fqn, name, &metadata, props) {
-            // The class is here already, or no stage before this one had it: then it is a class like others.
-            Err(Put::Api(failure)) if expects_in_vain(&failure) => {
-                metadata["exports"] = json!(without_expectations(&props.exports));
-                self.put(fqn, name, &metadata, props)
-            }
-            answer => answer,
-        };
+        let mut answer = self.put(fqn, name, &metadata, props);
+        // Such a class is here already, or no version before this one had it: then it is a class like others.
+        let in_vain = answer.as_ref().err().and_then(expected_in_vain);
+        if let Some(classes) = in_vain {
+            metadata["exports"] = json!(without_expecting(&props.exports, &classes));
+            answer = self.put(fqn, name, &metadata, props);
+        }
         let script = script(name, &answer?)?;
         // The upload took effect, so what fails from here on is no refusal.
         let settings = self.client.get_made(&settings_path(name)).map_err(Failure::from);
@@ -183,15 +182,16 @@ impl Scripts {
         let has = |script: &str, class: &str| {
             namespaces.iter().any(|namespace| namespace["script"] == script && namespace["class"] == class)
         };
-        let from = props.transfers.iter().filter_map(|(class, from)| Some((class, from.known().ok()?)));
-        match from.into_iter().find(|(class, from)| has(from, class) && !has(name, class)) {
-            None => Ok(()),
-            // It may have been given away a moment ago.
-            Some((class, from)) => Err(Failure::new(
-                FailureKind::Unseen,
-                format!("the Worker `{from}` still has the class `{class}`, which `{name}` is to get from it"),
-            )),
+        for (class, from) in &props.transfers {
+            let from = from.known().map_err(|error| Failure::new(FailureKind::Unreadable, error.to_string()))?;
+            if has(from, class) && !has(name, class) {
+                let text =
+                    format!("the Worker `{from}` still has the class `{class}`, which `{name}` is to get from it");
+                // It may have been given away a moment ago.
+                return Err(Failure::new(FailureKind::Unseen, text));
+            }
         }
+        Ok(())
     }
 
     fn add_modules(&self, form: &mut Form, fqn: &Fqn, props: &ScriptProps) -> Result<(), Failure> {
@@ -281,20 +281,26 @@ impl From<Put> for Failure {
     }
 }
 
-/// Whether an upload was refused only because nobody is to give a class that it expects.
-fn expects_in_vain(failure: &ApiFailure) -> bool {
+/// The classes because of which an upload was refused, if that is only because nobody is to give them away.
+fn expected_in_vain(refusal: &Put) -> Option<BTreeSet<String>> {
+    let Put::Api(ApiFailure { scenarios, .. }) = refusal else { return None };
     let in_vain = [
         "phase_one_transfer_source_missing",
         "phase_one_transfer_source_namespace_missing",
         "phase_one_transfer_target_class_provisioned",
     ];
-    !failure.scenarios.is_empty() && failure.scenarios.iter().all(|scenario| in_vain.contains(&scenario.as_str()))
+    let is_in_vain = |(_, scenario): &(String, String)| in_vain.contains(&scenario.as_str());
+    let all = !scenarios.is_empty() && scenarios.iter().all(is_in_vain);
+    all.then(|| scenarios.iter().map(|(class, _)| class.clone()).collect())
 }
 
-/// The classes, with those that are expected as if they were new.
-fn without_expectations(exports: &BTreeMap<String, Map<String, Value>>) -> BTreeMap<String, Map<String, Value>> {
+/// The classes as they go up, with `classes` as if they were new. The others are still expected.
+fn without_expecting(
+    exports: &BTreeMap<String, Map<String, Value>>,
+    classes: &BTreeSet<String>,
+) -> BTreeMap<String, Map<String, Value>> {
     let mut exports = exports.clone();
-    for entry in exports.values_mut().filter(|entry| entry.get("state").is_some_and(|state| state == EXPECTING)) {
+    for (_, entry) in exports.iter_mut().filter(|(class, _)| classes.contains(*class)) {
         entry.retain(|field, _| field != "state" && field != "transfer_from");
     }
     exports
@@ -508,6 +514,7 @@ impl Kind for Scripts {
             return None;
         }
         let mut expected = BTreeSet::new();
+        // A Worker that gets no class has no such property.
         let transfers = props["transfers"].as_object().cloned().unwrap_or_default();
         for (class, from) in transfers.iter().filter_map(|(class, from)| Some((class, other(from)?))) {
             props["transfers"].as_object_mut()?.remove(class);
